@@ -1,0 +1,56 @@
+# Everything runs in .venv, which is made and filled by itself, once, and again when what it should hold changes.
+# Another Python: make test PYTHON=/path/to/python3.12
+
+VENV := .venv
+BIN := $(VENV)/bin
+TF_CPP_MIN_LOG_LEVEL ?= 2
+KERAS_BACKEND ?= tensorflow
+export TF_CPP_MIN_LOG_LEVEL KERAS_BACKEND
+
+# The first Python that starts, has a version that setup.cfg allows, and can make an environment.
+CHECK := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+CANDIDATES := python3.13 python3.12 python3.11 python3.10 python3 python
+PYTHON ?= $(firstword $(foreach python,$(CANDIDATES),$(shell $(python) -c '$(CHECK)' >/dev/null 2>&1 && echo $(python))))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## the whole path on embedded sample data: fine-tune, convert, run, one table
+	@$(BIN)/python -m eelbert_tf demo
+
+test: $(VENV)/.test  ## every test
+	@$(BIN)/python -m pytest
+
+# mypy reads the folders under the names they are installed as.
+lint: $(VENV)/.lint  ## ruff and mypy
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@rm -rf $(VENV)/typed && mkdir -p $(VENV)/typed/eelbert_tf
+	@ln -s "$(CURDIR)"/eelbert_tf/* "$(CURDIR)/training" "$(CURDIR)/tflite" $(VENV)/typed/eelbert_tf/
+	@ln -s "$(CURDIR)/tests" $(VENV)/typed/
+	@MYPYPATH=$(VENV)/typed $(BIN)/python -m mypy -p eelbert_tf -p tests
+
+clean:  ## remove .venv, caches and build folders
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find eelbert_tf training tflite tests -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp for each set of extras, written last: what was interrupted is done again.
+$(VENV)/.%: setup.cfg constraints.txt
+	@$(BIN)/python -c '$(CHECK)' >/dev/null 2>&1 && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) -s --no-print-directory venv
+	@echo "Installing into $(VENV) what make $* needs: once, some minutes ..." >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+.PHONY: venv
+venv:
+	@python="$(PYTHON)"; "$$python" -c '$(CHECK)' >/dev/null 2>&1 || { \
+	  echo "Found no Python 3.10 to 3.13 that starts and has its venv module. Tried: $${python:-$(CANDIDATES)}." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt-get install python3-venv) or name one: make PYTHON=/path/to/python3.12 ..." >&2; \
+	  exit 1; }; \
+	echo "Making $(VENV) with $$("$$python" -c 'import sys; print(sys.executable, sys.version.split()[0])')" >&2; \
+	"$$python" -m venv --clear $(VENV)
