@@ -1,0 +1,156 @@
+"""From byte positions to hash embeddings, in `keras.ops`: one code path for training, TFLite and TFLite Micro.
+
+Everything up to the pooling is int32 arithmetic that wraps, with only operators that TFLite Micro has for int32.
+The method is the n-gram pooling hash of EELBERT (Cohn et al., EMNLP 2023 Industry); docs/hash.md is the specification.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from eelbert_tf.config import FIRST_BYTE_FLAG, FNV_OFFSET, FNV_PRIME, LAST_BYTE_FLAG, WORD_DOUBLINGS, HashConfig
+from eelbert_tf.reference import multipliers
+
+Tensor = Any
+
+
+def wrap32(number: int) -> int:
+    """`number` modulo 2 ** 32 as the signed integer with the same bits."""
+    return (number + 2**31) % 2**32 - 2**31
+
+
+def shift_left(x: Tensor, k: int) -> Tensor:
+    """`x[:, p + k]` at every `p`, zero past the end. int32 `[B, L]`."""
+    return ops.concatenate([x[:, k:], ops.zeros_like(x[:, :k])], axis=1) if k else x
+
+
+def shift_right(x: Tensor, k: int) -> Tensor:
+    """`x[:, p - k]` at every `p`, zero before the start. int32 `[B, L]`."""
+    return ops.concatenate([ops.zeros_like(x[:, :k]), x[:, :-k]], axis=1)
+
+
+def token_units(chars: Tensor, starts: Tensor, continues: Tensor, config: HashConfig) -> Tensor:
+    """The numbers that are hashed: bytes, with boundary flags where the config asks for them. int32 `[B, L]`."""
+    if not config.boundaries:
+        return chars
+    lasts = (starts + continues) * (1 - shift_left(continues, 1))
+    return chars + starts * FIRST_BYTE_FLAG + lasts * LAST_BYTE_FLAG
+
+
+def ngram_signatures(units: Tensor, starts: Tensor, continues: Tensor, orders: int) -> list[tuple[Tensor, Tensor]]:
+    """The signature of the i-gram that begins at each byte, and whether it lies within one token.
+
+    Returns:
+        For i = 1 to `orders`, a pair of int32 `[B, L]`: signatures, and 1 where they count.
+    """
+    signature = units + wrap32(FNV_OFFSET * FNV_PRIME)
+    valid = starts + continues
+    grams = [(signature, valid)]
+    for i in range(1, orders):
+        signature = signature * FNV_PRIME + shift_left(units, i)
+        valid = valid * shift_left(continues, i)
+        grams.append((signature, valid))
+    return grams
+
+
+def word_signatures(units: Tensor, starts: Tensor, continues: Tensor) -> tuple[Tensor, Tensor]:
+    """The signature of the token that ends at each byte, by doubling: 1, 2, 4, ... bytes up to 64.
+
+    Returns:
+        Two int32 `[B, L]`: signatures, and 1 on the last byte of each token.
+    """
+    signature = units + starts * wrap32(FNV_OFFSET * FNV_PRIME)
+    joined = continues  # 1 where the `reach` bytes up to here continue the token of the byte before them
+    for doubling in range(WORD_DOUBLINGS):
+        reach = 2**doubling
+        signature = signature + joined * shift_right(signature, reach) * wrap32(pow(FNV_PRIME, reach, 2**32))
+        joined = joined * shift_right(joined, reach)
+    lasts = (starts + continues) * (1 - shift_left(continues, 1))
+    return signature, lasts
+
+
+def project(signatures: Tensor, h: np.ndarray) -> Tensor:
+    """`int32(s * h) * 2 ** -31`: the paper's "modulo B, centred, divided by B / 2" for B = 2 ** 32.
+
+    Args:
+        signatures: int32 `[B, L]`.
+        h: int32 `[width]`, odd.
+
+    Returns:
+        float32 `[B, L, width]` in [-1, 1].
+    """
+    product = ops.expand_dims(signatures, -1) * ops.convert_to_tensor(h.reshape(1, 1, -1))  # wraps
+    # Three exact factors: 2 ** -31 alone would flush to zero in float16.
+    return ops.cast(product, "float32") * 2.0**-11 * 2.0**-10 * 2.0**-10
+
+
+def pool(rows: Tensor, slots: Tensor, valid: Tensor, slot_numbers: Tensor, pooling: str) -> Tensor:
+    """The mean over each token's rows, as a product with a `[T, L]` matrix of weights.
+
+    Args:
+        rows: float32 `[B, L, width]`.
+        slots: int32 `[B, L]`, the token slot of each byte.
+        valid: int32 `[B, L]`, 1 where a row counts.
+        slot_numbers: int32 `[1, T, 1]`, 0 to T - 1.
+        pooling: "mean" or "sqrtn".
+
+    Returns:
+        float32 `[B, T, width]`; zero where a slot has no row.
+    """
+    numbered = slots * valid + (valid - 1)  # -1, no slot, where a row does not count
+    member = ops.cast(ops.equal(ops.expand_dims(numbered, 1), slot_numbers), "float32")  # [B, T, L]
+    count = ops.maximum(ops.sum(member, axis=2, keepdims=True), 1.0)  # [B, T, 1]
+    divisor = ops.sqrt(count) if pooling == "sqrtn" else count
+    return ops.matmul(member / divisor, rows)
+
+
+def embed_tokens(
+    chars: Tensor, starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor, config: HashConfig
+) -> Tensor:
+    """Hash embeddings of the tokens in a batch of byte strings.
+
+    Args:
+        chars: int32 `[B, L]`, bytes as they are hashed.
+        starts: int32 `[B, L]`, 1 on the first byte of each token.
+        continues: int32 `[B, L]`, 1 on its other bytes.
+        slots: int32 `[B, L]`, the slot of the token each byte belongs to; negative to leave it out.
+        num_slots: T, slots of the output.
+        config: the hash.
+
+    Returns:
+        float32 `[B, T, config.size]`.
+    """
+    h = multipliers(config.seed, config.size)
+    numbers = ops.reshape(ops.arange(num_slots, dtype="int32"), (1, -1, 1))
+    units = token_units(chars, starts, continues, config)
+    grams = ngram_signatures(units, starts, continues, len(config.widths))
+    blocks, begin = [], 0
+    for (signature, valid), width in zip(grams, config.widths, strict=True):
+        rows = project(signature, h[begin : begin + width])
+        blocks.append(pool(rows, slots, valid, numbers, config.pooling))
+        begin += width
+    if config.word_width:
+        signature, lasts = word_signatures(units, starts, continues)
+        blocks.append(pool(project(signature, h[begin:]), slots, lasts, numbers, "mean"))
+    return ops.concatenate(blocks, axis=-1)
+
+
+def lexicon_rows(
+    chars: Tensor, starts: Tensor, continues: Tensor, config: HashConfig, lexicon_size: int
+) -> tuple[Tensor, Tensor]:
+    """The row of the lexicon for the token that ends at each byte.
+
+    Returns:
+        Two int32 `[B, L]`: rows in [0, lexicon_size), and 1 on the last byte of each token.
+    """
+    units = token_units(chars, starts, continues, config)
+    signature, lasts = word_signatures(units, starts, continues)
+    rest = signature * int(multipliers(config.seed, config.size + 1)[-1])
+    rows = ops.zeros_like(rest)
+    for _ in range(lexicon_size.bit_length() - 1):  # the top bit is the sign: no shift operator is needed
+        rows = rows * 2 + ops.cast(ops.less(rest, 0), "int32")
+        rest = rest * 2
+    return rows, lasts
