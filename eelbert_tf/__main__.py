@@ -1,0 +1,70 @@
+"""The front door: `eelbert COMMAND`. Each command prints one JSON object as its last line on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.files import as_input_error
+
+# Command, module with `add_arguments` and `run`, one line of help. Modules are named, not imported: a command loads
+# only what it needs, and nothing here depends on the folders above.
+COMMANDS = {
+    "demo": ("eelbert_tf.training.commands.demo", "fine-tune, convert and run on embedded sample data"),
+    "finetune": ("eelbert_tf.training.commands.finetune", "train a classifier on a CSV or TSV file"),
+    "evaluate": ("eelbert_tf.tflite.commands.evaluate", "measure a model on labelled texts"),
+    "predict": ("eelbert_tf.tflite.commands.predict", "classify texts"),
+    "convert": ("eelbert_tf.tflite.commands.convert", "write a TFLite file that takes the bytes of a text"),
+    "corpus": ("eelbert_tf.training.commands.corpus", "turn plain text into training shards"),
+    "benchmark": ("eelbert_tf.tflite.commands.benchmark", "measure speed and size beside rivals in the same run"),
+}
+
+
+def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, with the options of the commands in `names`."""
+    parser = argparse.ArgumentParser(
+        prog="eelbert", description="BERT-like text classifiers of about 1 MB, from raw bytes to a class."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, line) in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=line, description=line[0].upper() + line[1:] + ".",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        if name in names:
+            importlib.import_module(module).add_arguments(command)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit status is 0, 2 for bad input, or 130 after an interrupt."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    name = next((a for a in arguments if not a.startswith("-")), "")
+    args = _parser([name]).parse_args(arguments)
+    try:
+        result = importlib.import_module(COMMANDS[args.command][0]).run(args)
+    except KeyboardInterrupt:
+        print("eelbert: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, `head` for example, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        known = error if isinstance(error, InputError) else as_input_error(error, getattr(args, "output", None) or "output")
+        if known is None:
+            raise
+        print(f"eelbert {args.command}: {' '.join(str(known).split())}", file=sys.stderr)
+        return 2
+    if result is not None:
+        print(json.dumps(result, ensure_ascii=False), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

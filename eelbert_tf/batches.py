@@ -1,0 +1,197 @@
+"""Batches of texts for `fit`, `evaluate` and `predict`: as narrow as their texts allow, in an order that a seed fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from eelbert_tf import strings, text
+from eelbert_tf.config import EelbertConfig
+
+SMALLEST_SLOTS = 16
+BYTES_PER_SLOT = 8  # generous: English has about 5.5 bytes per word, its space included
+BATCHES_SORTED_TOGETHER = 64
+
+
+class EncodedTexts:
+    """Texts as bytes, with the batch shape each one needs.
+
+    Args:
+        texts: strings, byte strings, or pairs of them.
+        config: gives `max_tokens` and `max_bytes`.
+        pair: whether the texts are pairs.
+
+    Attributes:
+        rows: the bytes of each text, at most `max_bytes`.
+        token_counts: int32 `[n]`, filled token slots of each, [CLS] and [SEP]s included.
+        levels: int64 `[n]`, index into `shapes` of the narrowest batch that holds the text uncut.
+        shapes: `(token slots, bytes)` of each level.
+    """
+
+    def __init__(self, texts: Sequence[strings.TextOrPair], config: EelbertConfig, pair: bool = False) -> None:
+        self.config = config
+        self.rows = [strings.as_data(t, config.max_bytes) for t in texts]
+        self.shapes = batch_shapes(config)
+        lengths = np.array([len(row) for row in self.rows], np.int64)
+        self.token_counts = count_tokens(self.rows, config, pair)
+        fits = [(self.token_counts <= slots) & (lengths <= width) for slots, width in self.shapes[:-1]]
+        self.levels = len(self.shapes) - 1 - np.sum(fits, axis=0, dtype=np.int64) if fits else np.zeros_like(lengths)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """The model's input for some texts: `bytes` int32 `[B, L]` and `padding_mask` int32 `[B, T]`."""
+        slots, width = self.shapes[int(self.levels[indices].max())]
+        data = strings.pad_bytes([self.rows[i] for i in indices], width).astype(np.int32)
+        counts = self.token_counts[indices]
+        return {"bytes": data, "padding_mask": (np.arange(slots)[None] < counts[:, None]).astype(np.int32)}
+
+
+def batch_shapes(config: EelbertConfig) -> list[tuple[int, int]]:
+    """The few `(token slots, bytes)` that batches come in: few, since each is compiled once."""
+    shapes, slots = [], SMALLEST_SLOTS
+    while slots < config.max_tokens and slots * BYTES_PER_SLOT < config.max_bytes:
+        shapes.append((slots, slots * BYTES_PER_SLOT))
+        slots *= 2
+    return [*shapes, (config.max_tokens, config.max_bytes)]
+
+
+def count_tokens(rows: Sequence[bytes], config: EelbertConfig, pair: bool = False) -> np.ndarray:
+    """Filled token slots of each text, by the model's own front end: int32 `[n]`."""
+    counts = np.zeros(len(rows), np.int32)
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    for chunk in np.array_split(order, max(1, len(rows) // 4096)):
+        if not len(chunk):
+            continue
+        width = min(config.max_bytes, max(16, -len(rows[chunk[-1]]) // 16 * -16))
+        data = ops.convert_to_tensor(strings.pad_bytes([rows[i] for i in chunk], width).astype(np.int32))
+        _, layout = text.lay_out(text.split(data, config.max_bytes), config.max_bytes, config.max_tokens, pair)
+        counts[chunk] = ops.convert_to_numpy(layout.padding_mask).sum(axis=1)
+    return counts
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Shuffled batches of like-sized texts; the order of an epoch depends on `(seed, epoch)` alone.
+
+    Texts are shuffled, sorted by size within groups of 64 batches, and the batches are shuffled again. The last batch
+    is filled up from the epoch's first texts, so that all have one size.
+
+    Args:
+        texts: encoded texts.
+        labels: `[n]` or `[n, k]`.
+        batch_size: texts per batch.
+        seed: fixes every epoch's order.
+        sample_weight: `[n]`, or `None`.
+    """
+
+    def __init__(
+        self,
+        texts: EncodedTexts,
+        labels: np.ndarray,
+        batch_size: int = 32,
+        seed: int = 0,
+        sample_weight: np.ndarray | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.texts = texts
+        self.labels = np.asarray(labels)
+        self.batch_size = min(batch_size, len(texts))
+        self.seed = seed
+        self.sample_weight = sample_weight
+        self._epoch = 0
+        self._batches = self._order(0)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Indices of each batch, `[batches, batch_size]`."""
+        rng = np.random.default_rng((self.seed, epoch))
+        order = rng.permutation(len(self.texts))
+        order = np.concatenate([order, order[: -len(order) % self.batch_size]])
+        group = BATCHES_SORTED_TOGETHER * self.batch_size
+        sizes = self.texts.token_counts
+        parts = [order[i : i + group] for i in range(0, len(order), group)]
+        batches = np.concatenate([part[np.argsort(sizes[part], kind="stable")] for part in parts])
+        return rng.permutation(batches.reshape(-1, self.batch_size))
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        chosen = self._batches[index]
+        item = (self.texts.batch(chosen), self.labels[chosen])
+        return item if self.sample_weight is None else (*item, self.sample_weight[chosen])
+
+    def on_epoch_end(self) -> None:
+        """Prepares the next epoch's order."""
+        self._epoch += 1
+        self._batches = self._order(self._epoch)
+
+
+class OrderedBatches(keras.utils.PyDataset):
+    """Every text once, shortest first: for evaluation.
+
+    What is left of one shape goes into the first batch of the next, so that only the very last batch is smaller.
+
+    Args:
+        texts: encoded texts.
+        labels: `[n]` or `[n, k]`, or `None`.
+        batch_size: texts per batch.
+        sample_weight: `[n]`, or `None`.
+
+    Attributes:
+        order: int64 `[n]`, the text at each place.
+    """
+
+    def __init__(
+        self,
+        texts: EncodedTexts,
+        labels: np.ndarray | None = None,
+        batch_size: int = 32,
+        sample_weight: np.ndarray | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.texts = texts
+        self.labels = None if labels is None else np.asarray(labels)
+        self.sample_weight = sample_weight
+        self.order = np.argsort(texts.levels, kind="stable")
+        self._batches = [self.order[i : i + batch_size] for i in range(0, len(texts), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        chosen = self._batches[index]
+        inputs = self.texts.batch(chosen)
+        if self.labels is None:
+            return (inputs,)
+        if self.sample_weight is None:
+            return inputs, self.labels[chosen]
+        return inputs, self.labels[chosen], self.sample_weight[chosen]
+
+
+def for_backend(batches: keras.utils.PyDataset) -> Any:
+    """`batches` as Keras needs them: on TensorFlow as a `tf.data.Dataset` that declares its varying widths.
+
+    Keras takes the widths of the first two batches of a PyDataset for those of all.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    def spec(x: np.ndarray) -> tf.TensorSpec:
+        return tf.TensorSpec((None, None, *x.shape[2:])[: x.ndim], x.dtype)
+
+    def generate() -> Any:
+        for index in range(len(batches)):
+            yield batches[index]
+        batches.on_epoch_end()
+
+    signature = tf.nest.map_structure(spec, batches[0])
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2)

@@ -1,0 +1,185 @@
+"""The BERT encoder on hashed, or on learned, token embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from eelbert_tf import text
+from eelbert_tf.config import EelbertConfig, named_config
+from eelbert_tf.layers import (
+    PACKAGE,
+    HashLexicon,
+    NgramHashEmbedding,
+    TransformerBlock,
+    attention_bias,
+    to_byte_tensor,
+)
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class EelbertBackbone(keras.Model):
+    """A BERT encoder whose input table is replaced by hashed n-gram embeddings.
+
+    With `config.vocab_size` in place of `config.hash` it is BERT itself, the baseline.
+
+    Args:
+        config: shape of the encoder, or its fields as a dictionary.
+        pair: whether a separator byte in the input divides two texts.
+
+    Call arguments:
+        inputs: anything `NgramHashEmbedding` takes, or a dictionary with one of
+            - `bytes`: int32 or uint8 `[B, L]`; with `padding_mask` `[B, T]` only T token slots are laid out;
+            - `embeddings`: float `[B, T, hash.size]`, with `padding_mask` and optional `segment_ids`;
+            - `token_ids`: int32 `[B, T]`, for a model with a vocabulary, likewise.
+        training: whether dropout applies.
+
+    Returns:
+        A dictionary of `sequence_output` float `[B, T, hidden_size]`, `pooled_output` float `[B, hidden_size]` and
+        `padding_mask` int32 `[B, T]`.
+
+    Example:
+
+    >>> backbone = EelbertBackbone(named_config("eelbert_uno"))
+    >>> backbone(tf.constant(["Turn on the lights."]))["pooled_output"].shape
+    TensorShape([1, 128])
+    """
+
+    def __init__(self, config: EelbertConfig | dict[str, Any], pair: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        config = EelbertConfig.from_dict(config) if isinstance(config, dict) else config
+        self.config = config
+        self.pair = pair
+        normal = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+        self.hash_embedding = self.projection = self.lexicon = self.token_embedding = None
+        if config.hash is not None:
+            self.hash_embedding = NgramHashEmbedding(
+                config.hash, config.max_tokens, config.max_bytes, pair, name="hash_embedding"
+            )
+            if config.hash.size != config.hidden_size:
+                self.projection = keras.layers.Dense(config.hidden_size, kernel_initializer=normal, name="projection")
+            if config.lexicon_size:
+                self.lexicon = HashLexicon(
+                    config.lexicon_size, config.lexicon_width, config.hidden_size, config.hash, name="lexicon"
+                )
+        else:
+            self.token_embedding = keras.layers.Embedding(
+                config.vocab_size, config.hidden_size, embeddings_initializer=normal, name="token_embedding"
+            )
+        self.embeddings_norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="embeddings_norm")
+        self.embeddings_dropout = keras.layers.Dropout(config.hidden_dropout_prob)
+        self.blocks = [
+            TransformerBlock(
+                config.hidden_size,
+                config.num_attention_heads,
+                config.intermediate_size,
+                config.hidden_act,
+                config.hidden_dropout_prob,
+                config.attention_probs_dropout_prob,
+                config.layer_norm_eps,
+                config.initializer_range,
+                name=f"block_{i}",
+            )
+            for i in range(config.num_hidden_layers)
+        ]
+        self.pooler = keras.layers.Dense(
+            config.hidden_size, activation="tanh", kernel_initializer=normal, name="pooler"
+        )
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates every weight, whatever the input will be."""
+        if self.built:
+            return
+        config = self.config
+        wide = (None, None, config.hidden_size)
+        normal = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+        self.position_embedding = self.add_weight(
+            name="position_embedding", shape=(config.max_position_embeddings, config.hidden_size), initializer=normal
+        )
+        self.segment_embedding = self.add_weight(
+            name="segment_embedding", shape=(config.type_vocab_size, config.hidden_size), initializer=normal
+        )
+        if self.projection is not None:
+            self.projection.build((None, None, config.hash.size))
+        for layer in (self.hash_embedding, self.lexicon, self.token_embedding):
+            if layer is not None:
+                layer.build((None, None))
+        self.embeddings_norm.build(wide)
+        for block in self.blocks:
+            block.build(wide)
+        self.pooler.build((None, config.hidden_size))
+        self.built = True
+
+    def embed(self, inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Token embeddings before positions, with mask and segments.
+
+        Returns:
+            float `[B, T, hidden_size]`, int32 `[B, T]`, int32 `[B, T]`.
+
+        Raises:
+            ValueError: the inputs do not fit the kind of model.
+        """
+        fields = inputs if isinstance(inputs, dict) else {"bytes": inputs}
+        mask = fields.get("padding_mask")
+        added = None
+        if self.token_embedding is not None:
+            if "token_ids" not in fields:
+                raise ValueError(
+                    f"A model with a vocabulary takes a dictionary with `token_ids`. Received keys: {sorted(fields)}"
+                )
+            embeddings = self.token_embedding(fields["token_ids"])
+        elif "embeddings" in fields:
+            embeddings = fields["embeddings"]
+        elif "bytes" in fields:
+            data = to_byte_tensor(fields["bytes"], self.config.max_bytes)
+            if len(data.shape) == 3:
+                raise ValueError("Ready tokens go through `NgramHashEmbedding` first; pass its result.")
+            slots = self.config.max_tokens if mask is None else ops.shape(mask)[1]
+            hashed, tokens, layout = self.hash_embedding.embed_split(text.split(data, self.config.max_bytes), slots)
+            embeddings, fields = hashed["embeddings"], hashed
+            if self.lexicon is not None:
+                added = self.lexicon(tokens, slots=layout.slots, num_slots=slots)
+        else:
+            raise ValueError(f"Expected `bytes` or `embeddings`. Received keys: {sorted(fields)}")
+        if self.projection is not None:
+            embeddings = self.projection(embeddings)
+        if added is not None:
+            embeddings = embeddings + added
+        shape = ops.shape(embeddings)[:2]
+        mask = fields.get("padding_mask")
+        mask = ops.ones(shape, "int32") if mask is None else mask
+        segments = fields.get("segment_ids")
+        segments = ops.zeros(shape, "int32") if segments is None else segments
+        return embeddings, mask, segments
+
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
+        embeddings, mask, segments = self.embed(inputs)
+        length = ops.shape(embeddings)[1]
+        dtype = self.compute_dtype
+        x = ops.cast(embeddings, dtype)
+        x = x + ops.cast(ops.expand_dims(ops.convert_to_tensor(self.position_embedding)[:length], 0), dtype)
+        segment_rows = ops.cast(ops.convert_to_tensor(self.segment_embedding), dtype)
+        if self.config.type_vocab_size == 2:  # arithmetic instead of a lookup: the same on every target
+            which = ops.cast(ops.expand_dims(segments, -1), dtype)  # [B, T, 1]
+            x = x + segment_rows[0] + which * (segment_rows[1] - segment_rows[0])
+        else:
+            x = x + ops.take(segment_rows, segments, axis=0)
+        x = self.embeddings_dropout(self.embeddings_norm(x), training=training)
+        bias = attention_bias(mask, dtype)
+        for block in self.blocks:
+            x = block(x, bias, training=training)
+        return {"sequence_output": x, "pooled_output": self.pooler(x[:, 0]), "padding_mask": mask}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"config": self.config.to_dict(), "pair": self.pair, "name": self.name}
+
+    @classmethod
+    def from_name(cls, name: str, **kwargs: Any) -> EelbertBackbone:
+        """A backbone of a named size with fresh weights."""
+        return cls(named_config(name), **kwargs)

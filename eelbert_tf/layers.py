@@ -1,0 +1,374 @@
+"""Keras layers: the hash embedding, the lexicon beside it, and BERT's transformer block."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+from keras import ops
+
+from eelbert_tf import hashing, strings, text
+from eelbert_tf.config import HashConfig
+from eelbert_tf.reference import CLS, SEP, embed_token
+
+Tensor = Any
+PACKAGE = "eelbert_tf"
+
+_BYTE_TYPES = ("uint8", "int32", "int64")
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class NgramHashEmbedding(keras.layers.Layer):
+    """Hashed n-gram embeddings of text: nothing is looked up and nothing is learned.
+
+    The method is the n-gram pooling hash of EELBERT (Cohn et al., EMNLP 2023 Industry); docs/hash.md specifies it.
+
+    Args:
+        hash: the hash, or its fields as a dictionary.
+        max_tokens: T, token slots of one input, [CLS] and [SEP] included; at least 4.
+        max_bytes: L, bytes read of one input, or of one ready token; at least 4.
+        pair: whether a separator byte (0x1F) in the bytes divides two texts.
+
+    Call arguments:
+        inputs: one of
+            - tf.string `[B]`: texts;
+            - a tuple of two tf.string `[B]`: pairs of texts;
+            - tf.string `[B, T]`: ready tokens, hashed as they are, an empty string where there is none;
+            - int32 or uint8 `[B, L]`: bytes of texts, zero after the end;
+            - int32 or uint8 `[B, T, W]`: bytes of ready tokens.
+        num_slots: token slots to lay out instead of `max_tokens`, for texts known to need fewer; at least 4.
+
+    Returns:
+        A dictionary of `embeddings` float32 `[B, T, hash.size]`, `padding_mask` int32 `[B, T]` and `segment_ids` int32
+        `[B, T]`. For ready tokens [CLS] and [SEP] are not added.
+
+    Raises:
+        ValueError: inputs of another rank or type, or `max_tokens` or `max_bytes` too small.
+
+    Example:
+
+    >>> layer = NgramHashEmbedding(HashConfig())
+    >>> layer(tf.constant(["Turn on the lights."]))["embeddings"].shape
+    TensorShape([1, 128, 128])
+    """
+
+    def __init__(
+        self,
+        hash: HashConfig | dict[str, Any] | None = None,
+        max_tokens: int = 128,
+        max_bytes: int = 512,
+        pair: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"trainable": False, **kwargs})
+        if min(max_tokens, max_bytes) < 4:
+            raise ValueError(
+                "`max_tokens` and `max_bytes` must be at least 4. "
+                f"Received: max_tokens={max_tokens}, max_bytes={max_bytes}"
+            )
+        self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash or HashConfig()
+        self.max_tokens = max_tokens
+        self.max_bytes = max_bytes
+        self.pair = pair
+
+    def build(self, input_shape: Any = None) -> None:
+        """There is nothing to create."""
+        self.built = True
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """`call`, after a check that Keras would put less clearly."""
+        if isinstance(inputs, str | bytes) or (
+            isinstance(inputs, list | tuple) and any(isinstance(x, str | bytes) for x in inputs)
+        ):
+            raise ValueError(
+                "Texts must be a tensor: pass `tf.constant(texts)`, or bytes from `strings.encode_texts`. "
+                f"Received: a {type(inputs).__name__} of Python strings"
+            )
+        return super().__call__(inputs, *args, **kwargs)
+
+    def call(self, inputs: Any, num_slots: int | Tensor | None = None) -> dict[str, Tensor]:
+        data = to_byte_tensor(inputs, self.max_bytes)
+        if len(data.shape) == 3:
+            return self._embed_ready(data)
+        return self.embed_split(text.split(data, self.max_bytes), num_slots)[0]
+
+    def embed_split(
+        self, tokens: text.Split, num_slots: int | Tensor | None = None
+    ) -> tuple[dict[str, Tensor], text.Split, text.Layout]:
+        """`call` from split bytes on, with the kept tokens and their layout beside the result."""
+        slots = self.max_tokens if num_slots is None else num_slots
+        tokens, layout = text.lay_out(tokens, self.max_bytes, slots, self.pair)
+        embeddings = hashing.embed_tokens(tokens.chars, tokens.starts, tokens.continues, layout.slots, slots, self.hash)
+        for token, where in ((CLS, layout.classify), (SEP, layout.separate)):
+            special = embed_token(token, self.hash).reshape(1, 1, -1)
+            embeddings = embeddings + ops.cast(ops.expand_dims(where, -1), "float32") * special
+        result = {
+            "embeddings": embeddings,
+            "padding_mask": layout.padding_mask,
+            "segment_ids": layout.segment_ids,
+        }
+        return result, tokens, layout
+
+    def _embed_ready(self, data: Tensor) -> dict[str, Tensor]:
+        """Embeds tokens that somebody else has split; `data` is int32 `[B, T, W]`."""
+        batch, slots, width = ops.shape(data)
+        rows = ops.reshape(data, (batch * slots, width))  # each token as a text of its own
+        filled = ops.cast(ops.greater(rows, 0), "int32")
+        # A byte belongs to the token if it, or any byte after it, is not zero.
+        positions = ops.expand_dims(ops.arange(width, dtype="int32"), 0)
+        length = ops.max(filled * (positions + 1), axis=1, keepdims=True, initial=0)
+        inside = ops.cast(ops.less(positions, length), "int32")
+        starts = inside * ops.cast(ops.equal(positions, 0), "int32")
+        embeddings = hashing.embed_tokens(rows, starts, inside - starts, ops.zeros_like(rows), 1, self.hash)
+        mask = ops.reshape(ops.cast(ops.greater(length, 0), "int32"), (batch, slots))
+        return {
+            "embeddings": ops.reshape(embeddings, (batch, slots, self.hash.size)),
+            "padding_mask": mask,
+            "segment_ids": ops.zeros_like(mask),
+        }
+
+    def compute_output_spec(self, inputs: Any, num_slots: Any = None) -> dict[str, keras.KerasTensor]:
+        """Shapes and types of the result, for symbolic inputs."""
+        _check_inputs(inputs)
+        first = inputs[0] if isinstance(inputs, tuple | list) else inputs
+        ready = len(first.shape) == (2 if strings.is_string_tensor(first) else 3)
+        laid_out = num_slots if isinstance(num_slots, int) else None if num_slots is not None else self.max_tokens
+        shape = (first.shape[0], first.shape[1] if ready else laid_out)
+        return {
+            "embeddings": keras.KerasTensor((*shape, self.hash.size), "float32"),
+            "padding_mask": keras.KerasTensor(shape, "int32"),
+            "segment_ids": keras.KerasTensor(shape, "int32"),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "hash": dataclasses.asdict(self.hash),
+            "max_tokens": self.max_tokens,
+            "max_bytes": self.max_bytes,
+            "pair": self.pair,
+        }
+
+
+def _check_inputs(inputs: Any) -> None:
+    """Raises a ValueError unless `inputs`, concrete or symbolic, are something that `NgramHashEmbedding` takes."""
+    if isinstance(inputs, tuple | list):
+        if len(inputs) != 2 or not all(strings.is_string_tensor(x) and len(x.shape) == 1 for x in inputs):
+            raise ValueError(f"A pair is a tuple of two string tensors [B]. Received: {inputs!r}")
+        sizes = [x.shape[0] for x in inputs]
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise ValueError(f"The two sides of pairs differ in number. Received: {sizes[0]} and {sizes[1]}")
+    elif strings.is_string_tensor(inputs):
+        if len(inputs.shape) not in (1, 2):
+            raise ValueError(f"String inputs are texts [B] or tokens [B, T]. Received shape: {tuple(inputs.shape)}")
+    elif not hasattr(inputs, "dtype") or keras.backend.standardize_dtype(inputs.dtype) not in _BYTE_TYPES:
+        raise ValueError(f"Expected strings, or bytes as int32 or uint8. Received: {inputs!r}")
+    elif len(inputs.shape) not in (2, 3) or inputs.shape[-1] == 0:
+        raise ValueError(f"Bytes are texts [B, L] or tokens [B, T, W]. Received shape: {tuple(inputs.shape)}")
+
+
+def to_byte_tensor(inputs: Any, max_bytes: int) -> Tensor:
+    """Any input of `NgramHashEmbedding` as bytes: int32 `[B, L]`, or `[B, T, W]` for ready tokens.
+
+    Raises:
+        ValueError: inputs of another rank or type.
+    """
+    _check_inputs(inputs)
+    if isinstance(inputs, tuple | list):
+        return strings.decode_pairs(inputs[0], inputs[1], max_bytes)
+    if strings.is_string_tensor(inputs):
+        ready = len(inputs.shape) == 2
+        return strings.decode_strings(inputs, strings.longest(inputs, max_bytes) if ready else max_bytes)
+    return ops.cast(inputs, "int32")[..., :max_bytes]
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class HashLexicon(keras.layers.Layer):
+    """A small learned table indexed by the token's own signature: a lexicon without a vocabulary.
+
+    Args:
+        size: rows, a power of two.
+        width: numbers per row; a projection brings them to `hidden_size`.
+        hidden_size: width of the result.
+        hash: the hash whose signatures are used.
+        initializer_range: standard deviation of the projection's initial kernel; that of the rows is width ** -0.5.
+
+    Call arguments:
+        tokens: `text.Split` with int32 `[B, L]` tensors.
+        slots: int32 `[B, L]`, token slot of each byte.
+        num_slots: T.
+
+    Returns:
+        float `[B, T, hidden_size]`, zero in slots without a word.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        width: int,
+        hidden_size: int,
+        hash: HashConfig | dict[str, Any],
+        initializer_range: float = 0.02,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+        self.width = width
+        self.hidden_size = hidden_size
+        self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
+        self.initializer_range = initializer_range
+        normal = keras.initializers.TruncatedNormal(stddev=initializer_range)
+        self.projection = keras.layers.Dense(hidden_size, use_bias=False, kernel_initializer=normal, name="projection")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates the table."""
+        self.table = self.add_weight(
+            name="table",
+            shape=(self.size, self.width),
+            initializer=keras.initializers.TruncatedNormal(stddev=self.width**-0.5),
+        )
+        self.projection.build((None, None, self.width))
+        self.built = True
+
+    def call(self, tokens: text.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
+        rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, self.size)
+        found = ops.take(ops.convert_to_tensor(self.table), rows, axis=0)  # [B, L, width]
+        numbers = ops.reshape(ops.arange(num_slots, dtype="int32"), (1, -1, 1))
+        return self.projection(hashing.pool(found, slots, lasts, numbers, "mean"))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "width": self.width,
+            "hidden_size": self.hidden_size,
+            "hash": dataclasses.asdict(self.hash),
+            "initializer_range": self.initializer_range,
+        }
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class TransformerBlock(keras.layers.Layer):
+    """BERT's block: self-attention and a feed-forward part, each followed by residual and layer norm (post-LN).
+
+    The source is Devlin et al. 2019, after Vaswani et al. 2017.
+
+    Args:
+        hidden_size: d, width of input and output.
+        num_attention_heads: must divide `hidden_size`.
+        intermediate_size: inner width of the feed-forward part.
+        hidden_act: "gelu" (exact) or "relu".
+        dropout: rate on both outputs.
+        attention_dropout: rate on attention weights.
+        layer_norm_eps: added to the variance.
+        initializer_range: standard deviation of the initial kernels.
+
+    Call arguments:
+        x: float `[B, T, d]`.
+        attention_bias: float `[B, 1, 1, T]`, added to the attention scores.
+        training: whether dropout applies.
+
+    Returns:
+        float `[B, T, d]`.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        intermediate_size: int,
+        hidden_act: str = "gelu",
+        dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        layer_norm_eps: float = 1e-12,
+        initializer_range: float = 0.02,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size
+        self.hidden_act = hidden_act
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.layer_norm_eps = layer_norm_eps
+        self.initializer_range = initializer_range
+
+        def dense(units: int, name: str) -> keras.layers.Dense:
+            normal = keras.initializers.TruncatedNormal(stddev=initializer_range)
+            return keras.layers.Dense(units, kernel_initializer=normal, name=name)
+
+        self.query = dense(hidden_size, "query")
+        self.key = dense(hidden_size, "key")
+        self.value = dense(hidden_size, "value")
+        self.attention_output = dense(hidden_size, "attention_output")
+        self.intermediate = dense(intermediate_size, "intermediate")
+        self.output_dense = dense(hidden_size, "output")
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="attention_norm")
+        self.output_norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="output_norm")
+        self.hidden_dropout = keras.layers.Dropout(dropout)
+        self.weights_dropout = keras.layers.Dropout(attention_dropout)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates the kernels."""
+        wide = (None, None, self.hidden_size)
+        for layer in (self.query, self.key, self.value, self.attention_output, self.intermediate):
+            layer.build(wide)
+        self.output_dense.build((None, None, self.intermediate_size))
+        self.attention_norm.build(wide)
+        self.output_norm.build(wide)
+        self.built = True
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """`[B, T, d]` to `[B, heads, T, d / heads]`."""
+        length = ops.shape(x)[1]
+        size = self.hidden_size // self.num_attention_heads
+        return ops.transpose(ops.reshape(x, (-1, length, self.num_attention_heads, size)), (0, 2, 1, 3))
+
+    def attend(self, x: Tensor, attention_bias: Tensor, training: bool | None = None) -> Tensor:
+        """Multi-head self-attention, without residual: `[B, T, d]`."""
+        scale = (self.hidden_size // self.num_attention_heads) ** -0.5
+        query = self._heads(self.query(x) * scale)
+        scores = ops.matmul(query, ops.transpose(self._heads(self.key(x)), (0, 1, 3, 2)))  # [B, heads, T, T]
+        weights = self.weights_dropout(ops.softmax(scores + attention_bias), training=training)
+        context = ops.matmul(weights, self._heads(self.value(x)))  # [B, heads, T, d / heads]
+        context = ops.transpose(context, (0, 2, 1, 3))
+        return self.attention_output(ops.reshape(context, (-1, ops.shape(x)[1], self.hidden_size)))
+
+    def feed(self, x: Tensor) -> Tensor:
+        """The feed-forward part, without residual: `[B, T, d]`."""
+        inner = self.intermediate(x)
+        inner = ops.gelu(inner, approximate=False) if self.hidden_act == "gelu" else ops.relu(inner)
+        return self.output_dense(inner)
+
+    def call(self, x: Tensor, attention_bias: Tensor, training: bool | None = None) -> Tensor:
+        attended = self.hidden_dropout(self.attend(x, attention_bias, training), training=training)
+        x = self.attention_norm(x + attended)
+        return self.output_norm(x + self.hidden_dropout(self.feed(x), training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "hidden_size": self.hidden_size,
+            "num_attention_heads": self.num_attention_heads,
+            "intermediate_size": self.intermediate_size,
+            "hidden_act": self.hidden_act,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "layer_norm_eps": self.layer_norm_eps,
+            "initializer_range": self.initializer_range,
+        }
+
+
+def attention_bias(padding_mask: Tensor, dtype: str) -> Tensor:
+    """0 where a slot is filled, -100 where not: `[B, 1, 1, T]`.
+
+    exp(-100) is 4e-44, so an empty slot gets no weight, and the number survives float16 and 8-bit scales better than
+    the customary -1e9.
+    """
+    empty = ops.cast(1 - ops.cast(padding_mask, "int32"), dtype)
+    return ops.expand_dims(ops.expand_dims(empty * -100.0, 1), 1)
