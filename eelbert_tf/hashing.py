@@ -73,38 +73,24 @@ def word_signatures(units: Tensor, starts: Tensor, continues: Tensor) -> tuple[T
 
 
 def project(signatures: Tensor, h: np.ndarray) -> Tensor:
-    """`int32(s * h) * 2 ** -31`: the paper's "modulo B, centred, divided by B / 2" for B = 2 ** 32.
+    """`int32(s * h)`: the paper's "modulo B, centred" for B = 2 ** 32, before the division by B / 2.
 
     Args:
         signatures: int32 `[B, L]`.
         h: int32 `[width]`, odd.
 
     Returns:
-        float32 `[B, L, width]` in [-1, 1].
+        int32 `[B, L, width]`.
     """
-    product = ops.expand_dims(signatures, -1) * ops.convert_to_tensor(h.reshape(1, 1, -1))  # wraps
-    # Three exact factors: 2 ** -31 alone would flush to zero in float16.
-    return ops.cast(product, "float32") * 2.0**-11 * 2.0**-10 * 2.0**-10
+    return ops.expand_dims(signatures, -1) * ops.convert_to_tensor(h.reshape(1, 1, -1))  # wraps
 
 
-def pool(rows: Tensor, slots: Tensor, valid: Tensor, slot_numbers: Tensor, pooling: str) -> Tensor:
-    """The mean over each token's rows, as a product with a `[T, L]` matrix of weights.
-
-    Args:
-        rows: float32 `[B, L, width]`.
-        slots: int32 `[B, L]`, the token slot of each byte.
-        valid: int32 `[B, L]`, 1 where a row counts.
-        slot_numbers: int32 `[1, T, 1]`, 0 to T - 1.
-        pooling: "mean" or "sqrtn".
-
-    Returns:
-        float32 `[B, T, width]`; zero where a slot has no row.
-    """
-    numbered = slots * valid + (valid - 1)  # -1, no slot, where a row does not count
-    member = ops.cast(ops.equal(ops.expand_dims(numbered, 1), slot_numbers), "float32")  # [B, T, L]
-    count = ops.maximum(ops.sum(member, axis=2, keepdims=True), 1.0)  # [B, T, 1]
-    divisor = ops.sqrt(count) if pooling == "sqrtn" else count
-    return ops.matmul(member / divisor, rows)
+def membership(starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor) -> Tensor:
+    """1 where a byte belongs to the token in a slot: float32 `[B, T, L]`."""
+    numbers = ops.reshape(ops.arange(num_slots, dtype="int32"), (1, -1, 1))
+    inside = starts + continues
+    numbered = slots * inside + (inside - 1)  # -1, which is no slot, on bytes of no token
+    return ops.cast(ops.equal(ops.expand_dims(numbered, 1), numbers), "float32")
 
 
 def embed_tokens(
@@ -112,30 +98,40 @@ def embed_tokens(
 ) -> Tensor:
     """Hash embeddings of the tokens in a batch of byte strings.
 
+    The sum over each token's n-grams is one product with its `[T, L]` membership; a token of k bytes has k - i + 1
+    i-grams, by which the columns of block i are then divided.
+
     Args:
         chars: int32 `[B, L]`, bytes as they are hashed.
         starts: int32 `[B, L]`, 1 on the first byte of each token.
         continues: int32 `[B, L]`, 1 on its other bytes.
-        slots: int32 `[B, L]`, the slot of the token each byte belongs to; negative to leave it out.
+        slots: int32 `[B, L]`, the slot of the token each byte belongs to.
         num_slots: T, slots of the output.
         config: the hash.
 
     Returns:
-        float32 `[B, T, config.size]`.
+        float32 `[B, T, config.size]`; zero in a slot without a token, and in block i for a token of fewer bytes.
     """
     h = multipliers(config.seed, config.size)
-    numbers = ops.reshape(ops.arange(num_slots, dtype="int32"), (1, -1, 1))
     units = token_units(chars, starts, continues, config)
     grams = ngram_signatures(units, starts, continues, len(config.widths))
-    blocks, begin = [], 0
-    for (signature, valid), width in zip(grams, config.widths, strict=True):
-        rows = project(signature, h[begin : begin + width])
-        blocks.append(pool(rows, slots, valid, numbers, config.pooling))
-        begin += width
+    widths = list(config.widths)
+    fewer = np.repeat(np.arange(len(widths), dtype=np.float32), widths)  # i - 1 in the columns of block i
     if config.word_width:
-        signature, lasts = word_signatures(units, starts, continues)
-        blocks.append(pool(project(signature, h[begin:]), slots, lasts, numbers, "mean"))
-    return ops.concatenate(blocks, axis=-1)
+        grams.append(word_signatures(units, starts, continues))
+        widths.append(config.word_width)
+        fewer = np.append(fewer, np.full(config.word_width, np.inf, np.float32))  # one signature: nothing to divide by
+    blocks, begin = [], 0
+    for (signature, valid), width in zip(grams, widths, strict=True):
+        blocks.append(project(signature * valid, h[begin : begin + width]))
+        begin += width
+    # Three exact factors make 2 ** -31, which alone would flush to zero in float16.
+    rows = ops.cast(ops.concatenate(blocks, axis=-1), "float32") * 2.0**-11 * 2.0**-10  # [B, L, size]
+    member = membership(starts, continues, slots, num_slots)
+    length = ops.sum(member, axis=2, keepdims=True)  # [B, T, 1]
+    count = ops.maximum(length - fewer.reshape(1, 1, -1), 1.0)  # [B, T, size]
+    divisor = ops.sqrt(count) if config.pooling == "sqrtn" else count
+    return ops.matmul(member, rows) * 2.0**-10 / divisor
 
 
 def lexicon_rows(

@@ -235,8 +235,15 @@ class HashLexicon(keras.layers.Layer):
     def call(self, tokens: text.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
         rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, self.size)
         found = ops.take(ops.convert_to_tensor(self.table), rows, axis=0)  # [B, L, width]
-        numbers = ops.reshape(ops.arange(num_slots, dtype="int32"), (1, -1, 1))
-        return self.projection(hashing.pool(found, slots, lasts, numbers, "mean"))
+        found = found * ops.cast(ops.expand_dims(lasts, -1), found.dtype)
+        member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)
+        return self.projection(ops.matmul(ops.cast(member, found.dtype), found))
+
+    def look_up(self, rows: Tensor) -> Tensor:
+        """The result for words whose rows are known: int32 `[...]`, -1 for none, to float `[..., hidden_size]`."""
+        found = ops.take(ops.convert_to_tensor(self.table), ops.maximum(rows, 0), axis=0)
+        there = ops.cast(ops.expand_dims(ops.greater_equal(rows, 0), -1), found.dtype)
+        return self.projection(found * there)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -270,9 +277,11 @@ class TransformerBlock(keras.layers.Layer):
         x: float `[B, T, d]`.
         attention_bias: float `[B, 1, 1, T]`, added to the attention scores.
         training: whether dropout applies.
+        positions: int32 `[B, M]`; when given, only the rows at these positions are computed. Or an integer M, for the
+            first M rows.
 
     Returns:
-        float `[B, T, d]`.
+        float `[B, T, d]`, or `[B, M, d]` with positions.
     """
 
     def __init__(
@@ -328,15 +337,18 @@ class TransformerBlock(keras.layers.Layer):
         size = self.hidden_size // self.num_attention_heads
         return ops.transpose(ops.reshape(x, (-1, length, self.num_attention_heads, size)), (0, 2, 1, 3))
 
-    def attend(self, x: Tensor, attention_bias: Tensor, training: bool | None = None) -> Tensor:
-        """Multi-head self-attention, without residual: `[B, T, d]`."""
+    def attend(
+        self, x: Tensor, attention_bias: Tensor, training: bool | None = None, rows: Tensor | None = None
+    ) -> Tensor:
+        """Multi-head self-attention, without residual: `[B, T, d]`, or `[B, M, d]` for some `rows` `[B, M, d]` of x."""
         scale = (self.hidden_size // self.num_attention_heads) ** -0.5
-        query = self._heads(self.query(x) * scale)
+        rows = x if rows is None else rows
+        query = self._heads(self.query(rows) * scale)
         scores = ops.matmul(query, ops.transpose(self._heads(self.key(x)), (0, 1, 3, 2)))  # [B, heads, T, T]
         weights = self.weights_dropout(ops.softmax(scores + attention_bias), training=training)
         context = ops.matmul(weights, self._heads(self.value(x)))  # [B, heads, T, d / heads]
         context = ops.transpose(context, (0, 2, 1, 3))
-        return self.attention_output(ops.reshape(context, (-1, ops.shape(x)[1], self.hidden_size)))
+        return self.attention_output(ops.reshape(context, (-1, ops.shape(rows)[1], self.hidden_size)))
 
     def feed(self, x: Tensor) -> Tensor:
         """The feed-forward part, without residual: `[B, T, d]`."""
@@ -344,9 +356,15 @@ class TransformerBlock(keras.layers.Layer):
         inner = ops.gelu(inner, approximate=False) if self.hidden_act == "gelu" else ops.relu(inner)
         return self.output_dense(inner)
 
-    def call(self, x: Tensor, attention_bias: Tensor, training: bool | None = None) -> Tensor:
-        attended = self.hidden_dropout(self.attend(x, attention_bias, training), training=training)
-        x = self.attention_norm(x + attended)
+    def call(
+        self, x: Tensor, attention_bias: Tensor, training: bool | None = None, positions: Tensor | int | None = None
+    ) -> Tensor:
+        if isinstance(positions, int):
+            rows = x[:, :positions]
+        else:
+            rows = x if positions is None else ops.take_along_axis(x, ops.expand_dims(positions, -1), axis=1)
+        attended = self.hidden_dropout(self.attend(x, attention_bias, training, rows), training=training)
+        x = self.attention_norm(rows + attended)
         return self.output_norm(x + self.hidden_dropout(self.feed(x), training=training))
 
     def get_config(self) -> dict[str, Any]:

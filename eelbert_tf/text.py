@@ -1,15 +1,49 @@
-"""From bytes to token slots, in `keras.ops` and int32: BERT's basic tokenizer on UTF-8 bytes (docs/hash.md)."""
+"""From bytes to token slots, in `keras.ops`: BERT's basic tokenizer on UTF-8 bytes (docs/hash.md).
+
+Splitting is a convolution with weights that are known: a table of byte patterns says what is white space and what is
+a token by itself, and two kernels made from it find the patterns and mark the bytes of words. All numbers are small
+integers, so that float32, and the lower precision that some accelerators multiply with, is exact.
+"""
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops
 
 from eelbert_tf.config import SEPARATOR_BYTE
-from eelbert_tf.hashing import shift_left, shift_right
+from eelbert_tf.hashing import shift_left
 
 Tensor = Any
+
+# Alternating first and last bytes of the ranges that a position of a pattern admits; ranges do not overlap.
+Ranges = tuple[int, ...]
+_TAIL: Ranges = (0x80, 0xBF)  # bytes of a character after its first
+
+SPACES: tuple[tuple[Ranges, ...], ...] = (
+    ((0xC2, 0xC2), (0xA0, 0xA0)),  # U+00A0
+    ((0xE2, 0xE2), (0x80, 0x80), (0x80, 0x8F)),  # U+2000 to U+200F
+    ((0xE3, 0xE3), (0x80, 0x80), (0x80, 0x80)),  # U+3000
+)
+# Tokens by themselves.
+SYMBOLS: tuple[tuple[Ranges, ...], ...] = (
+    ((0x21, 0x2F, 0x3A, 0x40, 0x5B, 0x60, 0x7B, 0x7F),),  # visible ASCII but letters and digits, and DEL
+    ((0xE2, 0xE2), (0x80, 0x80), (0x90, 0xBF)),  # general punctuation: U+2010 to U+203F
+    ((0xE2, 0xE2), (0x81, 0x81), (0x80, 0xAF)),  # and U+2040 to U+206F
+    ((0xE3, 0xE3), (0x80, 0x80), (0x81, 0xBF)),  # CJK punctuation: U+3001 to U+303F
+    ((0xE3, 0xE3), (0x90, 0xBF), _TAIL),  # from U+3400
+    ((0xE4, 0xE9), _TAIL, _TAIL),  # ideographs to U+9FFF
+    ((0xEF, 0xEF), (0xA4, 0xAB), _TAIL),  # compatibility ideographs
+    ((0xF0, 0xF0), (0x9F, 0xBF), _TAIL, _TAIL),  # emoji and rare ideographs
+)
+_VISIBLE: tuple[Ranges, ...] = ((0x21, 0xFF),)
+_CAPITAL: tuple[Ranges, ...] = ((0x41, 0x5A),)
+_SEPARATOR: tuple[Ranges, ...] = ((SEPARATOR_BYTE, SEPARATOR_BYTE),)
+
+_AHEAD = 3  # bytes after its first that a pattern spans at most
+_BACK = 4  # a byte's mark depends on patterns that begin at most so far before it
 
 
 class Split(NamedTuple):
@@ -31,30 +65,72 @@ class Layout(NamedTuple):
     separate: Tensor  # int32 [B, T]: 1 on each [SEP]
 
 
+@functools.cache
+def _find_kernel() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Finds patterns.
+
+    Returns:
+        Thresholds, float32 `[K]`: a byte is turned into K flags, 1 where it is at least the threshold.
+        A kernel, float32 `[1, 4, K, P]`, that counts the positions of each pattern that agree, and a bias, float32
+        `[P]`: their sum is 1 where the whole pattern begins, and nowhere else above 0.
+    """
+    patterns = (*SPACES, *SYMBOLS, _VISIBLE, _CAPITAL, _SEPARATOR)
+    bounds = {bound for pattern in patterns for ranges in pattern for bound in _edges(ranges)}
+    thresholds = sorted(bound for bound in bounds if bound < 256)
+    kernel = np.zeros((1, _AHEAD + 1, len(thresholds), len(patterns)), np.float32)
+    for p, pattern in enumerate(patterns):
+        for position, ranges in enumerate(pattern):
+            for number, bound in enumerate(_edges(ranges)):
+                if bound < 256:
+                    kernel[0, position, thresholds.index(bound), p] += 1 - 2 * (number % 2)
+    surplus = np.array([1 - len(pattern) for pattern in patterns], np.float32)
+    return np.array(thresholds, np.float32), kernel, surplus
+
+
+def _edges(ranges: Ranges) -> list[int]:
+    """Where the ranges begin and, alternating, where they have ended."""
+    return [bound + i % 2 for i, bound in enumerate(ranges)]
+
+
+@functools.cache
+def _mark_kernel() -> tuple[np.ndarray, np.ndarray]:
+    """Marks bytes, from the patterns that begin there and up to four bytes before.
+
+    Returns:
+        A kernel, float32 `[1, 5, P, 4]`, and a bias, float32 `[4]`. The results, where they are above 0: 1 within
+        tokens; 1 on bytes that continue one; 32 on capital letters; 1 on separators.
+    """
+    spaces, symbols = len(SPACES), len(SYMBOLS)
+    visible, capital, separator = range(spaces + symbols, spaces + symbols + 3)
+    inside, word, rest = np.zeros((3, _BACK + 1, separator + 1), np.float32)  # by distance to the byte
+    inside[0, visible] = word[0, visible] = 1
+    for p, pattern in enumerate((*SPACES, *SYMBOLS)):
+        word[: len(pattern), p] = -1
+        if p < spaces:
+            inside[: len(pattern), p] = -1
+        else:
+            rest[1 : len(pattern), p] = 1
+    before = np.roll(word, 1, axis=0)  # the byte before is in a word
+    kernel = np.zeros((_BACK + 1, separator + 1, 4), np.float32)
+    kernel[..., 0] = inside
+    kernel[..., 1] = 2 * rest + word + before  # 2 on the rest of a symbol and within a word
+    kernel[0, capital, 2] = 32
+    kernel[0, separator, 3] = 1
+    return np.ascontiguousarray(kernel[None, ::-1]), np.array([0, -1, 0, 0], np.float32)
+
+
 def _int(condition: Tensor) -> Tensor:
     return ops.cast(condition, "int32")
 
 
-def _equal(x: Tensor, value: int) -> Tensor:
-    return _int(ops.equal(x, value))
+def _equal(numbers: Tensor, slot: Tensor) -> Tensor:
+    """1 at one of the numbers. Not `ops.equal`, which a converter may turn into ONE_HOT: TFLite Micro has none."""
+    return _int(ops.less_equal(numbers, slot)) - _int(ops.less(numbers, slot))
 
 
-def _at_least(x: Tensor, value: int) -> Tensor:
-    return _int(ops.greater_equal(x, value))
-
-
-def _between(x: Tensor, low: int, high: int) -> Tensor:
-    """1 where low <= x <= high: one comparison of a product of two distances, which is small for bytes."""
-    return _int(ops.greater_equal((x - low) * (high - x), 0))
-
-
-def running_sum(x: Tensor, max_bytes: int) -> Tensor:
-    """The inclusive prefix sum along axis 1 by doubling: TFLite Micro has no int32 CUMSUM. int32 `[B, L]`."""
-    reach = 1
-    while reach < max_bytes:
-        x = x + shift_right(x, reach)
-        reach *= 2
-    return x
+def running_sum(x: Tensor) -> Tensor:
+    """The inclusive prefix sum along axis 1, in float32: TFLite Micro has no other. int32 `[B, L]`."""
+    return ops.cast(ops.cumsum(ops.cast(x, "float32"), axis=1), "int32")
 
 
 def split(data: Tensor, max_bytes: int) -> Split:
@@ -64,47 +140,23 @@ def split(data: Tensor, max_bytes: int) -> Split:
         data: int32 `[B, L]`, bytes of UTF-8 (or of anything), zero where the text has ended; L <= max_bytes.
         max_bytes: bytes read of a text. A token that touches the last of them is dropped unless it is the only one.
     """
-    next1, next2 = shift_left(data, 1), shift_left(data, 2)
-    tail = _between(data, 0x80, 0xBF)
-    tail2 = shift_left(tail, 1) * shift_left(tail, 2)  # two continuation bytes follow
-    tail3 = tail2 * shift_left(tail, 3)
-
-    separators = _equal(data, SEPARATOR_BYTE)
-    visible = _at_least(data, 0x21)
-    chars = data + _between(data, 0x41, 0x5A) * 32
-    alphanumeric = _between(chars, 0x61, 0x7A) + _between(data, 0x30, 0x39)
-    symbol1 = visible * (1 - _at_least(data, 0x80)) * (1 - alphanumeric)
-
-    lead_e2, lead_e3 = _equal(data, 0xE2), _equal(data, 0xE3)
-    next_is_80 = _equal(next1, 0x80)
-    # White space: U+00A0, U+3000, and U+2000 to U+200F.
-    space2 = _equal(data, 0xC2) * _equal(next1, 0xA0)
-    space3 = next_is_80 * (lead_e3 * _equal(next2, 0x80) + lead_e2 * _between(next2, 0x80, 0x8F))
-    # Tokens by themselves: general punctuation, CJK punctuation and ideographs, emoji.
-    punctuation = lead_e2 * (next_is_80 + _equal(next1, 0x81) * (1 - _at_least(next2, 0xB0)))
-    ideograph = (
-        lead_e3 * (next_is_80 + _at_least(next1, 0x90))
-        + _between(data, 0xE4, 0xE9)
-        + _equal(data, 0xEF) * _between(next1, 0xA4, 0xAB)
-    )
-    symbol3 = (punctuation + ideograph) * tail2 * (1 - space3)
-    symbol4 = _equal(data, 0xF0) * _at_least(next1, 0x9F) * tail3
-
-    symbols = symbol1 + symbol3 + symbol4
-    long_symbol = symbol3 + symbol4
-    symbol_rest = shift_right(long_symbol, 1) + shift_right(long_symbol, 2) + shift_right(symbol4, 3)
-    spaces = space2 + shift_right(space2, 1) + space3 + shift_right(space3, 1) + shift_right(space3, 2)
-    words = visible * (1 - spaces) * (1 - symbols) * (1 - symbol_rest)
-    starts = symbols + words * (1 - shift_right(words, 1))
-    continues = symbol_rest + words * shift_right(words, 1)
-    return Split(chars, starts, continues, separators)
+    thresholds, find, surplus = _find_kernel()
+    mark, bias = _mark_kernel()
+    x = ops.cast(ops.pad(data, ((0, 0), (_BACK, _AHEAD))), "float32")
+    x = ops.expand_dims(ops.expand_dims(x, 1), -1)  # [B, 1, L + 7, 1]
+    x = ops.minimum(ops.relu(x - (thresholds - 1)), 1.0)  # [B, 1, L + 7, K]
+    x = ops.relu(ops.conv(x, find, padding="valid", data_format="channels_last") + surplus)  # [B, 1, L + 4, P]
+    x = ops.relu(ops.conv(x, mark, padding="valid", data_format="channels_last") + bias)  # [B, 1, L, 4]
+    inside, continues, lower, separators = ops.unstack(ops.squeeze(ops.cast(x, "int32"), 1), axis=-1)
+    return Split(data + lower, inside - continues, continues, separators)
 
 
 def _cut_last(tokens: Split, ranks: Tensor, max_bytes: int) -> Tensor:
     """Tokens that are whole, `[B, 1]`: one that touches the last byte read may not be, and counts only if alone."""
     count = ranks[:, -1:]
-    touched = shift_left(tokens.starts + tokens.continues, max_bytes - 1)[:, :1]
-    return count - touched * _at_least(count, 2)
+    inside = tokens.starts + tokens.continues
+    touched = inside[:, -1:] if inside.shape[1] == max_bytes else shift_left(inside, max_bytes - 1)[:, :1]
+    return count - touched * _int(ops.greater_equal(count, 2))
 
 
 def lay_out(tokens: Split, max_bytes: int, num_slots: int | Tensor, pair: bool = False) -> tuple[Split, Layout]:
@@ -121,22 +173,21 @@ def lay_out(tokens: Split, max_bytes: int, num_slots: int | Tensor, pair: bool =
         The tokens that are kept, and their layout.
     """
     numbers = ops.expand_dims(ops.arange(num_slots, dtype="int32"), 0)  # [1, T]
-    ranks = running_sum(tokens.starts, max_bytes)  # rank of the token at or before each byte, from 1
+    ranks = running_sum(tokens.starts)  # rank of the token at or before each byte, from 1
     count = _cut_last(tokens, ranks, max_bytes)  # [B, 1]
     if pair:
-        second = ops.minimum(running_sum(tokens.separators, max_bytes), 1)  # 1 from the separator on
+        second = ops.minimum(running_sum(tokens.separators), 1)  # 1 from the separator on
         paired = second[:, -1:]
-        first_count = running_sum(tokens.starts * (1 - second), max_bytes)[:, -1:]
+        first_count = running_sum(tokens.starts * (1 - second))[:, -1:]
         second_count = ops.maximum(count - first_count, 0)
         room = num_slots - 3
         keep_first = ops.minimum(
             ops.minimum(first_count, count), ops.maximum(room + 1 - paired - second_count, room - room // 2)
         )
         keep_second = ops.minimum(second_count, room - keep_first) * paired
-        keep_first = ops.where(paired, keep_first, ops.minimum(count, room + 1))
         end = keep_first + keep_second + paired + 1
         middle = (keep_first + 1) * paired  # slot of the inner [SEP]; 0, which is [CLS], where there is none
-        separate = _int(ops.equal(numbers, end)) + _int(ops.equal(numbers, middle)) * paired
+        separate = _equal(numbers, end) + _equal(numbers, middle) * paired
         segment_ids = _int(ops.greater(numbers, middle)) * _int(ops.less_equal(numbers, end)) * paired
         ranks = ranks - second * first_count
         limit = keep_first + second * (keep_second - keep_first)
@@ -144,7 +195,7 @@ def lay_out(tokens: Split, max_bytes: int, num_slots: int | Tensor, pair: bool =
     else:
         limit = ops.minimum(count, num_slots - 2)
         end = limit + 1
-        separate = _int(ops.equal(numbers, end))
+        separate = _equal(numbers, end)
         segment_ids = ops.zeros_like(separate)
         slots = ranks
     kept = _int(ops.less_equal(ranks, limit))

@@ -1,0 +1,179 @@
+"""The front end, computed twice: by `keras.ops` and by the reference. Also run as a program, in a process with JAX."""
+
+from __future__ import annotations
+
+import functools
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.config import HashConfig
+from eelbert_tf.reference import CLS, SEP, embed_token, lexicon_index, tokenize
+
+ROOT = Path(__file__).resolve().parent.parent
+LEXICON_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a front end is compiled for."""
+
+    hash: HashConfig
+    max_tokens: int = 16
+    max_bytes: int = 64
+    pair: bool = False
+
+
+FULL = HashConfig(widths=(5, 4, 3), boundaries=True, word_width=4)
+FORMS = {
+    "texts": Form(FULL),
+    "pairs": Form(FULL, pair=True),
+    "sqrtn": Form(HashConfig(widths=(5, 4, 3, 2), pooling="sqrtn")),
+    "long": Form(HashConfig(word_width=8), max_tokens=24, max_bytes=200, pair=True),
+}
+
+# What hard texts are made of: case, every class of the byte tables and its neighbours, and broken pieces of UTF-8.
+PIECES = [
+    *(b"a", b"B", b"z9", b" ", b"  ", b".", b"'", b"@", b"[", b"`", b"{", b"~", b"\x7f", b"\x00", b"\t", b"\x1e"),
+    *(b"\x1f", b"\x20", b"\x21", b"hello", b" the ", b"WORLD", b"[CLS]"),
+    *(b"\xe2", b"\x80", b"\x81", b"\x8f", b"\x90", b"\x99", b"\xaf", b"\xb0", b"\xbf", b"\xc0", b"\xc2", b"\xa0"),
+    *(b"\xe3", b"\xe4", b"\xe9", b"\xea", b"\xef\xa4", b"\xef\xab", b"\xef\xac", b"\xf0", b"\x9e", b"\x9f", b"\xff"),
+    *(c.encode() for c in "éßД\u00a0\u2000\u200f\u2010\u2019\u201c\u2028\u2040\u2069\u206f\u2070\u20ac"),
+    *(c.encode() for c in "\u3000\u3001。かカ\u3100\u33ff\u3400\u4dff中\u9fff\ua000\uf8ff\uf900\ufaff\ufb00，한"),
+    *(c.encode() for c in "\U0001efff\U0001f000😀\U00020000\U0003ffff"),
+]
+
+
+def hard_texts(count: int, seed: int = 0) -> list[bytes]:
+    """Some chosen texts, then random ones, up to 220 bytes long."""
+    chosen = [b"", b"\x00", b"\x1f", b"\x1f\x1f", b"a", b"a" * 300, b"a\x1fb", b"ab " * 80, b"x\x1f" * 40, b"\xff" * 70]
+    chosen += [b"a" * n + tail for n in (62, 63, 64, 65, 130) for tail in (b"", b" b", b"\x1fb c")]
+    rng = random.Random(seed)
+    drawn = [b"".join(rng.choices(PIECES, k=rng.randint(1, 90)))[: rng.randint(1, 220)] for _ in range(count)]
+    return (chosen + drawn)[:count]
+
+
+def padded(texts: Sequence[bytes], width: int) -> np.ndarray:
+    """int32 `[len(texts), width]`, without help from the library."""
+    data = np.zeros((len(texts), width), np.int32)
+    for row, text in zip(data, texts, strict=True):
+        row[: len(text[:width])] = list(text[:width])
+    return data
+
+
+def tolerance(token: bytes, config: HashConfig) -> float:
+    """What float32 sums may differ by: one rounding of 2 ** -24 for each n-gram, and four for the rest."""
+    grams = max(1, len(token))
+    return (grams + 4) * 2.0**-24 * (grams**0.5 if config.pooling == "sqrtn" else 1.0)
+
+
+def assert_close(found: np.ndarray, tokens: Sequence[bytes], config: HashConfig) -> None:
+    """Asserts that each row is the embedding of its token."""
+    for row, token in zip(np.asarray(found), tokens, strict=True):
+        expected = _token(token, config)[0]
+        np.testing.assert_allclose(row, expected, rtol=0, atol=tolerance(token, config), err_msg=repr(token))
+
+
+def by_ops(data: Any, form: Form) -> dict[str, Any]:
+    """The front end of `keras.ops`, from int32 `[B, L]` on."""
+    from keras import ops
+
+    from eelbert_tf import hashing, text
+
+    tokens, layout = text.lay_out(text.split(data, form.max_bytes), form.max_bytes, form.max_tokens, form.pair)
+    rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, form.hash, LEXICON_SIZE)
+    return {
+        "embeddings": hashing.embed_tokens(
+            tokens.chars, tokens.starts, tokens.continues, layout.slots, form.max_tokens, form.hash
+        ),
+        "padding_mask": layout.padding_mask,
+        "segment_ids": layout.segment_ids,
+        "separate": layout.separate,
+        "classify": layout.classify + ops.zeros_like(layout.separate),
+        "slots": layout.slots,
+        "chars": tokens.chars,
+        "inside": tokens.starts + tokens.continues,
+        "rows": rows,
+        "lasts": lasts,
+    }
+
+
+@functools.cache
+def _token(token: bytes, config: HashConfig) -> tuple[np.ndarray, int]:
+    return embed_token(token, config), lexicon_index(token, config, LEXICON_SIZE)
+
+
+def check(texts: Sequence[bytes], form: Form, found: dict[str, Any]) -> None:
+    """Asserts that `by_ops` gave what the reference gives: everything exact but the embeddings."""
+    found = {key: np.asarray(value) for key, value in found.items()}
+    for i, data in enumerate(texts):
+        words, segments = tokenize(data, form.max_tokens, form.max_bytes, form.pair).with_specials()
+        spare = [0] * (form.max_tokens - len(words))
+        assert found["padding_mask"][i].tolist() == [1] * len(words) + spare, data
+        assert found["segment_ids"][i].tolist() == segments + spare, data
+        assert found["separate"][i].tolist() == [int(w == SEP) for w in words] + spare, data
+        assert found["classify"][i].tolist() == [int(w == CLS) for w in words] + spare, data
+
+        got, rows = [b""] * form.max_tokens, [-1] * form.max_tokens
+        for p in np.flatnonzero(found["inside"][i]):
+            slot = found["slots"][i, p]
+            got[slot] += bytes([found["chars"][i, p]])
+            if found["lasts"][i, p]:
+                rows[slot] = found["rows"][i, p]
+        plain = [b"" if w in (CLS, SEP) else w for w in words] + [b"" for _ in spare]
+        assert got == plain, data
+        assert rows == [_token(w, form.hash)[1] if w else -1 for w in plain], data
+        assert_close(found["embeddings"][i], plain, form.hash)
+
+
+def ready_arrays(tokens: Sequence[bytes], width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each token as a row of its own: chars, starts, continues, int32 `[len(tokens), width]`."""
+    length = np.array([[len(token)] for token in tokens])
+    inside = (np.arange(width)[None] < length).astype(np.int32)
+    starts = inside * (np.arange(width)[None] == 0)
+    return padded(tokens, width), starts.astype(np.int32), (inside - starts).astype(np.int32)
+
+
+def signatures_by_ops(chars: Any, starts: Any, continues: Any, config: HashConfig) -> dict[str, Any]:
+    """Signatures, lexicon rows and embeddings of ready tokens, each a row of int32 `[B, W]`."""
+    from keras import ops
+
+    from eelbert_tf import hashing
+
+    units = hashing.token_units(chars, starts, continues, config)
+    grams = hashing.ngram_signatures(units, starts, continues, len(config.widths))
+    whole, lasts = hashing.word_signatures(units, starts, continues)
+    embeddings = hashing.embed_tokens(chars, starts, continues, ops.zeros_like(chars), 1, config)
+    found = {"word": whole, "lasts": lasts, "embeddings": embeddings[:, 0]}
+    for size in (64, 2048):
+        found[f"lexicon_{size}"] = hashing.lexicon_rows(chars, starts, continues, config, size)[0]
+    for order, (signature, valid) in enumerate(grams, 1):
+        found[f"signatures_{order}"], found[f"valid_{order}"] = signature, valid
+    return found
+
+
+def main(path: str) -> None:
+    """Writes what JAX computes for the texts and tokens of the tests."""
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # whoever imports it now fails
+    import jax
+
+    from eelbert_tf.layers import NgramHashEmbedding
+    from tests.make_golden import HASHES, TOKENS
+
+    results: dict[str, np.ndarray] = {}
+    layer = jax.jit(NgramHashEmbedding(FULL, 16, 64, pair=True))
+    for key, value in layer(padded(hard_texts(200), 64)).items():
+        results[f"layer/{key}"] = np.asarray(value)
+    compiled = jax.jit(functools.partial(signatures_by_ops, config=HASHES["all"]))
+    for key, value in compiled(*ready_arrays(TOKENS, 200)).items():
+        results[f"golden/{key}"] = np.asarray(value)
+    np.savez(path, **results)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
