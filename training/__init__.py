@@ -1,0 +1,1 @@
+"""Reading data, fine-tuning and measuring: everything between text files and trained weights."""
