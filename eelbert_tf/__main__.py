@@ -6,8 +6,11 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import as_input_error
@@ -21,8 +24,37 @@ COMMANDS = {
     "predict": ("eelbert_tf.tflite.commands.predict", "classify texts"),
     "convert": ("eelbert_tf.tflite.commands.convert", "write a TFLite file that takes the bytes of a text"),
     "corpus": ("eelbert_tf.training.commands.corpus", "turn plain text into training shards"),
+    "pretrain": ("eelbert_tf.training.commands.pretrain", "train an encoder on a corpus"),
     "benchmark": ("eelbert_tf.tflite.commands.benchmark", "measure speed and size beside rivals in the same run"),
 }
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, treated as an interrupt: what is half done is cleaned up."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turns SIGTERM into `Terminated` while a command runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_json(result: object) -> None:
+    try:
+        print(json.dumps(result, ensure_ascii=False), flush=True)
+    except UnicodeEncodeError:  # a file name that is not UTF-8, or a terminal of another encoding
+        print(json.dumps(result), flush=True)
 
 
 def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
@@ -33,7 +65,9 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, line) in COMMANDS.items():
         command = commands.add_parser(
-            name, help=line, description=line[0].upper() + line[1:] + ".",
+            name,
+            help=line,
+            description=line[0].upper() + line[1:] + ".",
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         if name in names:
@@ -42,27 +76,29 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; the exit status is 0, 2 for bad input, or 130 after an interrupt."""
+    """Runs one command; the exit status is 0, 2 for bad input, 130 after an interrupt, or 143 after SIGTERM."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     name = next((a for a in arguments if not a.startswith("-")), "")
     args = _parser([name]).parse_args(arguments)
     try:
-        result = importlib.import_module(COMMANDS[args.command][0]).run(args)
-    except KeyboardInterrupt:
-        print("eelbert: interrupted", file=sys.stderr)
-        return 130
+        with _terminable():
+            result = importlib.import_module(COMMANDS[args.command][0]).run(args)
+            if result is not None:
+                _print_json(result)
+    except KeyboardInterrupt as interrupt:
+        print(f"eelbert {args.command}: interrupted", file=sys.stderr)
+        return 143 if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:  # the reader, `head` for example, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        known = error if isinstance(error, InputError) else as_input_error(error, getattr(args, "output", None) or "output")
+        output = getattr(args, "output", None) or "output"
+        known = error if isinstance(error, InputError) else as_input_error(error, output)
         if known is None:
             raise
         print(f"eelbert {args.command}: {' '.join(str(known).split())}", file=sys.stderr)
         return 2
-    if result is not None:
-        print(json.dumps(result, ensure_ascii=False), flush=True)
     return 0
 
 

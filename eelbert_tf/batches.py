@@ -1,4 +1,4 @@
-"""Batches of texts for `fit`, `evaluate` and `predict`: as narrow as their texts allow, in an order that a seed fixes."""
+"""Batches of texts for `fit`, `evaluate`, `predict`: as narrow as their texts allow, in an order that a seed fixes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eelbert_tf import strings, text
 from eelbert_tf.config import EelbertConfig
 
 SMALLEST_SLOTS = 16
-BYTES_PER_SLOT = 8  # generous: English has about 5.5 bytes per word, its space included
+BYTES_PER_SLOT = 6  # English has about 5 bytes per slot, its spaces and the two special tokens included
 BATCHES_SORTED_TOGETHER = 64
 
 
@@ -75,6 +75,23 @@ def count_tokens(rows: Sequence[bytes], config: EelbertConfig, pair: bool = Fals
     return counts
 
 
+def _one_per_text(values: Any, texts: EncodedTexts, name: str) -> np.ndarray:
+    """Labels or weights as an array `[n]` or `[n, k]`.
+
+    Raises:
+        ValueError: they are not numbers, or not as many as the texts.
+    """
+    array = np.asarray(values)
+    if not len(texts):
+        raise ValueError("Expected at least one text. Received none")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"Expected each {name} to be a number, a class's index for example. Received: {values!r:.100}")
+    if array.ndim == 0 or len(array) != len(texts):
+        count = len(array) if array.ndim else "a single number"
+        raise ValueError(f"Expected one {name} per text. Received: {len(texts)} texts and {count}")
+    return array
+
+
 class TrainingBatches(keras.utils.PyDataset):
     """Shuffled batches of like-sized texts; the order of an epoch depends on `(seed, epoch)` alone.
 
@@ -100,10 +117,10 @@ class TrainingBatches(keras.utils.PyDataset):
     ) -> None:
         super().__init__(**kwargs)
         self.texts = texts
-        self.labels = np.asarray(labels)
+        self.labels = _one_per_text(labels, texts, "label")
         self.batch_size = min(batch_size, len(texts))
         self.seed = seed
-        self.sample_weight = sample_weight
+        self.sample_weight = None if sample_weight is None else _one_per_text(sample_weight, texts, "sample weight")
         self._epoch = 0
         self._batches = self._order(0)
 
@@ -157,8 +174,8 @@ class OrderedBatches(keras.utils.PyDataset):
     ) -> None:
         super().__init__(**kwargs)
         self.texts = texts
-        self.labels = None if labels is None else np.asarray(labels)
-        self.sample_weight = sample_weight
+        self.labels = None if labels is None else _one_per_text(labels, texts, "label")
+        self.sample_weight = None if sample_weight is None else _one_per_text(sample_weight, texts, "sample weight")
         self.order = np.argsort(texts.levels, kind="stable")
         self._batches = [self.order[i : i + batch_size] for i in range(0, len(texts), batch_size)]
 
@@ -184,14 +201,17 @@ def for_backend(batches: keras.utils.PyDataset) -> Any:
         return batches
     import tensorflow as tf
 
-    def spec(x: np.ndarray) -> tf.TensorSpec:
-        return tf.TensorSpec((None, None, *x.shape[2:])[: x.ndim], x.dtype)
-
     def generate() -> Any:
         for index in range(len(batches)):
-            yield batches[index]
-        batches.on_epoch_end()
+            batch = batches[index]
+            if index == len(batches) - 1:  # now, since nobody waits for what follows the last `yield`
+                batches.on_epoch_end()
+            yield batch
 
-    signature = tf.nest.map_structure(spec, batches[0])
+    inputs, *targets = batches[0]
+    signature = (
+        {name: tf.TensorSpec((None, None), x.dtype) for name, x in inputs.items()},
+        *(tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in targets),
+    )
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2)

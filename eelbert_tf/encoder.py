@@ -34,13 +34,17 @@ class EelbertBackbone(keras.Model):
     Call arguments:
         inputs: anything `NgramHashEmbedding` takes, or a dictionary with one of
             - `bytes`: int32 or uint8 `[B, L]`; with `padding_mask` `[B, T]` only T token slots are laid out;
-            - `embeddings`: float `[B, T, hash.size]`, with `padding_mask` and optional `segment_ids`;
+            - `embeddings`: float `[B, T, hash.size]`, with `padding_mask` and optional `segment_ids`, and for a model
+              with a lexicon `lexicon_rows` int32 `[B, T]`, -1 where there is no word;
             - `token_ids`: int32 `[B, T]`, for a model with a vocabulary, likewise.
+            With `output_positions` int32 `[B, M]` beside it, the last block computes these positions only.
         training: whether dropout applies.
+        pooled_only: whether the pooled output is enough: the last block then computes [CLS] only.
 
     Returns:
         A dictionary of `sequence_output` float `[B, T, hidden_size]`, `pooled_output` float `[B, hidden_size]` and
-        `padding_mask` int32 `[B, T]`.
+        `padding_mask` int32 `[B, T]`. With `output_positions`: `sequence_output` `[B, M, hidden_size]` and the mask.
+        With `pooled_only`: no `sequence_output`.
 
     Example:
 
@@ -135,6 +139,8 @@ class EelbertBackbone(keras.Model):
             embeddings = self.token_embedding(fields["token_ids"])
         elif "embeddings" in fields:
             embeddings = fields["embeddings"]
+            if self.lexicon is not None and "lexicon_rows" in fields:
+                added = self.lexicon.look_up(fields["lexicon_rows"])
         elif "bytes" in fields:
             data = to_byte_tensor(fields["bytes"], self.config.max_bytes)
             if len(data.shape) == 3:
@@ -157,7 +163,7 @@ class EelbertBackbone(keras.Model):
         segments = ops.zeros(shape, "int32") if segments is None else segments
         return embeddings, mask, segments
 
-    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
+    def call(self, inputs: Any, training: bool | None = None, pooled_only: bool = False) -> dict[str, Tensor]:
         embeddings, mask, segments = self.embed(inputs)
         length = ops.shape(embeddings)[1]
         dtype = self.compute_dtype
@@ -171,8 +177,14 @@ class EelbertBackbone(keras.Model):
             x = x + ops.take(segment_rows, segments, axis=0)
         x = self.embeddings_dropout(self.embeddings_norm(x), training=training)
         bias = attention_bias(mask, dtype)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, bias, training=training)
+        positions = inputs.get("output_positions") if isinstance(inputs, dict) else None
+        x = self.blocks[-1](x, bias, training=training, positions=1 if pooled_only else positions)
+        if pooled_only:
+            return {"pooled_output": self.pooler(x[:, 0]), "padding_mask": mask}
+        if positions is not None:
+            return {"sequence_output": x, "padding_mask": mask}
         return {"sequence_output": x, "pooled_output": self.pooler(x[:, 0]), "padding_mask": mask}
 
     def get_config(self) -> dict[str, Any]:

@@ -1,65 +1,68 @@
-"""Metrics of classification and regression, in NumPy."""
+"""Scores of predictions, in NumPy: the ones that GLUE and text classification report."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 
-def accuracy(targets: np.ndarray, predictions: np.ndarray) -> float:
-    """Share of equal entries; both int `[n]`."""
-    return float(np.mean(targets == predictions))
+def accuracy(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """The share of predictions that are right.
+
+    Args:
+        truth: integers `[n]`.
+        predicted: integers `[n]`.
+    """
+    return float(np.mean(np.asarray(truth) == np.asarray(predicted)))
 
 
-def f1(targets: np.ndarray, predictions: np.ndarray, positive: int = 1) -> float:
-    """Harmonic mean of precision and recall of one class; 0 where it is neither present nor predicted."""
-    hits = np.sum((targets == positive) & (predictions == positive))
-    total = np.sum(targets == positive) + np.sum(predictions == positive)
-    return float(2 * hits / total) if total else 0.0
+def confusion(truth: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int) -> np.ndarray:
+    """Counts, int64 `[num_classes, num_classes]`: the true class by row, the predicted one by column."""
+    cells = np.asarray(truth, np.int64) * num_classes + np.asarray(predicted, np.int64)
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def macro_f1(targets: np.ndarray, predictions: np.ndarray) -> float:
-    """Mean F1 over the classes that are present or predicted; both int `[n]`."""
-    classes = np.union1d(targets, predictions)
-    return float(np.mean([f1(targets, predictions, c) for c in classes]))
+def f1_scores(truth: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int) -> np.ndarray:
+    """F1 of each class, float64 `[num_classes]`; 0 for a class that neither occurs nor is predicted."""
+    table = confusion(truth, predicted, num_classes)
+    right, total = table.diagonal(), table.sum(axis=0) + table.sum(axis=1)
+    return np.divide(2.0 * right, total, out=np.zeros(num_classes), where=total > 0)
 
 
-def matthews(targets: np.ndarray, predictions: np.ndarray) -> float:
-    """Matthews correlation of two classes, 0 and 1; 0 where a side is constant."""
-    if np.ptp(targets) == 0 or np.ptp(predictions) == 0:
-        return 0.0
-    return float(np.corrcoef(targets, predictions)[0, 1])
+def macro_f1(truth: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int) -> float:
+    """The mean F1 of the classes that occur or are predicted."""
+    occurs = np.union1d(np.asarray(truth), np.asarray(predicted))
+    return float(f1_scores(truth, predicted, num_classes)[occurs].mean())
 
 
-def pearson(targets: np.ndarray, predictions: np.ndarray) -> float:
-    """Linear correlation of two float `[n]`; 0 where a side is constant."""
-    if len(targets) < 2 or np.ptp(targets) == 0 or np.ptp(predictions) == 0:
-        return 0.0
-    return float(np.corrcoef(targets, predictions)[0, 1])
+def matthews(truth: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int = 2) -> float:
+    """Matthews's correlation coefficient, for two classes or more (Gorodkin 2004); 0 where one side is constant."""
+    table = confusion(truth, predicted, num_classes).astype(np.float64)
+    n, right, actual, guessed = table.sum(), np.trace(table), table.sum(axis=1), table.sum(axis=0)
+    spread = np.sqrt((n**2 - guessed @ guessed) * (n**2 - actual @ actual))
+    return float((right * n - actual @ guessed) / spread) if spread > 0 else 0.0
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, equal values sharing their mean rank: float `[n]`."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
+def pearson(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Pearson's correlation of two float arrays `[n]`; 0 where one of them is constant."""
+    x, y = (np.asarray(a, np.float64) for a in (truth, predicted))
+    x, y = x - x.mean(), y - y.mean()
+    spread = np.sqrt((x @ x) * (y @ y))
+    return float(x @ y / spread) if spread > 0 else 0.0
 
 
-def spearman(targets: np.ndarray, predictions: np.ndarray) -> float:
-    """Linear correlation of the ranks of two float `[n]`."""
-    return pearson(_ranks(targets), _ranks(predictions))
+def ranks(values: npt.ArrayLike) -> np.ndarray:
+    """Ranks from 1, float64 `[n]`; equal values share their mean rank."""
+    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2.0)[inverse.reshape(-1)]
 
 
-def classification_scores(targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    """What commands report of a classifier."""
-    return {
-        "accuracy": round(accuracy(targets, predictions), 4),
-        "macro_f1": round(macro_f1(targets, predictions), 4),
-    }
+def spearman(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Spearman's rank correlation of two float arrays `[n]`, with mean ranks for ties."""
+    return pearson(ranks(truth), ranks(predicted))
 
 
-def regression_scores(targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    """What commands report of a regression."""
-    return {
-        "pearson": round(pearson(targets, predictions), 4),
-        "spearman": round(spearman(targets, predictions), 4),
-        "rmse": round(float(np.sqrt(np.mean((targets - predictions) ** 2))), 4),
-    }
+def rmse(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """The root of the mean squared difference."""
+    return float(np.sqrt(np.mean((np.asarray(truth, np.float64) - np.asarray(predicted, np.float64)) ** 2)))

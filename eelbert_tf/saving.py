@@ -9,20 +9,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eelbert_tf.config import EelbertConfig
+from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
-from eelbert_tf.files import replace_directory
+from eelbert_tf.files import recover_directory, replace_directory
 
 FORMAT = "eelbert"
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 PRESETS = Path(__file__).parent / "presets"
+
+# A configuration that asks for longer inputs is damaged: it bounds the memory that one text can take.
+MAX_INPUT_BYTES = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +67,27 @@ def find_model(name: str | Path) -> Path:
     if str(name) in preset_names():
         return PRESETS / str(name)
     path = Path(name)
-    if (path / CONFIG_FILE).is_file():
-        return path
+    try:
+        if not path.exists():
+            recover_directory(path)
+        if (path / CONFIG_FILE).is_file():
+            return path
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror}") from None
     known = ", ".join(preset_names()) or "none in this installation"
     if path.is_dir():
         raise InputError(f"{path}: not a model directory: it has no {CONFIG_FILE}.")
     raise InputError(f"{name}: neither a directory nor a preset. Presets: {known}.")
+
+
+def holds_model(directory: Path) -> bool:
+    """Whether a directory holds a model of this library and nothing else, so that a newer one may replace it."""
+    try:
+        fields = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
+        names = {path.name for path in directory.iterdir()}
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and fields.get("format") == FORMAT and names <= {CONFIG_FILE, WEIGHTS_FILE}
 
 
 def read_info(directory: Path) -> tuple[ModelInfo, str]:
@@ -79,7 +99,7 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
     path = directory / CONFIG_FILE
     try:
         fields = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         raise InputError(f'{path}: not a model of this library: expected "format": "{FORMAT}".')
@@ -88,7 +108,7 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
             f"{path}: written in format version {fields.get('format_version')}; this library reads version "
             f"{FORMAT_VERSION}. Train the model again, or install the version that wrote it."
         )
-    try:
+    with _damage(path):
         info = ModelInfo(
             config=EelbertConfig.from_dict(fields["config"]),
             kind=fields["kind"],
@@ -98,9 +118,53 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
             task=fields["task"],
             notes=fields.get("notes", {}),
         )
+        _check_info(info)
         return info, str(fields["weights_sha256"])
-    except (KeyError, TypeError, ValueError) as error:
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """What goes wrong in the block is the fault of a configuration.
+
+    Raises:
+        InputError: in place of errors of values and types.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except KeyError as error:
+        raise InputError(f"{path}: incomplete or damaged configuration: {error} is missing.") from None
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise InputError(f"{path}: incomplete or damaged configuration: {error}") from None
+
+
+def _check_info(info: ModelInfo) -> None:
+    """Checks what the dataclasses do not, since a file may hold anything.
+
+    Raises:
+        ValueError: a field has another type than it ought to have, or a hopeless value.
+    """
+    config = info.config
+    for part in (config, config.hash):
+        if part is not None and not isinstance(part, EelbertConfig | HashConfig):
+            raise ValueError(f"`hash` must be a dictionary. Received: {part!r:.100}")
+        for field in dataclasses.fields(part) if part is not None else ():
+            value = getattr(part, field.name)
+            is_count = type(value) is int and (value >= 0 or field.name == "seed")
+            if field.type in ("int", "int | None") and value is not None and not is_count:
+                raise ValueError(f"`{field.name}` must be a positive integer. Received: {value!r:.100}")
+    if config.max_bytes > MAX_INPUT_BYTES:
+        raise ValueError(f"`max_bytes` must be at most {MAX_INPUT_BYTES}. Received: {config.max_bytes}")
+    if info.kind not in ("backbone", "classifier"):
+        raise ValueError(f"`kind` must be backbone or classifier. Received: {info.kind!r:.100}")
+    if info.task not in ("classification", "regression"):
+        raise ValueError(f"`task` must be classification or regression. Received: {info.task!r:.100}")
+    labels = info.labels
+    if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
+        raise ValueError(f"`labels` must be a list of names. Received: {labels!r:.100}")
+    if labels is not None and len(labels) != info.num_classes:
+        raise ValueError(f"`labels` must have one name per class. Received: {len(labels)} for {info.num_classes}")
 
 
 def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
@@ -120,9 +184,51 @@ def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(f"{path}: damaged: its checksum differs from the one in {CONFIG_FILE}.")
     try:
-        return safetensors.numpy.load(data)
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{path}: not a safetensors file: {error}") from None
+        arrays = safetensors.numpy.load(data)
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a safetensors file that NumPy can read: {error}") from None
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise InputError(f"{path}: weight {name!r} has the type {array.dtype}; expected floating point.")
+    return arrays
+
+
+def _check_sizes(info: ModelInfo, arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Compares, before anything is built, the weights that between them show every size of the configuration.
+
+    Whatever a configuration asks for, building its model then takes little more memory than the weights at hand.
+
+    Raises:
+        InputError: a weight is missing, or has another shape.
+    """
+    config, prefix = info.config, "" if info.kind == "backbone" else "backbone/"
+    width = config.hidden_size
+    shapes = {
+        "position_embedding": (config.max_position_embeddings, width),
+        "segment_embedding": (config.type_vocab_size, width),
+        "pooler/kernel": (width, width),
+    }
+    if config.hash is None:
+        shapes["token_embedding/embeddings"] = (config.vocab_size or 0, width)
+    elif config.hash.size != width:
+        shapes["projection/kernel"] = (config.hash.size, width)
+    if config.lexicon_size:
+        shapes["lexicon/table"] = (config.lexicon_size, config.lexicon_width)
+    shapes = {prefix + name: shape for name, shape in shapes.items()}
+    if info.kind == "classifier":
+        shapes["classifier/kernel"] = (width, info.num_classes)
+    for name, shape in shapes.items():
+        _check_shape(name, shape, arrays, path)
+    for i in range(config.num_hidden_layers):
+        _check_shape(f"{prefix}block_{i}/intermediate/kernel", (width, config.intermediate_size), arrays, path)
+
+
+def _check_shape(name: str, shape: tuple[int, ...], arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Raises an InputError unless there is a weight of this name and shape."""
+    if name not in arrays:
+        raise InputError(f"{path}: weight {name!r} is missing.")
+    if arrays[name].shape != shape:
+        raise InputError(f"{path}: weight {name!r} has shape {arrays[name].shape}, the configuration asks for {shape}.")
 
 
 def weight_names(model: Any) -> dict[str, Any]:
@@ -168,7 +274,7 @@ def save_model(model: Any, directory: str | Path, notes: dict[str, Any] | None =
         **dataclasses.asdict(info),
         "weights_sha256": hashlib.sha256(data).hexdigest(),
     }
-    with replace_directory(Path(directory)) as temporary:
+    with replace_directory(Path(directory), holds_model) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(data)
         (temporary / CONFIG_FILE).write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
@@ -180,13 +286,7 @@ def _assign(model: Any, arrays: dict[str, np.ndarray], directory: Path) -> None:
         InputError: a weight is missing, or has another shape.
     """
     for name, variable in weight_names(model).items():
-        if name not in arrays:
-            raise InputError(f"{directory / WEIGHTS_FILE}: weight {name!r} is missing.")
-        if tuple(arrays[name].shape) != tuple(variable.shape):
-            raise InputError(
-                f"{directory / WEIGHTS_FILE}: weight {name!r} has shape {arrays[name].shape}, "
-                f"the configuration asks for {tuple(variable.shape)}."
-            )
+        _check_shape(name, tuple(variable.shape), arrays, directory / WEIGHTS_FILE)
         variable.assign(arrays[name])
 
 
@@ -206,7 +306,10 @@ def load_backbone(name: str | Path, pair: bool | None = None, **changes: Any) ->
     directory = find_model(name)
     info, sha256 = read_info(directory)
     arrays = read_weights(directory, sha256)
-    backbone = EelbertBackbone(info.config.replace(**changes), pair=info.pair if pair is None else pair)
+    _check_sizes(info, arrays, directory / WEIGHTS_FILE)
+    config = info.config.replace(**changes)
+    with _damage(directory / CONFIG_FILE):
+        backbone = EelbertBackbone(config, pair=info.pair if pair is None else pair)
     prefix = "" if info.kind == "backbone" else "backbone/"
     own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
     _assign(backbone, own, directory)
@@ -231,7 +334,10 @@ def load_classifier(name: str | Path, **changes: Any) -> Any:
     if info.kind != "classifier":
         raise InputError(f"{name}: an encoder without a classification head: fine-tune it first (eelbert finetune).")
     arrays = read_weights(directory, sha256)
-    backbone = EelbertBackbone(info.config.replace(**changes), pair=info.pair, name="backbone")
-    model = EelbertClassifier(backbone, info.num_classes, info.labels, task=info.task)
+    _check_sizes(info, arrays, directory / WEIGHTS_FILE)
+    config = info.config.replace(**changes)
+    with _damage(directory / CONFIG_FILE):
+        backbone = EelbertBackbone(config, pair=info.pair, name="backbone")
+        model = EelbertClassifier(backbone, info.num_classes, info.labels, task=info.task)
     _assign(model, arrays, directory)
     return model

@@ -13,34 +13,51 @@ from eelbert_tf.batches import EncodedTexts, OrderedBatches, TrainingBatches, fo
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.layers import PACKAGE
+from eelbert_tf.strings import is_string_tensor
 
 Tensor = Any
 
-
-def _is_texts(x: Any) -> bool:
-    """Whether `x` is a list or array of texts, or of pairs, in the host's memory."""
-    if isinstance(x, np.ndarray):
-        return x.dtype.kind in "OSU"
-    return isinstance(x, list | tuple) and len(x) > 0 and isinstance(x[0], str | bytes | tuple | list)
+_NO_PAIRS = "This model takes one text per example, not pairs: build it with `pair=True`."
 
 
 def _as_texts(x: Any, pair: bool) -> list[Any] | None:
-    """Texts, or pairs of texts, out of what a user may pass; `None` where `x` is something else."""
-    if isinstance(x, tuple) and len(x) == 2 and all(_as_texts(part, False) is not None for part in x):
-        first, second = (_as_texts(part, False) for part in x)
+    """Texts, or pairs of texts, out of what a user may pass; `None` where `x` is something else, a dataset for example.
+
+    Raises:
+        ValueError: `x` holds texts beside other things, or pairs where `pair` is not set.
+    """
+    if is_string_tensor(x) and hasattr(x, "numpy"):  # not a symbolic one
+        x = x.numpy()
+    if isinstance(x, str | bytes):
+        raise ValueError(f"Expected a list of texts. Received one text: {x!r:.100}")
+    if isinstance(x, tuple) and len(x) == 2 and all(_is_texts(part) for part in x):
         if not pair:
-            raise ValueError("This model takes one text per example, not pairs: build it with `pair=True`.")
-        if len(first or []) != len(second or []):
-            raise ValueError(f"A pair's sides differ in length. Received: {len(first or [])} and {len(second or [])}")
-        return list(zip(first or [], second or [], strict=True))
-    dtype = getattr(x, "dtype", None)
-    if dtype is not None and getattr(dtype, "name", "") == "string" and hasattr(x, "numpy"):
-        return [bytes(text) for text in x.numpy()]
-    if not _is_texts(x):
-        return None
-    if isinstance(x, np.ndarray) and x.dtype.kind == "S":
-        return [bytes(text) for text in x]
-    return [tuple(text) if isinstance(text, list) else text for text in x]
+            raise ValueError(_NO_PAIRS)
+        if len(x[0]) != len(x[1]):
+            raise ValueError(f"A pair's sides differ in length. Received: {len(x[0])} and {len(x[1])}")
+        sides = (_as_texts(part, False) or [] for part in x)
+        return list(zip(*sides, strict=True))
+    return [_checked(text, pair) for text in x] if _is_texts(x) else None
+
+
+def _is_texts(x: Any) -> bool:
+    """Whether `x` is a list, array or tensor of texts, or of pairs, in the host's memory."""
+    if isinstance(x, list | tuple):
+        return not x or isinstance(x[0], str | bytes | tuple | list)
+    if isinstance(x, np.ndarray):
+        return x.dtype.kind in "OSU" and x.ndim > 0
+    return is_string_tensor(x) and hasattr(x, "numpy") and len(x.shape) > 0
+
+
+def _checked(text: Any, pair: bool) -> Any:
+    """One text, or a tuple of two."""
+    if isinstance(text, str | bytes):
+        return text
+    if isinstance(text, tuple | list | np.ndarray) and len(text) == 2 and all(isinstance(t, str | bytes) for t in text):
+        if not pair:
+            raise ValueError(_NO_PAIRS)
+        return tuple(text)
+    raise ValueError(f"Expected texts: strings, bytes{', or tuples of two' * pair}. Received among them: {text!r:.100}")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -48,7 +65,8 @@ class EelbertClassifier(keras.Model):
     """Strings in, logits out: a dropout and a dense layer on the pooled output.
 
     `fit`, `evaluate` and `predict` take lists, NumPy arrays or tf.string tensors of texts (or a tuple of two of them
-    for pairs) and batch them by length; a `tf.data.Dataset` of (strings, labels) works as well, with `jit_compile=False`.
+    for pairs) and batch them by length; a `tf.data.Dataset` of (strings, labels) works as well, with
+    `jit_compile=False`.
 
     Args:
         backbone: an `EelbertBackbone`.
@@ -107,13 +125,30 @@ class EelbertClassifier(keras.Model):
             self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
-        pooled = self.backbone(inputs, training=training)["pooled_output"]
+        pooled = self.backbone(inputs, training=training, pooled_only=True)["pooled_output"]
         return self.classifier(self.dropout(pooled, training=training))
 
     def encode(self, texts: Any) -> EncodedTexts | None:
         """Texts ready for batching; `None` where `texts` is something else, a dataset for example."""
         found = _as_texts(texts, self.backbone.pair)
         return None if found is None else EncodedTexts(found, self.backbone.config, self.backbone.pair)
+
+    def _check_labels(self, y: Any) -> np.ndarray:
+        """Labels as an array.
+
+        Raises:
+            ValueError: there are none, or some name a class that the model does not have.
+        """
+        if y is None:
+            raise ValueError("Expected one label per text. Received: y=None")
+        labels = np.asarray(y)
+        if self.task == "classification" and labels.ndim == 1 and labels.dtype.kind in "iu" and self.num_classes > 1:
+            beyond = labels[labels >= self.num_classes]
+            if len(beyond):
+                raise ValueError(
+                    f"Labels must be below `num_classes`, which is {self.num_classes}. Received among them: {beyond[0]}"
+                )
+        return labels
 
     def fit(
         self,
@@ -134,7 +169,7 @@ class EelbertClassifier(keras.Model):
             held_out = self.encode(validation_data[0])
             if held_out is not None:
                 weights = None if len(validation_data) < 3 else np.asarray(validation_data[2])
-                batches = OrderedBatches(held_out, validation_data[1], batch_size or 32, weights)
+                batches = OrderedBatches(held_out, self._check_labels(validation_data[1]), batch_size or 32, weights)
                 validation_data = for_backend(batches)
         if texts is None:
             return super().fit(
@@ -149,11 +184,11 @@ class EelbertClassifier(keras.Model):
             )
         if kwargs.pop("validation_split", 0):
             raise ValueError("`validation_split` is not supported for texts: pass `validation_data`.")
-        if y is None or len(y) != len(texts):
-            raise ValueError(f"Expected one label per text. Received: {len(texts)} texts, y={type(y).__name__}")
-        labels = np.asarray(y)
+        labels = self._check_labels(y)
         weights = None if sample_weight is None else np.asarray(sample_weight, np.float32)
         if class_weight is not None:
+            if labels.ndim != 1:
+                raise ValueError(f"`class_weight` needs labels [n]. Received shape: {labels.shape}")
             by_class = np.array([class_weight.get(int(label), 1.0) for label in labels], np.float32)
             weights = by_class if weights is None else weights * by_class
         if shuffle:
@@ -171,7 +206,7 @@ class EelbertClassifier(keras.Model):
             return super().evaluate(x, y, batch_size=batch_size, **kwargs)
         weights = kwargs.pop("sample_weight", None)
         weights = None if weights is None else np.asarray(weights)
-        batches = OrderedBatches(texts, np.asarray(y), batch_size or 32, weights)
+        batches = OrderedBatches(texts, self._check_labels(y), batch_size or 32, weights)
         return super().evaluate(for_backend(batches), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
@@ -179,6 +214,8 @@ class EelbertClassifier(keras.Model):
         texts = self.encode(x)
         if texts is None:
             return super().predict(x, batch_size=batch_size, **kwargs)
+        if not len(texts):
+            return np.zeros((0, self.num_classes), np.float32)
         batches = OrderedBatches(texts, None, batch_size or 32)
         sorted_logits = super().predict(for_backend(batches), **kwargs)
         logits = np.empty_like(sorted_logits)

@@ -1,0 +1,102 @@
+"""`eelbert finetune`: a labelled file in, a model directory out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from eelbert_tf.config import CONFIG_NAMES
+from eelbert_tf.errors import InputError
+from eelbert_tf.files import check_directory
+from eelbert_tf.saving import holds_model
+from eelbert_tf.tables import Table, check_labels, check_seen, read_table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument(
+        "--train", required=True, metavar="F", help="CSV or TSV with a header: text (or text_a, text_b), label"
+    )
+    parser.add_argument("--dev", metavar="F", help="held-out file, scored after each epoch")
+    parser.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
+    parser.add_argument("--preset", default="scratch", help="a preset, a model directory, or scratch for fresh weights")
+    parser.add_argument(
+        "--config",
+        default="eelbert_uno",
+        choices=[n for n in CONFIG_NAMES if n[0] == "e"],
+        help="size of a model from scratch",
+    )
+    parser.add_argument(
+        "--task",
+        default="classification",
+        choices=("classification", "regression"),
+        help="labels are classes, or numbers",
+    )
+    parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
+    parser.add_argument("--epochs", type=int, default=4, metavar="N", help="passes over the training file")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts per step")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="peak of the schedule")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots of the model (128)")
+    parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes it reads of a text (512)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="fixes initial weights, order and dropout")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Trains, saves and reports."""
+    output = Path(args.output)
+    check_directory(output, holds_model)
+    regression = args.task == "regression"
+    train = read_table(args.train, args.text_columns, args.label_column, regression)
+    dev = read_table(args.dev, args.text_columns, args.label_column, regression) if args.dev else None
+    classes = None if regression else check_labels(train)
+    if dev is not None:
+        check_same_kind(train, dev)
+        if classes:
+            check_seen(dev, classes)
+
+    import keras
+
+    from eelbert_tf.config import named_config
+    from eelbert_tf.training.finetune import Labelled, Recipe, finetune, start
+
+    recipe = Recipe(args.epochs, args.batch_size, args.learning_rate, seed=args.seed)
+    keras.utils.set_random_seed(args.seed)
+    changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
+    pair = isinstance(train.texts[0], tuple)
+    backbone = start(args.preset, named_config(args.config), pair, changes)
+    origin = args.config if args.preset == "scratch" else Path(args.preset).name
+    before = _written(output)
+    try:
+        _, report = finetune(
+            backbone,
+            Labelled(train.texts, train.labels),
+            None if dev is None else Labelled(dev.texts, dev.labels),
+            recipe,
+            output,
+            classes,
+            {"trained_on": train.path.name, "started_from": origin},
+        )
+    except KeyboardInterrupt:
+        state = "is as it was before" if _written(output) == before else "holds the last finished epoch"
+        print(f"eelbert finetune: {output} {state}", file=sys.stderr)
+        raise
+    return {"output": str(output), "preset": args.preset, "config": origin, **report}
+
+
+def check_same_kind(train: Table, dev: Table) -> None:
+    """Raises an InputError where one table holds pairs of texts and the other single texts."""
+    pair = isinstance(train.texts[0], tuple)
+    if isinstance(dev.texts[0], tuple) != pair:
+        kinds = ("pairs of texts", "single texts") if pair else ("single texts", "pairs of texts")
+        raise InputError(f"{dev.path}: expected {kinds[0]}, as in {train.path}; found {kinds[1]}")
+
+
+def _written(output: Path) -> int | None:
+    """When a model was written: nanoseconds, or `None` where there is none."""
+    try:
+        return (output / "config.json").stat().st_mtime_ns
+    except OSError:
+        return None

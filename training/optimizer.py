@@ -1,0 +1,94 @@
+"""AdamW as BERT uses it: warm-up, decay, clipping, and no weight decay on biases and norms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from eelbert_tf.layers import PACKAGE
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly to `peak` over the warm-up, then falls linearly to zero (Devlin et al. 2019).
+
+    Args:
+        peak: the highest learning rate.
+        total_steps: steps until zero.
+        warmup: share of the steps that rise.
+    """
+
+    def __init__(self, peak: float, total_steps: int, warmup: float = 0.1) -> None:
+        self.peak = peak
+        self.total_steps = total_steps
+        self.warmup = warmup
+
+    def __call__(self, step: Any) -> Any:
+        position = (ops.cast(step, "float32") + 1.0) / (self.total_steps + 1.0)
+        rise = position / max(self.warmup, 1e-9)
+        fall = (1.0 - position) / max(1.0 - self.warmup, 1e-9)
+        return self.peak * ops.maximum(ops.minimum(rise, fall), 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"peak": self.peak, "total_steps": self.total_steps, "warmup": self.warmup}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class WarmupCosineDecay(WarmupLinearDecay):
+    """Rises linearly to `peak` over the warm-up, then falls to zero along half a cosine (Loshchilov and Hutter 2017)."""
+
+    def __call__(self, step: Any) -> Any:
+        position = (ops.cast(step, "float32") + 1.0) / (self.total_steps + 1.0)
+        rise = position / max(self.warmup, 1e-9)
+        done = ops.clip((position - self.warmup) / max(1.0 - self.warmup, 1e-9), 0.0, 1.0)
+        return self.peak * ops.minimum(rise, 0.5 + 0.5 * ops.cos(math.pi * done))
+
+
+def without_decay(model: keras.Model) -> list[Any]:
+    """The trainable weights that weight decay leaves alone: biases and the scales of norms, all of rank one."""
+    return [variable for variable in model.trainable_variables if len(variable.shape) == 1]
+
+
+def adamw(
+    model: keras.Model,
+    learning_rate: float,
+    total_steps: int,
+    warmup: float = 0.1,
+    weight_decay: float = 0.01,
+    clip_norm: float = 1.0,
+    decay: str = "linear",
+    accumulate: int = 1,
+    average: float = 0.0,
+) -> keras.optimizers.Optimizer:
+    """An AdamW optimizer for `model`, whose weights exist already.
+
+    Args:
+        model: its rank-one weights are not decayed.
+        learning_rate: the peak.
+        total_steps: steps of the whole training.
+        warmup: share of the steps that rise.
+        weight_decay: decoupled decay per step, times the learning rate.
+        clip_norm: the largest norm of all gradients together.
+        decay: how the rate falls: "linear" or "cosine".
+        accumulate: batches whose gradients are averaged for one step; `total_steps` counts batches.
+        average: decay per step of a running average of the weights, kept among the optimizer's variables; 0 for none.
+    """
+    schedule = (WarmupCosineDecay if decay == "cosine" else WarmupLinearDecay)(learning_rate, total_steps, warmup)
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=weight_decay,
+        beta_2=0.999,
+        epsilon=1e-6,
+        global_clipnorm=clip_norm,
+        gradient_accumulation_steps=accumulate if accumulate > 1 else None,
+        use_ema=average > 0,
+        ema_momentum=average or 0.99,
+    )
+    # By identity: Keras matches names as patterns, and a pattern that matches nothing passes silently.
+    optimizer.exclude_from_weight_decay(without_decay(model))
+    optimizer.build(model.trainable_variables)
+    return optimizer

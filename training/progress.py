@@ -1,0 +1,39 @@
+"""A progress bar for `fit`, on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+
+class Progress(keras.callbacks.Callback):
+    """One bar over all steps of a training, with the loss, and after each epoch the metrics on held-out texts.
+
+    Args:
+        total_steps: steps of the whole training.
+        description: what stands before the bar.
+    """
+
+    def __init__(self, total_steps: int, description: str = "training") -> None:
+        super().__init__()
+        self.bar = tqdm(total=total_steps, desc=description, unit="step", file=sys.stderr, dynamic_ncols=True)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Moves on by one step."""
+        self.bar.update()
+        if logs and self.bar.n % 20 == 0:
+            self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}", refresh=False)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the metrics above the bar, where there are held-out texts."""
+        if not any(name.startswith("val_") for name in logs or {}):
+            return
+        shown = ", ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
+        self.bar.write(f"epoch {epoch + 1}: {shown}", file=sys.stderr)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Closes the bar."""
+        self.bar.close()
