@@ -39,7 +39,9 @@ class EncodedTexts:
         lengths = np.array([len(row) for row in self.rows], np.int64)
         self.token_counts = count_tokens(self.rows, config, pair)
         fits = [(self.token_counts <= slots) & (lengths <= width) for slots, width in self.shapes[:-1]]
-        self.levels = len(self.shapes) - 1 - np.sum(fits, axis=0, dtype=np.int64) if fits else np.zeros_like(lengths)
+        self.levels: np.ndarray = np.full(len(self.rows), len(self.shapes) - 1, np.int64)
+        for fit in fits:
+            self.levels -= fit
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,7 +72,7 @@ def count_tokens(rows: Sequence[bytes], config: EelbertConfig, pair: bool = Fals
             continue
         width = min(config.max_bytes, max(16, -len(rows[chunk[-1]]) // 16 * -16))
         data = ops.convert_to_tensor(strings.pad_bytes([rows[i] for i in chunk], width).astype(np.int32))
-        _, layout = text.lay_out(text.split(data, config.max_bytes), config.max_bytes, config.max_tokens, pair)
+        _, layout = text.lay_out(text.split(data), config.max_bytes, config.max_tokens, pair)
         counts[chunk] = ops.convert_to_numpy(layout.padding_mask).sum(axis=1)
     return counts
 

@@ -59,7 +59,10 @@ class EelbertBackbone(keras.Model):
         self.config = config
         self.pair = pair
         normal = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-        self.hash_embedding = self.projection = self.lexicon = self.token_embedding = None
+        self.hash_embedding: Any = None
+        self.projection: Any = None
+        self.lexicon: Any = None
+        self.token_embedding: Any = None
         if config.hash is not None:
             self.hash_embedding = NgramHashEmbedding(
                 config.hash, config.max_tokens, config.max_bytes, pair, name="hash_embedding"
@@ -109,7 +112,7 @@ class EelbertBackbone(keras.Model):
             name="segment_embedding", shape=(config.type_vocab_size, config.hidden_size), initializer=normal
         )
         if self.projection is not None:
-            self.projection.build((None, None, config.hash.size))
+            self.projection.build((None, None, self.hash_embedding.hash.size))
         for layer in (self.hash_embedding, self.lexicon, self.token_embedding):
             if layer is not None:
                 layer.build((None, None))
@@ -146,7 +149,7 @@ class EelbertBackbone(keras.Model):
             if len(data.shape) == 3:
                 raise ValueError("Ready tokens go through `NgramHashEmbedding` first; pass its result.")
             slots = self.config.max_tokens if mask is None else ops.shape(mask)[1]
-            hashed, tokens, layout = self.hash_embedding.embed_split(text.split(data, self.config.max_bytes), slots)
+            hashed, tokens, layout = self.hash_embedding.embed_split(text.split(data), slots)
             embeddings, fields = hashed["embeddings"], hashed
             if self.lexicon is not None:
                 added = self.lexicon(tokens, slots=layout.slots, num_slots=slots)

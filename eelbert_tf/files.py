@@ -107,7 +107,7 @@ def replace_directory(path: str | os.PathLike[str], is_ours: Callable[[Path], bo
         recover_directory(target)
         if target.exists():
             _check_replaceable(target, path, is_ours)
-        temporary.mkdir()
+        _make_folder(temporary, path)
         yield temporary
         for folder, _, names in os.walk(temporary):
             for name in names:
@@ -124,11 +124,11 @@ def check_directory(path: str | os.PathLike[str], is_ours: Callable[[Path], bool
         InputError: as `replace_directory`.
     """
 
-    class Stop(Exception):
+    class StopError(Exception):
         """Ends the block before anything is replaced."""
 
-    with contextlib.suppress(Stop), replace_directory(path, is_ours):
-        raise Stop
+    with contextlib.suppress(StopError), replace_directory(path, is_ours):
+        raise StopError
 
 
 def recover_directory(path: str | os.PathLike[str]) -> None:
@@ -154,7 +154,7 @@ def _temporary(target: Path, path: str | os.PathLike[str], suffix: str = "") -> 
     _active.add(temporary)
     try:
         made = [folder for folder in target.parents if not folder.exists()]
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent, path)
         for stale in _left_behind(target, "tmp"):
             _remove(stale)
         _remove(temporary)
@@ -170,6 +170,14 @@ def _temporary(target: Path, path: str | os.PathLike[str], suffix: str = "") -> 
         raise mended from error
     finally:
         _active.discard(temporary)
+
+
+def _make_folder(folder: Path, path: str | os.PathLike[str]) -> None:
+    """Makes a folder with its parents; `path` is what the user asked for."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:  # what /proc and its like answer
+        raise InputError(f"{os.fspath(path)}: cannot write: no folder can be made there; choose another path") from None
 
 
 def _is_about(error: BaseException, target: Path, temporary: Path) -> bool:

@@ -32,6 +32,13 @@ def shift_right(x: Tensor, k: int) -> Tensor:
     return ops.concatenate([ops.zeros_like(x[:, :k]), x[:, :-k]], axis=1)
 
 
+def ahead(x: Tensor, count: int) -> list[Tensor]:
+    """`x[:, p]`, `x[:, p + 1]` and so on at every `p`, `count` of them, zero past the end. int32 `[B, L]` each."""
+    length = ops.shape(x)[1]
+    padded = ops.pad(x, ((0, 0), (0, count - 1))) if count > 1 else x
+    return [x, *(padded[:, k : k + length] for k in range(1, count))]
+
+
 def token_units(chars: Tensor, starts: Tensor, continues: Tensor, config: HashConfig) -> Tensor:
     """The numbers that are hashed: bytes, with boundary flags where the config asks for them. int32 `[B, L]`."""
     if not config.boundaries:
@@ -49,9 +56,9 @@ def ngram_signatures(units: Tensor, starts: Tensor, continues: Tensor, orders: i
     signature = units + wrap32(FNV_OFFSET * FNV_PRIME)
     valid = starts + continues
     grams = [(signature, valid)]
-    for i in range(1, orders):
-        signature = signature * FNV_PRIME + shift_left(units, i)
-        valid = valid * shift_left(continues, i)
+    for unit, goes_on in zip(ahead(units, orders)[1:], ahead(continues, orders)[1:], strict=True):
+        signature = signature * FNV_PRIME + unit
+        valid = valid * goes_on
         grams.append((signature, valid))
     return grams
 
@@ -80,9 +87,9 @@ def project(signatures: Tensor, h: np.ndarray) -> Tensor:
         h: int32 `[width]`, odd.
 
     Returns:
-        int32 `[B, L, width]`.
+        int32 `[B, width, L]`.
     """
-    return ops.expand_dims(signatures, -1) * ops.convert_to_tensor(h.reshape(1, 1, -1))  # wraps
+    return ops.expand_dims(signatures, 1) * ops.convert_to_tensor(h.reshape(1, -1, 1))  # wraps
 
 
 def membership(starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor) -> Tensor:
@@ -94,7 +101,13 @@ def membership(starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int 
 
 
 def embed_tokens(
-    chars: Tensor, starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor, config: HashConfig
+    chars: Tensor,
+    starts: Tensor,
+    continues: Tensor,
+    slots: Tensor,
+    num_slots: int | Tensor,
+    config: HashConfig,
+    columns: int | None = None,
 ) -> Tensor:
     """Hash embeddings of the tokens in a batch of byte strings.
 
@@ -108,6 +121,7 @@ def embed_tokens(
         slots: int32 `[B, L]`, the slot of the token each byte belongs to.
         num_slots: T, slots of the output.
         config: the hash.
+        columns: how many columns to compute at a time, all of them by default: where memory is small.
 
     Returns:
         float32 `[B, T, config.size]`; zero in a slot without a token, and in block i for a token of fewer bytes.
@@ -121,17 +135,20 @@ def embed_tokens(
         grams.append(word_signatures(units, starts, continues))
         widths.append(config.word_width)
         fewer = np.append(fewer, np.full(config.word_width, np.inf, np.float32))  # one signature: nothing to divide by
-    blocks, begin = [], 0
-    for (signature, valid), width in zip(grams, widths, strict=True):
-        blocks.append(project(signature * valid, h[begin : begin + width]))
-        begin += width
-    # Three exact factors make 2 ** -31, which alone would flush to zero in float16.
-    rows = ops.cast(ops.concatenate(blocks, axis=-1), "float32") * 2.0**-11 * 2.0**-10  # [B, L, size]
+    counted = [signature * valid for signature, valid in grams]
+    block = np.repeat(np.arange(len(widths)), widths)  # of each column
     member = membership(starts, continues, slots, num_slots)
+    sums = []
+    for begin in range(0, config.size, columns or config.size):
+        chunk = slice(begin, begin + (columns or config.size))
+        parts = [project(counted[i], h[chunk][block[chunk] == i]) for i in np.unique(block[chunk])]
+        rows = ops.cast(ops.concatenate(parts, axis=1), "float32")  # [B, columns, L]
+        sums.append(ops.matmul(member, ops.transpose(rows, (0, 2, 1))))
     length = ops.sum(member, axis=2, keepdims=True)  # [B, T, 1]
     count = ops.maximum(length - fewer.reshape(1, 1, -1), 1.0)  # [B, T, size]
     divisor = ops.sqrt(count) if config.pooling == "sqrtn" else count
-    return ops.matmul(member, rows) * 2.0**-10 / divisor
+    # Three exact factors make 2 ** -31, which alone would flush to zero in float16.
+    return ops.concatenate(sums, axis=-1) * 2.0**-11 * 2.0**-10 * 2.0**-10 / divisor
 
 
 def lexicon_rows(

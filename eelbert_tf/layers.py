@@ -71,6 +71,7 @@ class NgramHashEmbedding(keras.layers.Layer):
         self.max_tokens = max_tokens
         self.max_bytes = max_bytes
         self.pair = pair
+        self.columns: int | None = None  # computed at a time; all of them unless an exporter is short of memory
 
     def build(self, input_shape: Any = None) -> None:
         """There is nothing to create."""
@@ -91,7 +92,7 @@ class NgramHashEmbedding(keras.layers.Layer):
         data = to_byte_tensor(inputs, self.max_bytes)
         if len(data.shape) == 3:
             return self._embed_ready(data)
-        return self.embed_split(text.split(data, self.max_bytes), num_slots)[0]
+        return self.embed_split(text.split(data), num_slots)[0]
 
     def embed_split(
         self, tokens: text.Split, num_slots: int | Tensor | None = None
@@ -99,7 +100,9 @@ class NgramHashEmbedding(keras.layers.Layer):
         """`call` from split bytes on, with the kept tokens and their layout beside the result."""
         slots = self.max_tokens if num_slots is None else num_slots
         tokens, layout = text.lay_out(tokens, self.max_bytes, slots, self.pair)
-        embeddings = hashing.embed_tokens(tokens.chars, tokens.starts, tokens.continues, layout.slots, slots, self.hash)
+        embeddings = hashing.embed_tokens(
+            tokens.chars, tokens.starts, tokens.continues, layout.slots, slots, self.hash, self.columns
+        )
         for token, where in ((CLS, layout.classify), (SEP, layout.separate)):
             special = embed_token(token, self.hash).reshape(1, 1, -1)
             embeddings = embeddings + ops.cast(ops.expand_dims(where, -1), "float32") * special
@@ -234,10 +237,10 @@ class HashLexicon(keras.layers.Layer):
 
     def call(self, tokens: text.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
         rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, self.size)
-        found = ops.take(ops.convert_to_tensor(self.table), rows, axis=0)  # [B, L, width]
-        found = found * ops.cast(ops.expand_dims(lasts, -1), found.dtype)
-        member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)
-        return self.projection(ops.matmul(ops.cast(member, found.dtype), found))
+        member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, T, L]
+        # Of each slot's bytes only the last one counts. Not a matrix product, which accelerators round to 8 bits.
+        from_one = ops.sum(member * ops.cast(ops.expand_dims((rows + 1) * lasts, 1), "float32"), axis=2)
+        return self.look_up(ops.cast(from_one, "int32") - 1)
 
     def look_up(self, rows: Tensor) -> Tensor:
         """The result for words whose rows are known: int32 `[...]`, -1 for none, to float `[..., hidden_size]`."""
@@ -255,6 +258,11 @@ class HashLexicon(keras.layers.Layer):
             "hash": dataclasses.asdict(self.hash),
             "initializer_range": self.initializer_range,
         }
+
+
+def exact_gelu(x: Tensor) -> Tensor:
+    """X times the normal distribution's cumulative function at x, as in BERT."""
+    return ops.gelu(x, approximate=False)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -305,6 +313,7 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_dropout = attention_dropout
         self.layer_norm_eps = layer_norm_eps
         self.initializer_range = initializer_range
+        self.activation = exact_gelu if hidden_act == "gelu" else ops.relu
 
         def dense(units: int, name: str) -> keras.layers.Dense:
             normal = keras.initializers.TruncatedNormal(stddev=initializer_range)
@@ -352,9 +361,7 @@ class TransformerBlock(keras.layers.Layer):
 
     def feed(self, x: Tensor) -> Tensor:
         """The feed-forward part, without residual: `[B, T, d]`."""
-        inner = self.intermediate(x)
-        inner = ops.gelu(inner, approximate=False) if self.hidden_act == "gelu" else ops.relu(inner)
-        return self.output_dense(inner)
+        return self.output_dense(self.activation(self.intermediate(x)))
 
     def call(
         self, x: Tensor, attention_bias: Tensor, training: bool | None = None, positions: Tensor | int | None = None

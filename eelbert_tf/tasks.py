@@ -195,8 +195,11 @@ class EelbertClassifier(keras.Model):
             data: keras.utils.PyDataset = TrainingBatches(texts, labels, batch_size or 32, seed, weights)
         else:
             data = OrderedBatches(texts, labels, batch_size or 32, weights)
-        if self.optimizer is not None and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)  # else TensorFlow traces and compiles the step twice
+        if self.compiled:  # whatever has no variables yet makes TensorFlow trace and compile the step twice
+            if not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+            self.compute_metrics(None, labels[:1], np.zeros((1, self.num_classes), np.float32))
+            self.reset_metrics()
         return super().fit(for_backend(data), validation_data=validation_data, shuffle=False, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:

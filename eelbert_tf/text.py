@@ -133,13 +133,14 @@ def running_sum(x: Tensor) -> Tensor:
     return ops.cast(ops.cumsum(ops.cast(x, "float32"), axis=1), "int32")
 
 
-def split(data: Tensor, max_bytes: int) -> Split:
+def split(data: Tensor) -> Split:
     """Lower-cases ASCII and marks where tokens begin and go on.
 
     Args:
-        data: int32 `[B, L]`, bytes of UTF-8 (or of anything), zero where the text has ended; L <= max_bytes.
-        max_bytes: bytes read of a text. A token that touches the last of them is dropped unless it is the only one.
+        data: int32 `[B, L]`, bytes of UTF-8 (or of anything), zero where the text has ended.
     """
+    if data.shape[0] == 0:  # Keras has no convolution of nothing
+        return Split(data, data, data, data)
     thresholds, find, surplus = _find_kernel()
     mark, bias = _mark_kernel()
     x = ops.cast(ops.pad(data, ((0, 0), (_BACK, _AHEAD))), "float32")
@@ -164,7 +165,7 @@ def lay_out(tokens: Split, max_bytes: int, num_slots: int | Tensor, pair: bool =
 
     Args:
         tokens: from `split`.
-        max_bytes: bytes read of a text.
+        max_bytes: bytes read of a text. A token that touches the last of them is dropped unless it is the only one.
         num_slots: T, token slots.
         pair: whether the first separator byte divides two texts, of which the longer is cut first; otherwise it is
             white space.

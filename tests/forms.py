@@ -85,7 +85,7 @@ def by_ops(data: Any, form: Form) -> dict[str, Any]:
 
     from eelbert_tf import hashing, text
 
-    tokens, layout = text.lay_out(text.split(data, form.max_bytes), form.max_bytes, form.max_tokens, form.pair)
+    tokens, layout = text.lay_out(text.split(data), form.max_bytes, form.max_tokens, form.pair)
     rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, form.hash, LEXICON_SIZE)
     return {
         "embeddings": hashing.embed_tokens(

@@ -137,7 +137,7 @@ def test_projection_wraps() -> None:
     s = np.concatenate([rng.integers(0, B, 400), [0, 1, B - 1, B // 2, B // 2 - 1]]).astype(np.uint32)
     h = multipliers(3, 50)
     expected = [[(int(a) * int(b) + B // 2) % B - B // 2 for b in h] for a in s]
-    found = ops.convert_to_numpy(hashing.project(ops.convert_to_tensor(s.view(np.int32)[None]), h))[0]
+    found = ops.convert_to_numpy(hashing.project(ops.convert_to_tensor(s.view(np.int32)[None]), h))[0].T
     assert found.dtype == np.int32
     assert (found == expected).all()
 

@@ -61,7 +61,7 @@ def test_byte_tables() -> None:
     ends = (0x21, 0x7F, 0x80, 0x8F, 0x90, 0xAF, 0xB0, 0xBF, 0xC0)
     cases = [b"a" + bytes(case) + b"\x80z" for case in itertools.product(range(256), edges, ends)]
     width = len(cases[0]) + 2
-    split = text.split(ops.convert_to_tensor(padded(cases, width)), width)
+    split = text.split(ops.convert_to_tensor(padded(cases, width)))
     chars, starts, continues = (np.asarray(x) for x in split[:3])
     assert not (starts * continues).any()
     for i, case in enumerate(cases):

@@ -58,6 +58,11 @@ class Recipe:
             raise InputError(f"--seed: must lie between 0 and {2**32 - 1}, not {self.seed}")
 
 
+def default_epochs(texts: int, batch_size: int) -> int:
+    """Passes that suit a file: about 12,000 steps, but no fewer than 3 passes and no more than 40."""
+    return min(40, max(3, round(12000 * batch_size / max(texts, 1))))
+
+
 @dataclass(frozen=True)
 class Labelled:
     """Texts with their targets: class names, or numbers for regression."""

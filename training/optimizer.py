@@ -39,7 +39,7 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class WarmupCosineDecay(WarmupLinearDecay):
-    """Rises linearly to `peak` over the warm-up, then falls to zero along half a cosine (Loshchilov and Hutter 2017)."""
+    """Rises linearly to `peak` in the warm-up, then falls along half a cosine (Loshchilov and Hutter 2017)."""
 
     def __call__(self, step: Any) -> Any:
         position = (ops.cast(step, "float32") + 1.0) / (self.total_steps + 1.0)

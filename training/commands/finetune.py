@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
-    parser.add_argument("--epochs", type=int, default=4, metavar="N", help="passes over the training file")
+    parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training file (3 to 40, by its size)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts per step")
     parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="peak of the schedule")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots of the model (128)")
@@ -60,9 +60,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     import keras
 
     from eelbert_tf.config import named_config
-    from eelbert_tf.training.finetune import Labelled, Recipe, finetune, start
+    from eelbert_tf.training.finetune import Labelled, Recipe, default_epochs, finetune, start
 
-    recipe = Recipe(args.epochs, args.batch_size, args.learning_rate, seed=args.seed)
+    epochs = default_epochs(len(train), max(args.batch_size, 1)) if args.epochs is None else args.epochs
+    recipe = Recipe(epochs, args.batch_size, args.learning_rate, seed=args.seed)
     keras.utils.set_random_seed(args.seed)
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)

@@ -1,0 +1,126 @@
+"""Conversion to TFLite: the file gives the model's logits, with builtin operators only, or it is not written."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from eelbert_tf import InputError, load_classifier
+from eelbert_tf.tflite import convert as convert_module
+from eelbert_tf.tflite.convert import convert
+from eelbert_tf.tflite.flatbuffer import operators, parse
+from eelbert_tf.tflite.hard_texts import hard_inputs, hard_texts
+from eelbert_tf.tflite.runtime import EelbertRuntime
+from tests.small_models import LABELS, converted, saved
+
+
+def test_hard_texts_are_hard():
+    """Everything that the conversion promises to try is among the texts, and a seed fixes them."""
+    texts = [text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass") for text in hard_texts()]
+    assert len(texts) >= 500
+    assert hard_texts() == hard_texts()
+    assert b"" in texts
+    assert max(map(len, texts)) >= 10_000
+    assert any(b"\0" in text.rstrip(b"\0") for text in texts)
+    for piece in ("😀", "中", "“", "’"):
+        assert any(piece.encode() in text for text in texts)
+    assert sum(text != text.decode("utf-8", "ignore").encode() for text in texts) > 50
+
+
+@pytest.mark.parametrize("name", ["small", "pair", "regression", "uno"])
+def test_logits_equal_keras_on_strings(name):
+    """LiteRT on bytes against Keras on strings, on other hard texts than the conversion tried itself."""
+    path, report = converted(name)
+    model = load_classifier(saved(name))
+    texts = hard_inputs(name == "pair", 500, seed=3)
+    expected = model.predict(texts, verbose=0)
+    found = EelbertRuntime(path).predict(texts)
+    assert np.ptp(expected, axis=0).min() > 0.1  # the texts do differ for the model
+    assert np.abs(found - expected).max() <= 1e-5
+    assert report["max_abs_diff"] <= 1e-5
+    assert report["argmax_agreement"] >= 0.995
+    assert report["texts_checked"] >= 500
+
+
+@pytest.mark.parametrize("name", ["small", "pair", "uno"])
+def test_operators_are_builtin(name):
+    """By listing the file's own operator codes."""
+    path, report = converted(name)
+    found = operators(parse(path.read_bytes()))
+    assert found == report["ops"]
+    assert "FULLY_CONNECTED" in found
+    assert not [name for name in found if name.startswith(("CUSTOM", "FLEX")) or name.isdigit()]
+    assert report["custom_ops"] == report["flex_ops"] == []
+
+
+def test_file_is_one_signature_of_fixed_shape():
+    path, report = converted("small")
+    model = parse(path.read_bytes())
+    (signature,) = model.signatureDefs
+    graph = model.subgraphs[0]
+    assert signature.signatureKey == b"serving_default"
+    assert [(entry.name, graph.tensors[entry.tensorIndex].shape.tolist()) for entry in signature.inputs] == [
+        (b"bytes", [1, 64])
+    ]
+    assert [(entry.name, graph.tensors[entry.tensorIndex].shape.tolist()) for entry in signature.outputs] == [
+        (b"logits", [1, 3])
+    ]
+    assert report["input_shape"] == [1, 64]
+    assert report["bytes"] == path.stat().st_size
+
+
+def test_settings_are_inside():
+    path, report = converted("pair")
+    settings = EelbertRuntime(path).settings
+    assert settings.labels == report["labels"] == LABELS
+    assert settings.pair
+    assert (settings.max_tokens, settings.max_bytes, settings.num_classes) == (16, 64, 3)
+    assert settings.config["lexicon_size"] == 64
+
+
+def test_uno_is_small():
+    """Position rows beyond the limit are left out."""
+    _, report = converted("uno")
+    assert report["bytes"] < 1_000_000
+
+
+def test_other_limits(tmp_path):
+    report = convert(saved("small"), tmp_path / "a.tflite", max_tokens=8, max_bytes=40)
+    runtime = EelbertRuntime(tmp_path / "a.tflite")
+    model = load_classifier(saved("small"), max_tokens=8, max_bytes=40)
+    texts = ["one two three four five six seven eight nine", "x"]
+    assert report["input_shape"] == [1, 40]
+    assert np.abs(runtime.predict(texts) - model.predict(texts, verbose=0)).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_tokens": 33}, "max_tokens"),
+        ({"max_bytes": 3}, "max_bytes"),
+        ({"model_directory": "no-such-model"}, "no-such-model"),
+    ],
+)
+def test_refusals_leave_nothing(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        convert(**{"model_directory": saved("small"), "output": tmp_path / "a.tflite", **options})
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_bad_file_is_not_left(tmp_path, monkeypatch):
+    """A file that disagrees with its model is refused, and an older file of that name stays."""
+    path = tmp_path / "a.tflite"
+    path.write_bytes(b"older")
+    monkeypatch.setattr(EelbertRuntime, "predict", lambda self, texts: np.zeros((len(texts), 3), np.float32))
+    with pytest.raises(InputError, match="not as good as its model"):
+        convert(saved("small"), path)
+    assert os.listdir(tmp_path) == ["a.tflite"]
+    assert path.read_bytes() == b"older"
+
+
+def test_foreign_operators_are_refused(monkeypatch):
+    monkeypatch.setattr(convert_module, "operators", lambda model: ["ADD", "CUSTOM:FlexStridedSlice"])
+    with pytest.raises(InputError, match="CUSTOM:FlexStridedSlice"):
+        convert_module.check_operators(converted("small")[0].read_bytes())

@@ -1,0 +1,168 @@
+"""`eelbert predict`, `evaluate` and `convert`, as the command line calls them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eelbert_tf import load_classifier
+from eelbert_tf.__main__ import main
+from eelbert_tf.tflite.hard_texts import hard_texts
+from eelbert_tf.tflite.scores import softmax
+from tests.small_models import LABELS, converted, saved
+
+
+def run(capsys, *arguments: object) -> list[dict]:
+    """The JSON lines that a command prints."""
+    assert main([str(a) for a in arguments]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def refuse(capsys, *arguments: object) -> str:
+    """The one line that a command refuses with."""
+    assert main([str(a) for a in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return [line for line in captured.err.splitlines() if line.startswith("eelbert")][-1]
+
+
+@pytest.fixture
+def labelled(tmp_path) -> Path:
+    """A CSV file with the classes that the converted model gives, but for one row in four."""
+    model = load_classifier(saved("small"))
+    texts = [
+        f"{word} the {thing}" for word in ("turn", "switch", "put") for thing in ("light", "lamp", "heating", "tv")
+    ]
+    labels = model.predict(texts, verbose=0).argmax(axis=1)
+    labels[::4] = (labels[::4] + 1) % 3
+    path = tmp_path / "test.csv"
+    rows = [f'"{text}",{LABELS[label]}' for text, label in zip(texts, labels, strict=True)]
+    path.write_text("\n".join(["text,label", *rows]) + "\n", "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("runtime", ["keras", "litert"])
+def test_predict_text(capsys, runtime):
+    model = saved("small") if runtime == "keras" else converted("small")[0]
+    (result,) = run(capsys, "predict", "--model", model, "--text", "Turn on the lights", "--runtime", runtime)
+    expected = softmax(load_classifier(saved("small")).predict(["Turn on the lights"], verbose=0)[0])
+    assert result["label"] == LABELS[expected.argmax()]
+    assert result["score"] == pytest.approx(expected.max(), abs=1e-5)
+    assert [result["scores"][label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert "cut" not in result
+
+
+def test_predict_says_what_is_cut(capsys):
+    (result,) = run(capsys, "predict", "--model", converted("small")[0], "--text", "word " * 100)
+    assert result["cut"] is True
+
+
+def test_predict_pairs(capsys, tmp_path):
+    model = converted("pair")[0]
+    (one,) = run(capsys, "predict", "--model", model, "--text", "a b", "--text", "c")
+    path = tmp_path / "pairs.tsv"
+    path.write_text("text_b\ttext_a\nc\ta b\n\tx\n")
+    first, _ = run(capsys, "predict", "--model", model, "--input", path)
+    assert first == one
+    assert "--text is given 1 times" in refuse(capsys, "predict", "--model", model, "--text", "a")
+    assert "takes 1 text" in refuse(capsys, "predict", "--model", converted("small")[0], "--text", "a", "--text", "b")
+
+
+def test_predict_numbers(capsys):
+    (result,) = run(capsys, "predict", "--model", converted("regression")[0], "--text", "a")
+    assert list(result) == ["score"]
+
+
+def test_predict_lines(capsys, tmp_path):
+    """A text per line, whatever its bytes; the same from every runtime."""
+    path = tmp_path / "texts.txt"
+    texts = [text if isinstance(text, bytes) else text.encode("utf-8", "replace") for text in hard_texts(120)]
+    texts = [text.replace(b"\n", b" ").rstrip(b"\r") for text in texts]
+    path.write_bytes(b"\n".join(texts) + b"\n" + b"x" * 3_000_000)
+    by_keras = run(capsys, "predict", "--model", saved("small"), "--input", path)
+    by_litert = run(capsys, "predict", "--model", converted("small")[0], "--input", path)
+    assert len(by_keras) == len(by_litert) == len(texts) + 1
+    for a, b in zip(by_keras, by_litert, strict=True):
+        assert a["scores"] == pytest.approx(b["scores"], abs=1e-5)
+        assert a.get("cut") == b.get("cut")
+
+
+def test_predict_in_a_pipe():
+    """A reader that leaves early is no error, and standard input is read as it comes."""
+    command = f"yes 'turn on' | head -100000 | {sys.executable} -m eelbert_tf predict --model {converted('small')[0]}"
+    run = subprocess.run(
+        ["bash", "-c", f"{command} --input - | head -n 2; echo ${{PIPESTATUS[2]}}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    first, second, status = run.stdout.splitlines()
+    assert json.loads(first) == json.loads(second)
+    assert status == "0"
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("runtime", ["keras", "litert"])
+def test_evaluate(capsys, labelled, runtime):
+    model = saved("small") if runtime == "keras" else converted("small")[0]
+    (result,) = run(capsys, "evaluate", "--model", model, "--test", labelled)
+    assert result["accuracy"] == pytest.approx(0.75)
+    assert 0 < result["macro_f1"] < 1
+    assert (result["n"], result["cut"], result["runtime"]) == (12, 0, runtime)
+    assert result["ms_per_text"] > 0
+
+
+def test_evaluate_numbers(capsys, tmp_path):
+    path = tmp_path / "scores.csv"
+    texts = ["a", "bb", "c d", "e f g"]
+    scores = load_classifier(saved("regression")).predict(texts, verbose=0)[:, 0]
+    path.write_text("text,label\n" + "".join(f"{t},{2 * s + 1}\n" for t, s in zip(texts, scores, strict=True)))
+    (result,) = run(capsys, "evaluate", "--model", converted("regression")[0], "--test", path)
+    assert result["pearson"] == pytest.approx(1, abs=1e-4)
+    assert result["spearman"] == pytest.approx(1)
+    assert result["rmse"] == pytest.approx(float(np.sqrt(np.mean((scores + 1) ** 2))), rel=1e-3)
+    path.write_text("text,label\na,1\nb,much\n")
+    assert "row 3: the label 'much'" in refuse(
+        capsys, "evaluate", "--model", converted("regression")[0], "--test", path
+    )
+
+
+def test_evaluate_names_the_row_of_an_unknown_label(capsys, labelled):
+    labelled.write_text(labelled.read_text("utf-8") + "x,purple\n", "utf-8")
+    message = refuse(capsys, "evaluate", "--model", converted("small")[0], "--test", labelled)
+    assert f"{labelled}, row 14: the label 'purple'" in message
+    assert "lights_on" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "nothing-here"], "neither a directory nor a preset"),
+        (["--model", "nothing.tflite"], "no such file"),
+        (["--model", "DIR", "--runtime", "litert"], "eelbert convert"),
+        (["--model", "FILE", "--runtime", "keras"], "name a model directory"),
+        (["--model", "FILE", "--input", "none.csv"], "none.csv: no such file"),
+        (["--model", "FILE", "--input", "none.txt"], "none.txt: cannot be read"),
+    ],
+)
+def test_refusals(capsys, arguments, message):
+    names = {"DIR": str(saved("small")), "FILE": str(converted("small")[0])}
+    arguments = [names.get(a, a) for a in arguments]
+    if "--input" not in arguments:
+        arguments += ["--text", "a"]
+    assert message in refuse(capsys, "predict", *arguments)
+
+
+def test_convert(capsys, tmp_path):
+    path = tmp_path / "new" / "a.tflite"
+    (report,) = run(capsys, "convert", "--model", saved("small"), "--output", path, "--max-tokens", 8)
+    assert report["bytes"] == path.stat().st_size
+    assert report["target"] == "mobile"
+    assert report["quantize"] == "none"
+    assert "max_tokens" in refuse(capsys, "convert", "--model", saved("small"), "--output", path, "--max-tokens", 3)
+    assert path.stat().st_size == report["bytes"]

@@ -1,0 +1,131 @@
+"""The runtime for devices: light, safe in threads, and unmoved by files that are not ours."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.tflite.hard_texts import hard_inputs
+from eelbert_tf.tflite.runtime import EelbertRuntime
+from tests.small_models import LABELS, converted
+
+
+def test_needs_neither_tensorflow_nor_keras():
+    """In a process of its own, from import to classes."""
+    program = (
+        "import sys; from eelbert_tf.tflite.runtime import EelbertRuntime\n"
+        f"print(EelbertRuntime({str(converted('small')[0])!r}).classify('hello'))\n"
+        "print(sorted({m.partition('.')[0] for m in sys.modules} & {'tensorflow', 'keras', 'jax', 'flatbuffers'}))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_classify():
+    runtime = EelbertRuntime(converted("small")[0])
+    ranked = runtime.classify("Turn on the lights!")
+    logits = runtime.predict(["Turn on the lights!"])[0]
+    assert sorted(label for label, _ in ranked) == sorted(LABELS)
+    assert ranked[0][0] == LABELS[logits.argmax()]
+    assert sum(score for _, score in ranked) == pytest.approx(1)
+    assert [score for _, score in ranked] == sorted((score for _, score in ranked), reverse=True)
+
+
+def test_pairs_and_numbers():
+    pairs = EelbertRuntime(converted("pair")[0])
+    assert pairs.predict([("a b", "c"), ("a", "b c")]).shape == (2, 3)
+    assert np.ptp(pairs.predict([("a b", "c"), ("a", "b c")]), axis=0).max() > 1e-3
+    number = EelbertRuntime(converted("regression")[0])
+    assert number.predict(["a", "b"]).shape == (2, 1)
+    with pytest.raises(ValueError, match="predict"):
+        number.classify("a")
+    assert number.predict([]).shape == (0, 1)
+
+
+def test_threads():
+    """64 threads share one object."""
+    runtime = EelbertRuntime(converted("small")[0])
+    texts = hard_inputs(False, 256)
+    expected = runtime.predict(texts)
+    with concurrent.futures.ThreadPoolExecutor(64) as pool:
+        found = list(pool.map(lambda text: runtime.predict([text])[0], texts))
+    np.testing.assert_array_equal(np.stack(found), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("", False),
+        ("one two", False),
+        ("w " * 14, False),  # 16 slots, two of them special
+        ("w " * 15, True),
+        ("w" + " " * 5_000, False),  # white space is no loss
+        ("w" + "\u3000" * 5_000, False),
+        ("w" + " " * 5_000 + "w", True),
+        ("a" * 63, False),
+        ("a" * 65, True),
+        (b"\xff\x00", False),
+    ],
+)
+def test_is_cut(text, cut):
+    assert EelbertRuntime(converted("small")[0]).is_cut(text) == cut
+
+
+def test_is_cut_in_pairs():
+    runtime = EelbertRuntime(converted("pair")[0])
+    assert not runtime.is_cut(("one two", "three"))
+    assert runtime.is_cut(("w " * 10, "w " * 10))
+    assert runtime.is_cut(("a" * 40, "b" * 40))
+
+
+def damaged_files():
+    """Names, contents and what the message must say."""
+    data = converted("small")[0].read_bytes()
+    middle = len(data) // 2
+    start = data.index(b'"format_version": 1')
+    yield "empty", b"", "not a TFLite file"
+    yield "text", b"PK\x03\x04 something else entirely", "not a TFLite file"
+    yield "half", data[:middle], "damaged"
+    yield "longer", data + b"\0", "damaged"
+    yield "one bit", data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :], "damaged"
+    yield "checksum", data.replace(b'"crc32": "', b'"crc32": "0', 1), "damaged"
+    yield "version", data[:start] + b'"format_version": 2' + data[start + 19 :], "format version 2"
+    yield "foreign", data.replace(b'"format": "eelbert"', b'"format": "another"'), "did not write"
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_bad_files(tmp_path, number):
+    """One line that names the file; the process lives on."""
+    name, data, message = list(damaged_files())[number]
+    path = tmp_path / f"{name}.tflite"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=message) as caught:
+        EelbertRuntime(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_any_damage_is_seen():
+    """Random bits, anywhere in the file."""
+    from eelbert_tf.tflite.settings import unseal
+
+    data = converted("small")[0].read_bytes()
+    rng = random.Random(0)
+    for _ in range(300):
+        bad = bytearray(data)
+        bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
+        with pytest.raises(InputError):
+            unseal(bytes(bad), "a.tflite")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        EelbertRuntime(tmp_path / "a.tflite")
+    with pytest.raises(InputError, match="cannot be read"):
+        EelbertRuntime(tmp_path)

@@ -1,0 +1,1 @@
+"""EELBERT on devices: conversion to TFLite, a runtime without TensorFlow, and the commands around them."""

@@ -1,0 +1,150 @@
+"""Latency of one text, from string to logits: EELBERT-UNO on bytes beside BERT-tiny on WordPiece ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.strings import encode_texts
+from eelbert_tf.tflite.timing import summary, take_turns
+
+SLOTS = (32, 64, 128)
+BYTES_PER_SLOT = 4
+METHOD = (
+    "LiteRT, one thread, one text at a time, random weights, two classes. The models take turns on every text, in one "
+    "process; p50 and p95 are over all texts and rounds. EELBERT is given the UTF-8 bytes of the text and splits and "
+    "hashes them inside the model; BERT-tiny is given the ids of 30,522 WordPieces, and its tokenization is timed in "
+    "the same turn. ratio = median of EELBERT / (median of BERT-tiny + median of its tokenization)."
+)
+
+
+def wordpiece_vocabulary(texts: Sequence[str], size: int = 30522) -> list[str]:
+    """A vocabulary of BERT's size for timing: the texts' words and word ends, filled up with unused entries."""
+    words = Counter(word for text in texts for word in text.lower().split())
+    letters = sorted({c for word in words for c in word})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
+    pieces += [word for word, _ in words.most_common(12000)]
+    pieces += [f"##{word[-n:]}" for word, _ in words.most_common(3000) for n in (2, 3)]
+    unique = list(dict.fromkeys(pieces))[:size]
+    return unique + [f"[unused{i}]" for i in range(size - len(unique))]
+
+
+def rust_tokenizer(vocabulary: Sequence[str], slots: int) -> Callable[[str], np.ndarray]:
+    """WordPiece by Hugging Face's `tokenizers`, in Rust: the fastest a user would find. int32 `[1, slots]`.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    try:
+        from tokenizers.implementations import BertWordPieceTokenizer
+    except ImportError:
+        raise InputError("the latency suite needs tokenizers: pip install 'eelbert-tf[bench]'") from None
+    tokenizer = BertWordPieceTokenizer({piece: i for i, piece in enumerate(vocabulary)})
+    tokenizer.enable_truncation(slots)
+    tokenizer.enable_padding(length=slots)
+    return lambda text: np.array([tokenizer.encode(text).ids], np.int32)
+
+
+def ids_to_tflite(config_name: str, slots: int) -> bytes:
+    """A BERT classifier on token ids as a float TFLite file: int32 `[1, T]` to float32 `[1, 2]`."""
+    import tensorflow as tf
+
+    from eelbert_tf.config import named_config
+    from eelbert_tf.encoder import EelbertBackbone
+    from eelbert_tf.tasks import EelbertClassifier
+
+    config = named_config(config_name).replace(max_position_embeddings=slots, max_tokens=slots)
+    model = EelbertClassifier(EelbertBackbone(config), 2)
+
+    weights = [
+        [tf.constant(variable.numpy()) for variable in group]  # as variables the converter would lose them
+        for group in (model.trainable_variables, model.non_trainable_variables)
+    ]
+
+    @tf.function(input_signature=[tf.TensorSpec((1, slots), tf.int32)])
+    def serve(ids: Any) -> Any:
+        mask = tf.cast(ids != 0, tf.int32)
+        logits, _ = model.stateless_call(*weights, {"token_ids": ids, "padding_mask": mask}, training=False)
+        return logits
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], model)
+    return converter.convert()
+
+
+def bytes_to_tflite(config_name: str, slots: int) -> bytes:
+    """An EELBERT classifier on bytes as a TFLite file: int32 `[1, L]` to float32 `[1, 2]`."""
+    from eelbert_tf.config import named_config
+    from eelbert_tf.encoder import EelbertBackbone
+    from eelbert_tf.tasks import EelbertClassifier
+    from eelbert_tf.tflite.export import to_tflite
+
+    limits = {"max_position_embeddings": slots, "max_tokens": slots, "max_bytes": slots * BYTES_PER_SLOT}
+    return to_tflite(EelbertClassifier(EelbertBackbone(named_config(config_name).replace(**limits)), 2))
+
+
+def runner(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    """A call that runs a TFLite file on one input, with one thread."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=model, num_threads=1)
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    result = interpreter.get_output_details()[0]["index"]
+
+    def call(data: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(source, data)
+        interpreter.invoke()
+        return interpreter.get_tensor(result)
+
+    return call
+
+
+def _run_bytes(run: Callable[[np.ndarray], np.ndarray], width: int, text: str) -> np.ndarray:
+    return run(encode_texts([text], width))
+
+
+def _run_ids(run: Callable[[np.ndarray], np.ndarray], ids: dict[str, np.ndarray], text: str) -> np.ndarray:
+    return run(ids[text])
+
+
+def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
+    """Measures the models at several lengths.
+
+    Args:
+        texts: what to classify.
+        rounds: passes over the texts.
+
+    Returns:
+        The method, and for each length the times, the file sizes and the ratio.
+    """
+    vocabulary = wordpiece_vocabulary(texts)
+    rows = []
+    for slots in SLOTS:
+        width = slots * BYTES_PER_SLOT
+        ours, theirs = bytes_to_tflite("eelbert_uno", slots), ids_to_tflite("bert_tiny", slots)
+        run_ours, run_theirs = runner(ours), runner(theirs)
+        tokenize = rust_tokenizer(vocabulary, slots)
+        ids = {text: tokenize(text) for text in texts}
+        calls: dict[str, Callable[[str], Any]] = {
+            "eelbert_uno": partial(_run_bytes, run_ours, width),
+            "tokenization": tokenize,
+            "bert_tiny": partial(_run_ids, run_theirs, ids),
+        }
+        times = take_turns(calls, texts, rounds)
+        medians = {name: float(np.median(values)) for name, values in times.items()}
+        rows.append(
+            {
+                "max_tokens": slots,
+                "max_bytes": width,
+                **{name: summary(values) for name, values in times.items()},
+                "eelbert_uno_bytes": len(ours),
+                "bert_tiny_bytes": len(theirs),
+                "ratio": round(medians["eelbert_uno"] / (medians["bert_tiny"] + medians["tokenization"]), 3),
+            }
+        )
+    return {"method": METHOD, "texts": len(texts), "rounds": rounds, "rows": rows}

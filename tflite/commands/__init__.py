@@ -1,0 +1,1 @@
+"""Sub-commands of `eelbert` that convert and run models."""

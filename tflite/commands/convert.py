@@ -1,0 +1,59 @@
+"""`eelbert convert`: a model directory in, one TFLite file out."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from eelbert_tf.tflite.commands.inputs import read_texts
+from eelbert_tf.tflite.models import check_classifier, open_model
+from eelbert_tf.tflite.settings import QUANTIZE, TARGETS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--model", required=True, metavar="DIR", help="model directory or preset")
+    parser.add_argument("--output", required=True, metavar="F.tflite", help="file to write")
+    parser.add_argument("--target", choices=TARGETS, default="mobile", help="LiteRT, or TFLite Micro")
+    parser.add_argument(
+        "--quantize",
+        choices=QUANTIZE,
+        default="none",
+        help="16 or 8 bits: float16 and dynamic store weights so; int8 on micro computes so",
+    )
+    parser.add_argument(
+        "--calibrate", metavar="F", help="a few hundred texts (CSV, TSV or .txt) for --target micro --quantize int8"
+    )
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots, [CLS] and [SEP] included (the model's)")
+    parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes read of a text (the model's)")
+    parser.add_argument("--test", metavar="F", help="labelled texts (CSV, TSV) to measure the file and the model on")
+    parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="of F: one column, or two for pairs (text)")
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="of F: column of the labels")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Converts and reports."""
+    check_classifier(args.model, args.max_tokens, args.max_bytes)
+    calibration = None
+    if args.calibrate is not None:
+        calibration = list(read_texts(args.calibrate, args.text_columns))
+    from eelbert_tf.tflite.convert import convert
+
+    report = convert(
+        args.model, args.output, args.target, args.quantize, args.max_tokens, args.max_bytes, calibration
+    )
+    if args.test is not None:
+        report["test"] = measure_both(args)
+    return report
+
+
+def measure_both(args: argparse.Namespace) -> dict[str, Any]:
+    """Scores on labelled texts: of the file, in the runtime it is for, and of the model it came from."""
+    from eelbert_tf.tflite.commands.evaluate import labelled, measure
+
+    names = {"tflm" if args.target == "micro" else "litert": args.output, "keras": args.model}
+    models = {runtime: open_model(name, runtime) for runtime, name in names.items()}
+    return {
+        runtime: measure(model, labelled(args.test, args.text_columns, args.label_column, model.settings))
+        for runtime, model in models.items()
+    }

@@ -1,0 +1,117 @@
+"""`eelbert evaluate`: measures a model on labelled texts."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf import metrics
+from eelbert_tf.errors import InputError
+from eelbert_tf.strings import TextOrPair
+from eelbert_tf.tables import iter_rows
+from eelbert_tf.tflite.commands.inputs import chunks, with_progress
+from eelbert_tf.tflite.models import RUNTIMES, Model, default_runtime, model_help, open_model
+from eelbert_tf.tflite.scores import label_names
+from eelbert_tf.tflite.settings import Settings
+
+TEXTS_AT_ONCE = 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--model", required=True, metavar="MODEL", help=model_help())
+    parser.add_argument(
+        "--test", required=True, metavar="F", help="CSV or TSV with a header: text (text_a, text_b), label"
+    )
+    parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
+    parser.add_argument("--runtime", choices=RUNTIMES, help="litert for a file, keras for a directory")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measures and reports."""
+    model = open_model(args.model, args.runtime)
+    rows = labelled(args.test, args.text_columns, args.label_column, model.settings)
+    return {"runtime": args.runtime or default_runtime(args.model), **measure(model, rows)}
+
+
+def measure(model: Model, rows: Iterator[tuple[TextOrPair, float]]) -> dict[str, Any]:
+    """Scores of a model on labelled texts, its time for one of them, and how many it could not read whole."""
+    truth: list[float] = []
+    predicted: list[float] = []
+    cut, seconds = 0, 0.0
+    regression = model.settings.task == "regression"
+    model.predict([("a", "a") if model.settings.pair else "a"])  # loads and compiles
+    for chunk in chunks(with_progress(rows, "text"), TEXTS_AT_ONCE):
+        texts = [text for text, _ in chunk]
+        start = time.perf_counter()
+        logits = model.predict(texts)
+        seconds += time.perf_counter() - start
+        truth += [label for _, label in chunk]
+        predicted += (logits[:, 0] if regression else logits.argmax(axis=1)).tolist()
+        cut += sum(map(model.is_cut, texts))
+    figures = regression_figures(truth, predicted) if regression else class_figures(truth, predicted, model.settings)
+    return {**figures, "n": len(truth), "ms_per_text": round(1000 * seconds / len(truth), 4), "cut": cut}
+
+
+def class_figures(truth: list[float], predicted: list[float], settings: Settings) -> dict[str, float]:
+    """Accuracy and macro F1."""
+    expected, found = np.array(truth, np.int64), np.array(predicted, np.int64)
+    return {
+        "accuracy": metrics.accuracy(expected, found),
+        "macro_f1": metrics.macro_f1(expected, found, settings.num_classes),
+    }
+
+
+def regression_figures(truth: list[float], predicted: list[float]) -> dict[str, float]:
+    """Correlations and error."""
+    return {
+        "pearson": metrics.pearson(truth, predicted),
+        "spearman": metrics.spearman(truth, predicted),
+        "rmse": metrics.rmse(truth, predicted),
+    }
+
+
+def labelled(
+    path: str, text_columns: list[str] | None, label_column: str, settings: Settings
+) -> Iterator[tuple[TextOrPair, float]]:
+    """Texts of a file, with the index of their class or, for regression, their number.
+
+    Raises:
+        InputError: a row's label is unknown to the model, or its text is of the other kind.
+    """
+    names = label_names(settings.labels, settings.num_classes)
+    index = {name: float(i) for i, name in enumerate(names)}
+    for row in iter_rows(path, text_columns, label_column):
+        where = f"{path}, row {row.line}"
+        if isinstance(row.text, tuple) != settings.pair:
+            kinds = ("pairs of texts", "a single text") if settings.pair else ("a single text", "pairs of texts")
+            raise InputError(f"{where}: the model takes {kinds[0]}; the file holds {kinds[1]}")
+        label = row.label or ""
+        if settings.task == "regression":
+            yield row.text, number(label, where)
+        elif label in index:
+            yield row.text, index[label]
+        else:
+            known = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
+            raise InputError(f"{where}: the label {label[:40]!r} does not occur in the model; expected one of: {known}")
+
+
+def number(label: str, where: str) -> float:
+    """A label of a regression.
+
+    Raises:
+        InputError: it is no finite number.
+    """
+    try:
+        value = float(label)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{where}: the label {label[:40]!r} is not a number; expected one")
+    return value

@@ -1,0 +1,84 @@
+"""`eelbert predict`: classifies texts, one JSON line for each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.strings import TextOrPair
+from eelbert_tf.tflite.commands.inputs import argument_bytes, chunks, read_texts, with_progress
+from eelbert_tf.tflite.models import RUNTIMES, model_help, open_model
+from eelbert_tf.tflite.scores import rank
+from eelbert_tf.tflite.settings import Settings
+
+TEXTS_AT_ONCE = 256
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--model", required=True, metavar="MODEL", help=model_help())
+    texts = parser.add_mutually_exclusive_group(required=True)
+    texts.add_argument("--text", action="append", metavar="TEXT", help="one text; give it twice for a pair")
+    texts.add_argument(
+        "--input", metavar="F", help="CSV or TSV with a header, a .txt with a text per line, - for stdin"
+    )
+    parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
+    parser.add_argument("--runtime", choices=RUNTIMES, help="litert for a file, keras for a directory")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prints a line for each text as soon as it is known."""
+    model = open_model(args.model, args.runtime)
+    if args.text:
+        texts = iter([one_input(args.text, model.settings)])
+    else:
+        texts = check_kind(read_texts(args.input, args.text_columns), model.settings, args.input)
+    for chunk in chunks(with_progress(texts, "text"), TEXTS_AT_ONCE):
+        for text, logits in zip(chunk, model.predict(chunk), strict=True):
+            result = describe(logits, model.settings)
+            if model.is_cut(text):
+                result["cut"] = True
+            sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def describe(logits: np.ndarray, settings: Settings) -> dict[str, Any]:
+    """The result for one text: its score, and for a classifier its class and the scores of all."""
+    if settings.task == "regression":
+        return {"score": float(logits[0])}
+    ranked = rank(logits, settings)
+    label, score = ranked[0]
+    return {"label": label, "score": score, "scores": dict(ranked)}
+
+
+def one_input(texts: list[str], settings: Settings) -> TextOrPair:
+    """The text, or the pair, of the command line.
+
+    Raises:
+        InputError: there are too few or too many for the model.
+    """
+    wanted = 2 if settings.pair else 1
+    if len(texts) != wanted:
+        raise InputError(f"--text is given {len(texts)} times; this model takes {wanted} text{'s' * (wanted > 1)}")
+    data = [argument_bytes(text) for text in texts]
+    return (data[0], data[1]) if settings.pair else data[0]
+
+
+def check_kind(texts: Iterator[TextOrPair], settings: Settings, path: str) -> Iterator[TextOrPair]:
+    """The texts of a file, pairs where the model takes pairs.
+
+    Raises:
+        InputError: the file holds the other kind.
+    """
+    for text in texts:
+        if isinstance(text, tuple) and not settings.pair:
+            raise InputError(f"{path}: pairs of texts; this model takes one text: name its column with --text-columns")
+        if settings.pair and not isinstance(text, tuple):
+            raise InputError(f"{path}: single texts; this model takes pairs: expected columns text_a and text_b")
+        yield text

@@ -1,0 +1,202 @@
+"""From a model directory to one TFLite file, tried before it is left to anyone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.files import replace_file
+from eelbert_tf.saving import load_classifier
+from eelbert_tf.strings import TextOrPair, encode_texts
+from eelbert_tf.tflite.export import to_tflite
+from eelbert_tf.tflite.flatbuffer import finish, operators, parse
+from eelbert_tf.tflite.hard_texts import hard_inputs
+from eelbert_tf.tflite.micro import to_micro
+from eelbert_tf.tflite.models import Model, check_classifier
+from eelbert_tf.tflite.quantize import to_dynamic, to_float16, to_int8_weights
+from eelbert_tf.tflite.runtime import EelbertRuntime
+from eelbert_tf.tflite.settings import Settings
+from eelbert_tf.tflite.tflm import TflmRuntime
+
+TEXTS_CHECKED = 600
+TEXTS_CHECKED_IN_TFLM = 100
+# Texts that int8 is calibrated on at most, and that it needs at least.
+MOST_CALIBRATION_TEXTS = 500
+LEAST_CALIBRATION_TEXTS = 20
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a file may be from the Keras model.
+
+    Args:
+        difference: largest difference of a logit, as a share of the largest logit where that is above 1.
+        agreement: smallest share of texts that get the same class.
+    """
+
+    difference: float
+    agreement: float
+
+
+# Hard texts are harder on int8 than what it was calibrated on: the bound there is for blunders.
+TOLERANCES = {
+    "none": Tolerance(1e-5, 0.995),
+    "float16": Tolerance(0.02, 0.98),
+    "dynamic": Tolerance(0.3, 0.9),
+    "int8": Tolerance(1.0, 0.8),
+}
+
+
+MOBILE = {"none": bytes, "float16": to_float16, "dynamic": to_dynamic, "int8": to_int8_weights}
+
+
+def convert(
+    model_directory: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    target: str = "mobile",
+    quantize: str = "none",
+    max_tokens: int | None = None,
+    max_bytes: int | None = None,
+    calibration: Sequence[TextOrPair] | None = None,
+) -> dict[str, Any]:
+    """Writes a classifier as a TFLite file and tries it; a file that fails is not left behind.
+
+    Args:
+        model_directory: what `save_model` wrote, or the name of a preset.
+        output: the file to write.
+        target: "mobile" for LiteRT, or "micro" for TFLite Micro.
+        quantize: "none", "float16", "dynamic" or "int8".
+        max_tokens: token slots, [CLS] and [SEP] included; the model's own by default.
+        max_bytes: bytes of a text; the model's own by default.
+        calibration: texts like those that the file will meet, for 8-bit activations on the target "micro".
+
+    Returns:
+        The report: size, operators and how far the file is from the Keras model.
+
+    Raises:
+        InputError: the model or an option does not allow it, or the file written is not as good as the model.
+    """
+    check_options(target, quantize, calibration)
+    check_classifier(os.fspath(model_directory), max_tokens, max_bytes)
+    with replace_file(output) as temporary:
+        limits = {"max_tokens": max_tokens, "max_bytes": max_bytes}
+        limits = {name: limit for name, limit in limits.items() if limit is not None}
+        model = load_classifier(os.fspath(model_directory), **limits)
+        settings = settings_of(model, target, quantize)
+        if target == "mobile":
+            data = MOBILE[quantize](to_tflite(model))
+        else:  # a model of its own, whose layers are changed
+            data = to_micro(
+                load_classifier(os.fspath(model_directory), **limits), quantize, calibration_rows(calibration, settings)
+            )
+        data = finish(data, settings)
+        ops = check_operators(data)
+        temporary.write_bytes(data)
+        report = compare(model, EelbertRuntime(temporary), TOLERANCES[quantize], TEXTS_CHECKED)
+        if target == "micro":
+            runtime = TflmRuntime(temporary)
+            found = compare(model, runtime, TOLERANCES[quantize], TEXTS_CHECKED_IN_TFLM)
+            report |= {f"tflm_{key}": value for key, value in found.items()}
+            report["arena_bytes"] = runtime.arena_bytes()
+    return {
+        "output": os.fspath(output),
+        "bytes": len(data),
+        "target": target,
+        "quantize": quantize,
+        "input_shape": [1, settings.max_bytes],
+        "max_tokens": settings.max_tokens,
+        "labels": settings.labels,
+        "ops": ops,
+        "custom_ops": [],
+        "flex_ops": [],
+        **report,
+    }
+
+
+def check_options(target: str, quantize: str, calibration: Sequence[TextOrPair] | None) -> None:
+    """Looks at the options before anything is loaded.
+
+    Raises:
+        InputError: they do not go together.
+    """
+    if target == "micro" and quantize in ("float16", "dynamic"):
+        raise InputError(f"TFLite Micro cannot run --quantize {quantize}: for --target micro choose none or int8")
+    if target == "micro" and quantize == "int8":
+        found = len(calibration or ())
+        if found < LEAST_CALIBRATION_TEXTS:
+            raise InputError(
+                "--target micro --quantize int8 is calibrated on texts like those that the model will meet: name a "
+                f"file with a few hundred by --calibrate. Received: {found or 'no'} texts; the least is "
+                f"{LEAST_CALIBRATION_TEXTS}"
+            )
+
+
+def calibration_rows(calibration: Sequence[TextOrPair] | None, settings: Settings) -> np.ndarray:
+    """Bytes of texts to calibrate on, spread over those given: int32 `[n, L]`.
+
+    Raises:
+        InputError: they are pairs for a model of single texts, or the other way round.
+    """
+    texts = list(calibration or ())
+    if any(isinstance(text, tuple) != settings.pair for text in texts):
+        kinds = ("pairs of texts", "single texts") if settings.pair else ("single texts", "pairs of texts")
+        raise InputError(f"The model takes {kinds[0]}; the calibration file holds {kinds[1]}")
+    step = max(1, len(texts) // MOST_CALIBRATION_TEXTS)
+    return encode_texts(texts[::step][:MOST_CALIBRATION_TEXTS], settings.max_bytes)
+
+
+def settings_of(model: Any, target: str, quantize: str) -> Settings:
+    """What the file will say of itself."""
+    config = model.backbone.config
+    return Settings(
+        max_tokens=config.max_tokens,
+        max_bytes=config.max_bytes,
+        num_classes=model.num_classes,
+        labels=model.labels,
+        task=model.task,
+        pair=model.backbone.pair,
+        target=target,
+        quantize=quantize,
+        config=config.to_dict(),
+    )
+
+
+def check_operators(data: bytes) -> list[str]:
+    """The operators of a file, sorted.
+
+    Raises:
+        InputError: one of them is not built into TFLite.
+    """
+    ops = operators(parse(data))
+    foreign = [name for name in ops if name.startswith("CUSTOM")]
+    if foreign:
+        raise InputError(f"The converter used operators that are not built into TFLite: {', '.join(foreign)}")
+    return ops
+
+
+def compare(model: Any, runtime: Model, tolerance: Tolerance, count: int) -> dict[str, Any]:
+    """Runs a file and the Keras model it came from on hard texts.
+
+    Raises:
+        InputError: the file's logits are too far from the model's.
+    """
+    texts = hard_inputs(model.backbone.pair, count)
+    data = encode_texts(texts, model.backbone.config.max_bytes)
+    batches = np.array_split(data, -(-len(data) // 50))
+    expected = np.concatenate([np.asarray(model(batch, training=False)) for batch in batches])
+    found = runtime.predict(texts)
+    difference = float(np.abs(found - expected).max())
+    agreement = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    limit = tolerance.difference * max(1.0, float(np.abs(expected).max()))
+    if not difference <= limit or not agreement >= tolerance.agreement:
+        raise InputError(
+            f"The converted file is not as good as its model: logits differ by up to {difference:.2g} (allowed: "
+            f"{limit:.2g}) and {agreement:.1%} of {len(texts)} texts get the same class (needed: "
+            f"{tolerance.agreement:.1%}). Nothing was written"
+        )
+    return {"max_abs_diff": difference, "argmax_agreement": agreement, "texts_checked": len(texts)}

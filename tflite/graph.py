@@ -1,0 +1,212 @@
+"""A TFLite file as a graph that can be read and changed: what quantization and the micro target are written with."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from eelbert_tf.tflite.flatbuffer import operator_name, pack, parse
+
+_TYPES = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.float16): schema.TensorType.FLOAT16,
+    np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.bool_): schema.TensorType.BOOL,
+}
+_DTYPES = {code: dtype for dtype, code in _TYPES.items()}
+
+
+class Graph:
+    """The one subgraph of a TFLite file.
+
+    Args:
+        data: the file.
+
+    Attributes:
+        operators: `schema.OperatorT` in the order they run; may be changed.
+        tensors: `schema.TensorT`; append with `add_tensor` or `add_constant`.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.model = parse(data)
+        (self._subgraph,) = self.model.subgraphs
+        self.operators: list[Any] = self._subgraph.operators
+        self.tensors: list[Any] = self._subgraph.tensors
+
+    @property
+    def inputs(self) -> list[int]:
+        """Numbers of the input tensors."""
+        return [int(i) for i in self._subgraph.inputs]
+
+    @property
+    def outputs(self) -> list[int]:
+        """Numbers of the output tensors."""
+        return [int(i) for i in self._subgraph.outputs]
+
+    def name(self, operator: Any) -> str:
+        """An operator's name, `ADD` for example."""
+        return operator_name(self.model.operatorCodes[operator.opcodeIndex])
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        """A tensor's shape."""
+        shape = self.tensors[tensor].shape
+        return () if shape is None else tuple(int(n) for n in shape)
+
+    def dtype(self, tensor: int) -> np.dtype[Any]:
+        """A tensor's type."""
+        return _DTYPES[self.tensors[tensor].type]
+
+    def is_float(self, tensor: int) -> bool:
+        """Whether a tensor is float32; false for the number of an input that is left out."""
+        return tensor >= 0 and self.tensors[tensor].type == schema.TensorType.FLOAT32
+
+    def constant(self, tensor: int) -> np.ndarray | None:
+        """The values of a constant tensor; `None` for one that is computed."""
+        data = self.model.buffers[self.tensors[tensor].buffer].data if tensor >= 0 else None
+        if data is None or not len(data):
+            return None
+        return np.frombuffer(bytes(data), self.dtype(tensor)).reshape(self.shape(tensor))
+
+    def add_tensor(self, shape: Sequence[int], dtype: Any, name: str = "") -> int:
+        """A new tensor without values; returns its number."""
+        tensor = schema.TensorT()
+        tensor.shape = np.array(shape, np.int32)
+        tensor.type = _TYPES[np.dtype(dtype)]
+        tensor.name = name.encode()
+        tensor.buffer = 0  # by convention the empty one
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def add_constant(self, values: np.ndarray, name: str = "") -> int:
+        """A new constant tensor; returns its number."""
+        number = self.add_tensor(values.shape, values.dtype, name)
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        self.tensors[number].buffer = len(self.model.buffers) - 1
+        return number
+
+    def set_scale(self, tensor: int, scale: np.ndarray, zero_point: np.ndarray, axis: int = 0) -> None:
+        """Says what the integers of a tensor stand for: (integer - zero_point) * scale, along `axis` where several."""
+        quantization = schema.QuantizationParametersT()
+        quantization.scale = np.atleast_1d(np.asarray(scale, np.float32))
+        quantization.zeroPoint = np.atleast_1d(np.asarray(zero_point, np.int64))
+        quantization.quantizedDimension = axis
+        self.tensors[tensor].quantization = quantization
+
+    def operator(self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: Any = None) -> Any:
+        """A new operator that is not yet in `operators`.
+
+        Args:
+            name: `ADD` for example.
+            inputs: numbers of tensors.
+            outputs: numbers of tensors.
+            options: `schema.AddOptionsT` for example, where the operator needs them.
+        """
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._opcode(getattr(schema.BuiltinOperator, name))
+        operator.inputs = np.array(inputs, np.int32)
+        operator.outputs = np.array(outputs, np.int32)
+        if options is not None:
+            operator.builtinOptions = options
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        return operator
+
+    def _opcode(self, code: int) -> int:
+        for index, known in enumerate(self.model.operatorCodes):
+            if max(known.builtinCode, known.deprecatedBuiltinCode) == code and not known.customCode:
+                return index
+        new = schema.OperatorCodeT()
+        new.builtinCode = code
+        new.deprecatedBuiltinCode = min(code, 127)  # where files before 2020 kept it
+        new.version = 1
+        self.model.operatorCodes.append(new)
+        return len(self.model.operatorCodes) - 1
+
+    def producers(self) -> dict[int, Any]:
+        """The operator that computes each tensor."""
+        return {int(tensor): operator for operator in self.operators for tensor in operator.outputs}
+
+    def consumers(self) -> dict[int, list[Any]]:
+        """The operators that read each tensor."""
+        found: dict[int, list[Any]] = defaultdict(list)
+        for operator in self.operators:
+            for tensor in dict.fromkeys(int(i) for i in operator.inputs):
+                found[tensor].append(operator)
+        return found
+
+    def downstream(self, start: Iterable[int]) -> set[int]:
+        """Numbers of the tensors that depend on one of those in `start`, these included."""
+        reached = set(start)
+        for operator in self.operators:
+            if reached.intersection(int(i) for i in operator.inputs):
+                reached.update(int(i) for i in operator.outputs)
+        return reached
+
+    def replace(self, operator: Any, old: int, new: int) -> None:
+        """Lets an operator read another tensor."""
+        operator.inputs = np.array([new if i == old else i for i in operator.inputs], np.int32)
+
+    def schedule(self) -> None:
+        """Orders the operators so that each runs as late as its result allows: few tensors are alive at a time."""
+        producers = self.producers()
+        ordered: list[Any] = []
+        done: set[int] = set()
+        stack = [(producers[tensor], False) for tensor in self.outputs]
+        while stack:
+            operator, inputs_ready = stack.pop()
+            if id(operator) in done:
+                continue
+            if inputs_ready:
+                done.add(id(operator))
+                ordered.append(operator)
+                continue
+            stack.append((operator, True))
+            before = [producers[int(i)] for i in operator.inputs if int(i) in producers]
+            stack += [(earlier, False) for earlier in reversed(before) if id(earlier) not in done]
+        self.operators[:] = ordered
+
+    def to_bytes(self) -> bytes:
+        """The file, without operators, tensors, buffers and operator codes that nothing needs."""
+        self._drop_operators()
+        self._drop_tensors()
+        return pack(self.model)
+
+    def _drop_operators(self) -> None:
+        needed = set(self.outputs)
+        kept = []
+        for operator in reversed(self.operators):
+            if needed.intersection(int(i) for i in operator.outputs):
+                needed.update(int(i) for i in operator.inputs)
+                kept.append(operator)
+        self.operators[:] = kept[::-1]
+        codes = sorted({operator.opcodeIndex for operator in self.operators})
+        for operator in self.operators:
+            operator.opcodeIndex = codes.index(operator.opcodeIndex)
+        self.model.operatorCodes = [self.model.operatorCodes[code] for code in codes]
+
+    def _drop_tensors(self) -> None:
+        used = {*self.inputs, *self.outputs}
+        for operator in self.operators:
+            used.update(int(i) for i in (*operator.inputs, *operator.outputs) if i >= 0)
+        numbers = {old: new for new, old in enumerate(sorted(used))} | {-1: -1}
+        self.tensors[:] = [self.tensors[old] for old in sorted(used)]
+        self._subgraph.inputs = np.array([numbers[i] for i in self.inputs], np.int32)
+        self._subgraph.outputs = np.array([numbers[i] for i in self.outputs], np.int32)
+        for operator in self.operators:
+            operator.inputs = np.array([numbers[int(i)] for i in operator.inputs], np.int32)
+            operator.outputs = np.array([numbers[int(i)] for i in operator.outputs], np.int32)
+            operator.intermediates = None
+        for signature in self.model.signatureDefs or []:
+            for entry in (*signature.inputs, *signature.outputs):
+                entry.tensorIndex = numbers[entry.tensorIndex]
+        used_buffers = {0, *(t.buffer for t in self.tensors), *(m.buffer for m in self.model.metadata or [])}
+        places = {old: new for new, old in enumerate(sorted(used_buffers))}
+        self.model.buffers = [self.model.buffers[old] for old in sorted(used_buffers)]
+        for entry in (*self.tensors, *(self.model.metadata or [])):
+            entry.buffer = places[entry.buffer]

@@ -1,0 +1,117 @@
+"""The target "micro": the same model from operators that TFLite Micro has, in little memory.
+
+TFLite Micro has no GELU, keeps a copy of the right side of a matrix product unless that is transposed, and has all of
+its memory in one arena: the forms below say the same in other operators.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from eelbert_tf.tflite.export import to_tflite
+from eelbert_tf.tflite.graph import Graph
+from eelbert_tf.tflite.quantize_int8 import to_int8
+
+Tensor = Any
+
+# Columns of the hash that are computed at a time: two [16, L] tensors instead of two [128, L].
+COLUMNS = 16
+
+# Abramowitz and Stegun 1964, 7.1.26: erf(x) for x >= 0 within 1.5e-7.
+_ERF_SLOPE = 0.3275911
+_ERF_COEFFICIENTS = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """The exact GELU, x times the normal distribution's cumulative function, from ABS, MUL, ADD, DIV, EXP."""
+    size = ops.abs(x)
+    z = size * math.sqrt(0.5)
+    t = 1.0 / (z * _ERF_SLOPE + 1.0)
+    polynomial = t * _ERF_COEFFICIENTS[0]
+    for coefficient in _ERF_COEFFICIENTS[1:]:
+        polynomial = t * (polynomial + coefficient)
+    erf = 1.0 - polynomial * ops.exp(-(z * z))  # of |x| / sqrt(2)
+    return 0.5 * (x + size * erf)
+
+
+def normalize(layer: keras.layers.LayerNormalization, x: Tensor) -> Tensor:
+    """Layer normalisation whose steps all have a small range: the mean is subtracted first."""
+    centred = x - ops.mean(x, axis=-1, keepdims=True)
+    variance = ops.mean(centred * centred, axis=-1, keepdims=True)
+    return centred * ops.rsqrt(variance + layer.epsilon) * layer.gamma + layer.beta
+
+
+def to_micro(model: Any, quantize: str, rows: np.ndarray) -> bytes:
+    """A TFLite file for TFLite Micro.
+
+    Args:
+        model: an `EelbertClassifier` that is only to be exported: its layers are changed.
+        quantize: "none" or "int8".
+        rows: int32 `[n, L]`, bytes of texts to calibrate int8 on.
+    """
+    prepare(model, quantize)
+    graph = Graph(to_tflite(model))
+    transpose_right_sides(graph)
+    drop_selects(graph)
+    graph.schedule()
+    data = graph.to_bytes()
+    if quantize == "int8":
+        graph = Graph(to_int8(data, rows))
+        graph.schedule()
+        data = graph.to_bytes()
+    return data
+
+
+def prepare(model: Any, quantize: str) -> None:
+    """Gives the layers of a classifier, in place, the forms that suit a microcontroller.
+
+    Args:
+        model: an `EelbertClassifier` that is only to be exported.
+        quantize: with "int8" the GELU stays one operator, which quantization makes a table of.
+    """
+    model.backbone.hash_embedding.columns = COLUMNS
+    for block in model.backbone.blocks:
+        if block.hidden_act == "gelu" and quantize != "int8":
+            block.activation = gelu
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.LayerNormalization):
+            layer.call = functools.partial(normalize, layer)
+
+
+def transpose_right_sides(graph: Graph) -> None:
+    """Makes each matrix product read its computed right side transposed, so that TFLite Micro keeps no copy of it."""
+    producers, consumers = graph.producers(), graph.consumers()
+    for product in graph.operators:
+        if graph.name(product) != "BATCH_MATMUL" or product.builtinOptions.adjY:
+            continue
+        right = int(product.inputs[1])
+        transpose = producers.get(right)
+        if transpose is None or graph.name(transpose) != "TRANSPOSE" or len(consumers[right]) > 1:
+            continue
+        order = graph.constant(int(transpose.inputs[1]))
+        assert order is not None
+        swapped = np.array([*order[:-2], order[-1], order[-2]], np.int32)
+        transpose.inputs = np.array([transpose.inputs[0], graph.add_constant(swapped)], np.int32)
+        shape = graph.shape(right)
+        graph.tensors[right].shape = np.array([*shape[:-2], shape[-1], shape[-2]], np.int32)
+        product.builtinOptions.adjY = True
+
+
+def drop_selects(graph: Graph) -> None:
+    """Takes out what makes negative indices of a lookup positive where `maximum(x, 0)` has already: no SELECT here."""
+    producers = graph.producers()
+    for operator in graph.operators:
+        if graph.name(operator) != "SELECT":
+            continue
+        condition, _, index = (int(i) for i in operator.inputs)
+        source = producers.get(index)
+        floor = None if source is None or graph.name(source) != "MAXIMUM" else graph.constant(int(source.inputs[1]))
+        if graph.name(producers[condition]) == "LESS" and floor is not None and (floor == 0).all():
+            for reader in graph.consumers()[int(operator.outputs[0])]:
+                graph.replace(reader, int(operator.outputs[0]), index)

@@ -1,0 +1,232 @@
+"""8-bit arithmetic in the encoder of a TFLite file; the front end stays in int32 and float32.
+
+Ranges of activations come from calibration. The scheme is TFLite's: activations (integer - zero point) * scale with one
+scale per tensor, weights symmetric about 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from eelbert_tf.tflite.calibrate import Range, measure_ranges
+from eelbert_tf.tflite.graph import Graph
+from eelbert_tf.tflite.quantize import SMALLEST, quantize_rows
+
+_SAME_SCALE = {"RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
+_INT8 = _SAME_SCALE | {
+    *("ADD", "BATCH_MATMUL", "FULLY_CONNECTED", "GELU", "MEAN", "MUL", "RSQRT", "SOFTMAX", "SUB", "TANH"),
+}
+# Versions of the operators that take int8, where they are not the first.
+_VERSIONS = {
+    **dict.fromkeys(("ADD", "BATCH_MATMUL", "DEQUANTIZE", "GATHER", "MEAN", "MUL", "RSQRT", "SOFTMAX", "SUB"), 2),
+    **dict.fromkeys(("STRIDED_SLICE", "TANH", "TRANSPOSE"), 2),
+    "FULLY_CONNECTED": 4,
+}
+# Attention scores this far below the least one that counts are as good as masked: exp(-10) is 5e-5.
+_MASKED = 10.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the int8 numbers of a tensor stand for: (integer - zero_point) * scale."""
+
+    scale: float
+    zero_point: int
+
+    @classmethod
+    def of(cls, least: float, greatest: float) -> Scale:
+        """The finest scale for a range, widened so that 0 is exact."""
+        least, greatest = min(least, 0.0), max(greatest, 0.0)
+        scale = max(greatest - least, 1e-9) / 255.0
+        return cls(scale, round(-128 - least / scale))
+
+    def integers(self, values: np.ndarray) -> np.ndarray:
+        """Values as int8."""
+        return np.clip(np.round(values / self.scale) + self.zero_point, -128, 127).astype(np.int8)
+
+
+def to_int8(data: bytes, rows: np.ndarray, per_row: bool = False) -> bytes:
+    """Quantizes the encoder.
+
+    Args:
+        data: a float32 TFLite file for the target "micro".
+        rows: int32 `[n, L]`, bytes of texts to calibrate on.
+        per_row: whether each row of a weight matrix has a scale of its own: 1 kB more of arena for each layer.
+    """
+    return _Quantizer(Graph(data), data, rows, per_row).run()
+
+
+class _Quantizer:
+    """Rewrites operator by operator; `ready` holds the int8 twin of each float tensor."""
+
+    def __init__(self, graph: Graph, data: bytes, rows: np.ndarray, per_row: bool) -> None:
+        self.graph = graph
+        self.per_row = per_row
+        self.chosen = self._choose()
+        computed = {
+            int(i)
+            for operator in self.chosen
+            for i in (*operator.inputs, *operator.outputs)
+            if graph.is_float(int(i)) and graph.constant(int(i)) is None
+        }
+        self.ranges = measure_ranges(data, rows, computed)
+        self.scales: dict[int, Scale] = {}
+        self.ready: dict[int, int] = {}
+        self.result: list[Any] = []
+
+    def _choose(self) -> list[Any]:
+        """The operators to quantize: what follows the hash, and each dense layer but the last."""
+        graph = self.graph
+        start = [int(o.outputs[0]) for o in graph.operators if graph.name(o) == "DIV"]
+        start += [int(o.inputs[0]) for o in graph.operators if graph.name(o) == "FULLY_CONNECTED"]
+        follows = graph.downstream(start)
+        return [
+            operator
+            for operator in graph.operators
+            if graph.name(operator) in _INT8
+            and follows.intersection(int(i) for i in operator.inputs)
+            and int(operator.outputs[0]) not in graph.outputs
+        ]
+
+    def run(self) -> bytes:
+        """The quantized file."""
+        graph = self.graph
+        chosen = {id(operator) for operator in self.chosen}
+        outside = {
+            int(i) for operator in graph.operators if id(operator) not in chosen for i in operator.inputs
+        } | set(graph.outputs)
+        for operator in graph.operators:
+            if id(operator) in chosen:
+                output = int(operator.outputs[0])
+                self._quantize(operator)
+                if output in outside:
+                    self.result.append(graph.operator("DEQUANTIZE", [self.ready[output]], [output]))
+            elif graph.name(operator) == "GATHER":
+                self._gather(operator)
+            else:
+                self.result.append(operator)
+        graph.operators[:] = self.result
+        for code in graph.model.operatorCodes:
+            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            names = [name for name in _VERSIONS if getattr(schema.BuiltinOperator, name) == number]
+            code.version = max(code.version, *(_VERSIONS[name] for name in names), 1)
+        return graph.to_bytes()
+
+    def _twin(self, tensor: int, scale: Scale) -> int:
+        """A new int8 tensor in place of a float one."""
+        number = self.graph.add_tensor(self.graph.shape(tensor), np.int8)
+        self.graph.set_scale(number, np.array(scale.scale), np.array(scale.zero_point))
+        self.scales[tensor], self.ready[tensor] = scale, number
+        return number
+
+    def _input(self, tensor: int) -> int:
+        """The int8 twin of a float input, made where there is none yet."""
+        if not self.graph.is_float(tensor):
+            return tensor
+        if tensor not in self.ready:
+            values = self.graph.constant(tensor)
+            if values is None:
+                self.result.append(self._quantize_operator(tensor))
+            else:
+                scale = Scale.of(float(values.min()), float(values.max()))
+                number = self.graph.add_constant(scale.integers(values))
+                self.graph.set_scale(number, np.array(scale.scale), np.array(scale.zero_point))
+                self.scales[tensor], self.ready[tensor] = scale, number
+        return self.ready[tensor]
+
+    def _quantize_operator(self, tensor: int) -> Any:
+        return self.graph.operator("QUANTIZE", [tensor], [self._twin(tensor, Scale.of(*self.ranges[tensor]))])
+
+    def _quantize(self, operator: Any) -> None:
+        """Appends the int8 form of an operator to the result."""
+        graph, name = self.graph, self.graph.name(operator)
+        inputs, (output,) = [int(i) for i in operator.inputs], [int(i) for i in operator.outputs]
+        if name == "FULLY_CONNECTED":
+            operator.inputs = np.array(self._dense(inputs), np.int32)
+        else:
+            operator.inputs = np.array([self._input(i) for i in inputs], np.int32)
+        if name == "ADD" and self._is_nothing(inputs):
+            self.scales[output], self.ready[output] = self.scales[inputs[0]], self.ready[inputs[0]]
+            return
+        if name == "GELU":
+            self._table(inputs[0], output)
+            return
+        operator.outputs = np.array([self._twin(output, self._output_scale(name, inputs, output))], np.int32)
+        self.result.append(operator)
+
+    def _output_scale(self, name: str, inputs: list[int], output: int) -> Scale:
+        if name in _SAME_SCALE:
+            return self.scales[inputs[0]]
+        if name == "SOFTMAX":  # TFLite fixes these two
+            return Scale(1 / 256, -128)
+        if name == "TANH":
+            return Scale(1 / 128, 0)
+        return Scale.of(*self._range(name, inputs, output))
+
+    def _range(self, name: str, inputs: list[int], output: int) -> Range:
+        """The range of an output; attention scores do not reach down to what the mask adds."""
+        least, greatest = self.ranges[output]
+        feeds_softmax = any(self.graph.name(o) == "SOFTMAX" and int(o.inputs[0]) == output for o in self.chosen)
+        if name == "ADD" and feeds_softmax:
+            least = max(least, self.ranges[inputs[0]][0] - _MASKED)
+        return least, greatest
+
+    def _is_nothing(self, inputs: list[int]) -> bool:
+        """Whether an operand is too small to make a difference: the epsilon of a normalisation."""
+        values = self.graph.constant(inputs[1])
+        return values is not None and values.size == 1 and abs(values.item()) < self.scales[inputs[0]].scale / 4
+
+    def _dense(self, inputs: list[int]) -> list[int]:
+        """Inputs of a dense layer: weights in int8, biases in int32."""
+        graph = self.graph
+        activations, weights = self._input(inputs[0]), graph.constant(inputs[1])
+        assert weights is not None
+        values, scale = quantize_rows(weights, self.per_row)
+        small = graph.add_constant(values)
+        graph.set_scale(small, scale, np.zeros(len(scale)))
+        bias = graph.constant(inputs[2]) if len(inputs) > 2 else None
+        if bias is None:
+            return [activations, small, -1]
+        unit = scale.astype(np.float64) * self.scales[inputs[0]].scale
+        integers = graph.add_constant(np.round(bias / unit).astype(np.int32))
+        graph.set_scale(integers, unit, np.zeros(len(unit)))
+        return [activations, small, integers]
+
+    def _table(self, source: int, output: int) -> None:
+        """The exact GELU as a table of its 256 values."""
+        graph = self.graph
+        scale = Scale.of(*self.ranges[output])
+        x = (np.arange(-128, 128) - self.scales[source].zero_point) * self.scales[source].scale
+        gelu = np.array([v * 0.5 * (1.0 + math.erf(v / math.sqrt(2.0))) for v in x])
+        table = graph.add_constant(scale.integers(gelu))
+        graph.set_scale(table, np.array(scale.scale), np.array(scale.zero_point))
+        shape = graph.shape(source)
+        signed, index = graph.add_tensor(shape, np.int32), graph.add_tensor(shape, np.int32)
+        offset = graph.add_constant(np.array(128, np.int32))
+        self.result += [
+            graph.operator("CAST", [self.ready[source]], [signed], schema.CastOptionsT()),
+            graph.operator("ADD", [signed, offset], [index], schema.AddOptionsT()),
+            graph.operator("GATHER", [table, index], [self._twin(output, scale)], schema.GatherOptionsT()),
+        ]
+
+    def _gather(self, operator: Any) -> None:
+        """A lookup in a large float table becomes one in an int8 table."""
+        graph = self.graph
+        values = graph.constant(int(operator.inputs[0]))
+        if values is not None and values.dtype == np.float32 and values.size >= SMALLEST:
+            integers, scale = quantize_rows(values, per_row=False)
+            table = graph.add_constant(integers)
+            rows = graph.add_tensor(graph.shape(int(operator.outputs[0])), np.int8)
+            for number in (table, rows):
+                graph.set_scale(number, scale, np.zeros(1))
+            found = int(operator.outputs[0])
+            graph.replace(operator, int(operator.inputs[0]), table)
+            operator.outputs = np.array([rows], np.int32)
+            self.result += [operator, graph.operator("DEQUANTIZE", [rows], [found])]
+        else:
+            self.result.append(operator)
