@@ -107,8 +107,6 @@ class EelbertConfig:
     lexicon_width: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.hash, dict):
-            object.__setattr__(self, "hash", HashConfig(**self.hash))
         if (self.hash is None) == (self.vocab_size is None):
             raise ValueError(
                 "Give exactly one of `hash` (EELBERT) and `vocab_size` (BERT). "
@@ -151,6 +149,8 @@ class EelbertConfig:
         unknown = sorted(set(fields) - known)
         if unknown:
             raise ValueError(f"Unknown configuration field {unknown[0]!r}: was it written by a newer version?")
+        if isinstance(fields.get("hash"), dict):
+            fields = {**fields, "hash": HashConfig(**fields["hash"])}
         return cls(**fields)
 
     def replace(self, **changes: Any) -> EelbertConfig:

@@ -161,9 +161,9 @@ def lexicon_rows(
     """
     units = token_units(chars, starts, continues, config)
     signature, lasts = word_signatures(units, starts, continues)
-    rest = signature * int(multipliers(config.seed, config.size + 1)[-1])
-    rows = ops.zeros_like(rest)
-    for _ in range(lexicon_size.bit_length() - 1):  # the top bit is the sign: no shift operator is needed
-        rows = rows * 2 + ops.cast(ops.less(rest, 0), "int32")
-        rest = rest * 2
-    return rows, lasts
+    product = signature * int(multipliers(config.seed, config.size + 1)[-1])
+    # The top bits, without a shift operator: float32 may round up to the next row, which the remainder then shows.
+    step = 2**32 // lexicon_size
+    rows = ops.cast(ops.floor(ops.cast(product, "float32") * (1.0 / step)), "int32")
+    rows = rows - ops.cast(ops.less(product - rows * wrap32(step), 0), "int32")
+    return rows + ops.cast(ops.less(rows, 0), "int32") * lexicon_size, lasts  # the top bit is the sign

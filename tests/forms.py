@@ -172,7 +172,7 @@ def main(path: str) -> None:
     compiled = jax.jit(functools.partial(signatures_by_ops, config=HASHES["all"]))
     for key, value in compiled(*ready_arrays(TOKENS, 200)).items():
         results[f"golden/{key}"] = np.asarray(value)
-    np.savez(path, **results)  # type: ignore[arg-type]
+    np.savez(path, **results)
 
 
 if __name__ == "__main__":

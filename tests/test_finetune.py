@@ -18,7 +18,7 @@ from eelbert_tf.saving import load_classifier, read_info, save_model
 from eelbert_tf.strings import encode_texts
 from eelbert_tf.tasks import EelbertClassifier
 from eelbert_tf.training.finetune import Labelled, Recipe, finetune, score, start
-from eelbert_tf.training.optimizer import WarmupLinearDecay, adamw, without_decay
+from eelbert_tf.training.optimizer import WarmupCosineDecay, WarmupLinearDecay, adamw, without_decay
 
 TEXTS = [
     f"{verb} the {noun}" for verb in ("turn on", "turn off") for noun in ("lamp", "light", "radio", "heating", "tv")
@@ -56,6 +56,13 @@ def test_schedule() -> None:
         rates = [float(WarmupLinearDecay(1.0, 9, warmup)(step)) for step in range(9)]
         assert all(0 < rate <= 1.0 for rate in rates)
         assert rates == sorted(rates, reverse=warmup == 0.0)
+
+
+def test_cosine_schedule() -> None:
+    """Rises as the linear one, and falls along half a cosine."""
+    rates = [float(WarmupCosineDecay(peak=2.0, total_steps=19, warmup=0.2)(step)) for step in range(20)]
+    np.testing.assert_allclose(rates[:4], [0.5, 1.0, 1.5, 2.0], rtol=1e-5)
+    np.testing.assert_allclose(rates[3:], 1 + np.cos(np.pi * np.arange(17) / 16), rtol=0, atol=1e-5)
 
 
 def test_decay_spares_biases_and_norms(rich: EelbertConfig) -> None:

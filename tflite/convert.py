@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,12 @@ TOLERANCES = {
 }
 
 
-MOBILE = {"none": bytes, "float16": to_float16, "dynamic": to_dynamic, "int8": to_int8_weights}
+MOBILE: dict[str, Callable[[bytes], bytes]] = {
+    "none": bytes,
+    "float16": to_float16,
+    "dynamic": to_dynamic,
+    "int8": to_int8_weights,
+}
 
 
 def convert(
@@ -84,7 +89,7 @@ def convert(
     check_options(target, quantize, calibration)
     check_classifier(os.fspath(model_directory), max_tokens, max_bytes)
     with replace_file(output) as temporary:
-        limits = {"max_tokens": max_tokens, "max_bytes": max_bytes}
+        limits: dict[str, Any] = {"max_tokens": max_tokens, "max_bytes": max_bytes}
         limits = {name: limit for name, limit in limits.items() if limit is not None}
         model = load_classifier(os.fspath(model_directory), **limits)
         settings = settings_of(model, target, quantize)

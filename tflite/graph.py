@@ -18,7 +18,7 @@ _TYPES = {
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.bool_): schema.TensorType.BOOL,
 }
-_DTYPES = {code: dtype for dtype, code in _TYPES.items()}
+_DTYPES: dict[int, Any] = {code: dtype for dtype, code in _TYPES.items()}
 
 
 class Graph:
@@ -59,7 +59,7 @@ class Graph:
 
     def dtype(self, tensor: int) -> np.dtype[Any]:
         """A tensor's type."""
-        return _DTYPES[self.tensors[tensor].type]
+        return np.dtype(_DTYPES[self.tensors[tensor].type])
 
     def is_float(self, tensor: int) -> bool:
         """Whether a tensor is float32; false for the number of an input that is left out."""

@@ -97,9 +97,9 @@ class _Quantizer:
         """The quantized file."""
         graph = self.graph
         chosen = {id(operator) for operator in self.chosen}
-        outside = {
-            int(i) for operator in graph.operators if id(operator) not in chosen for i in operator.inputs
-        } | set(graph.outputs)
+        outside = {int(i) for operator in graph.operators if id(operator) not in chosen for i in operator.inputs} | set(
+            graph.outputs
+        )
         for operator in graph.operators:
             if id(operator) in chosen:
                 output = int(operator.outputs[0])
@@ -144,7 +144,7 @@ class _Quantizer:
 
     def _quantize(self, operator: Any) -> None:
         """Appends the int8 form of an operator to the result."""
-        graph, name = self.graph, self.graph.name(operator)
+        name = self.graph.name(operator)
         inputs, (output,) = [int(i) for i in operator.inputs], [int(i) for i in operator.outputs]
         if name == "FULLY_CONNECTED":
             operator.inputs = np.array(self._dense(inputs), np.int32)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate", metavar="F", help="a few hundred texts (CSV, TSV or .txt) for --target micro --quantize int8"
     )
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots, [CLS] and [SEP] included (the model's)")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots, with [CLS] and [SEP] (the model's)")
     parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes read of a text (the model's)")
     parser.add_argument("--test", metavar="F", help="labelled texts (CSV, TSV) to measure the file and the model on")
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="of F: one column, or two for pairs (text)")
@@ -39,9 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         calibration = list(read_texts(args.calibrate, args.text_columns))
     from eelbert_tf.tflite.convert import convert
 
-    report = convert(
-        args.model, args.output, args.target, args.quantize, args.max_tokens, args.max_bytes, calibration
-    )
+    report = convert(args.model, args.output, args.target, args.quantize, args.max_tokens, args.max_bytes, calibration)
     if args.test is not None:
         report["test"] = measure_both(args)
     return report

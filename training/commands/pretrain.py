@@ -1,0 +1,94 @@
+"""`eelbert pretrain`: an encoder from a corpus."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..objectives import OBJECTIVES
+from ..pretrain_parallel import STRATEGIES
+from ..pretrain_settings import DECAYS, POLICIES, Settings
+
+DESCRIPTION = """\
+Trains an encoder on a corpus. The folder it writes is a model, to be used as `eelbert finetune --preset DIR`, with
+log.csv, loss.png and the last two checkpoints beside it. Interrupt it at any time; --resume continues exactly.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.description = DESCRIPTION
+    add, given = parser.add_argument, Settings()
+    add("--corpus", required=True, metavar="DIR", help="what `eelbert corpus` wrote")
+    add("--config", default="eelbert_uno", metavar="NAME|F.json", help="a named size, or a JSON file of its fields")
+    add("--output", required=True, metavar="DIR", help="folder of the run")
+    add("--resume", action="store_true", help="continue the run in DIR; begin it if there is none")
+    add("--steps", type=int, default=given.steps, metavar="N", help="updates of the weights")
+    add("--batch-size", type=int, default=given.batch_size, metavar="N", help="sequences per update")
+    add("--sequence-length", type=int, default=given.sequence_length, metavar="N", help="tokens of a sequence")
+    add("--seed", type=int, default=given.seed, metavar="N", help="fixes weights, order, masks and dropout")
+    add(
+        "--objective",
+        default=given.objective,
+        choices=tuple(OBJECTIVES),
+        help="; ".join(f"{name}: {line}" for name, (_, _, line) in OBJECTIVES.items()),
+    )
+    add("--output-words", type=int, default=given.output_words, metavar="N", help="words that are predicted")
+    add("--mask-rate", type=float, default=given.mask_rate, metavar="X", help="share of words predicted")
+    add("--frequency-correction", action="store_true", help="open: learn probabilities, not ratios")
+    add("--learning-rate", type=float, default=given.learning_rate, metavar="X", help="peak of the schedule")
+    add("--warmup", type=float, default=given.warmup, metavar="X", help="share of the steps that rise to it")
+    add("--decay", default=given.decay, choices=DECAYS, help="how it falls to zero")
+    add("--weight-decay", type=float, default=given.weight_decay, metavar="X", help="on matrices only")
+    add("--clip-norm", type=float, default=given.clip_norm, metavar="X", help="largest norm of the gradients")
+    add("--dropout", type=float, default=given.dropout, metavar="X", help="rate while pretraining")
+    add("--accumulate", type=int, default=given.accumulate, metavar="N", help="pieces each batch is cut into")
+    add("--average", type=float, default=given.average, metavar="X", help="decay of a running average of the weights")
+    add("--mixed-precision", default=given.mixed_precision, choices=tuple(POLICIES), help="type of the arithmetic")
+    add("--no-jit", action="store_true", help="do not compile the step with XLA (TensorFlow only)")
+    add("--checkpoint-minutes", type=float, default=5.0, metavar="M", help="between two checkpoints")
+    add("--log-every", type=int, default=50, metavar="N", help="steps between two rows of log.csv")
+    add("--eval-every", type=int, default=1000, metavar="N", help="steps between scores on held-out text; 0: never")
+    add("--eval-batches", type=int, default=16, metavar="N", help="batches of held-out text")
+    add("--strategy", default="none", choices=STRATEGIES, help="devices; the backend is chosen by KERAS_BACKEND")
+    add("--coordinator", metavar="HOST:PORT", help="jax: address of the first of several processes")
+    add("--processes", type=int, default=1, metavar="N", help="jax: number of processes")
+    add("--process", type=int, default=0, metavar="I", help="jax: number of this process, from 0")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Pretrains.
+
+    Returns:
+        The figures of `pretrain`.
+
+    Raises:
+        InputError: bad input, or an impossible output.
+    """
+    import dataclasses
+
+    from ..corpus import Corpus
+    from ..pretrain_parallel import start
+    from ..pretrain_settings import read_config
+
+    fields = {f.name for f in dataclasses.fields(Settings)}
+    settings = Settings(**{name: value for name, value in vars(args).items() if name in fields})
+    config = read_config(args.config)
+    corpus = Corpus(args.corpus)
+    parallel = start(args.strategy, args.coordinator, args.processes, args.process)
+
+    from ..pretrain import Habits, pretrain
+
+    habits = Habits(
+        resume=args.resume,
+        checkpoint_minutes=args.checkpoint_minutes,
+        log_every=args.log_every,
+        eval_every=args.eval_every,
+        eval_batches=args.eval_batches,
+        jit_compile=not args.no_jit,
+        parallel=parallel,
+        warn=lambda text: print(f"eelbert pretrain: {text}", file=sys.stderr),
+    )
+    return pretrain(corpus, config, settings, Path(args.output), habits)

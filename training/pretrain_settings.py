@@ -1,0 +1,142 @@
+"""What a pretraining run is: everything that decides its numbers, checked before any work and again on resuming."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, named_config
+from eelbert_tf.errors import InputError
+
+from .corpus import Corpus
+from .objectives import OBJECTIVES
+
+RUN_FILE = "run.json"
+POLICIES = {"none": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+DECAYS = ("linear", "cosine")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to pretrain.
+
+    Args:
+        steps: updates of the weights.
+        batch_size: sequences per update, on all devices together.
+        sequence_length: T, tokens of a sequence, [CLS] and [SEP] included.
+        seed: fixes initial weights, order, masks and dropout.
+        objective: a name in `objectives.OBJECTIVES`.
+        output_words: words that are predicted, or scored on held-out text.
+        mask_rate: share of the words that are predicted.
+        frequency_correction: whether `open` corrects for the frequency of its candidates.
+        learning_rate: the peak.
+        warmup: share of the steps that rise to it.
+        decay: how it falls to zero: "linear" or "cosine".
+        weight_decay: decoupled decay, on matrices only.
+        clip_norm: the largest norm of all gradients together.
+        dropout: rate of all dropout layers while pretraining; the saved model keeps its configuration's rates.
+        accumulate: pieces that each update's batch is worked through in.
+        mixed_precision: "none", "bfloat16" or "float16".
+        average: decay per step of the running average of the weights that is saved as the model; 0 for none.
+    """
+
+    steps: int = 10_000
+    batch_size: int = 256
+    sequence_length: int = 64
+    seed: int = 0
+    objective: str = "mlm"
+    output_words: int = 8192
+    mask_rate: float = 0.15
+    frequency_correction: bool = False
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    decay: str = "linear"
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    dropout: float = 0.0
+    accumulate: int = 1
+    mixed_precision: str = "none"
+    average: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "learning_rate", "output_words", "accumulate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"--{_option(name)}: must be positive, not {getattr(self, name)}")
+        for name in ("mask_rate", "warmup", "dropout", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"--{_option(name)}: must lie in [0, 1), not {getattr(self, name)}")
+        for name, known in (("objective", OBJECTIVES), ("decay", DECAYS), ("mixed_precision", POLICIES)):
+            if getattr(self, name) not in known:
+                raise InputError(f"--{_option(name)}: unknown: {getattr(self, name)}; known: {', '.join(known)}")
+        if self.sequence_length < 8:
+            raise InputError(f"--sequence-length: must be at least 8, not {self.sequence_length}")
+        if self.batch_size % self.accumulate:
+            raise InputError(f"--accumulate: {self.accumulate} does not divide the batch size {self.batch_size}")
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Slots of an update's batch, special tokens and padding included."""
+        return self.batch_size * self.sequence_length
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def read_config(name: str) -> EelbertConfig:
+    """A configuration by name, or from a JSON file: its fields, or a saved model's `config.json`.
+
+    Raises:
+        InputError: there is neither, or the file is no configuration.
+    """
+    if name in CONFIG_NAMES:
+        return named_config(name)
+    path = Path(name)
+    if path.suffix != ".json" and not path.is_file():
+        raise InputError(f"--config: {name}: neither a name ({', '.join(CONFIG_NAMES)}) nor a JSON file")
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+        return EelbertConfig.from_dict(fields.get("config", fields))
+    except OSError as error:
+        raise InputError(f"--config: {path}: cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"--config: {path}: not a configuration: {error}") from None
+
+
+def identity(config: EelbertConfig, settings: Settings, corpus: Corpus) -> dict[str, Any]:
+    """All that a resumed run must share with the one that it resumes, as JSON values."""
+    fields = {
+        "config": config.to_dict(),
+        "settings": dataclasses.asdict(settings),
+        "corpus": {
+            "words": corpus.num_tokens,
+            "distinct_words": len(corpus.words),
+            "documents": corpus.num_documents,
+            "fingerprint": corpus.fingerprint,
+        },
+    }
+    return dict(json.loads(json.dumps(fields)))
+
+
+def check_same(wanted: dict[str, Any], found: dict[str, Any], path: Path) -> None:
+    """Refuses to resume a run as another one.
+
+    Args:
+        wanted: the identity asked for.
+        found: the identity in the run's folder.
+        path: where it was found.
+
+    Raises:
+        InputError: they differ; the message names the first difference.
+    """
+    for part, fields in wanted.items():
+        other = found.get(part, {})
+        for name in [*fields, *(set(other) - set(fields))]:
+            if fields.get(name) != other.get(name):
+                raise InputError(
+                    f"{path}: this run was started with {part} {name} = {json.dumps(other.get(name))}, not "
+                    f"{json.dumps(fields.get(name))}; resume it with the same, or choose another --output"
+                )

@@ -1,0 +1,75 @@
+"""Words on the device: frozen tables, looked up by id inside the step. A cache, never saved with any weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from eelbert_tf.config import EelbertConfig
+from eelbert_tf.reference import CLS, MASK, SEP, embed_token
+
+from .corpus import Corpus
+from .masking import Specials
+from .words import embedding_table, lexicon_table
+
+Tensor = Any
+
+
+class WordTables(keras.layers.Layer):
+    """The hash embedding of every word of a corpus, and its row in the lexicon where the model has one.
+
+    Args:
+        corpus: gives the words; [CLS], [SEP], [MASK] and padding follow them.
+        config: a configuration with a hash.
+
+    Call arguments:
+        ids: int32 `[B, T]`.
+
+    Returns:
+        What `EelbertBackbone` takes: `embeddings` float `[B, T, hash.size]`, `padding_mask` int32 `[B, T]`, and
+        `lexicon_rows` int32 `[B, T]` for a model with a lexicon.
+    """
+
+    def __init__(self, corpus: Corpus, config: EelbertConfig, **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        assert config.hash is not None
+        self.specials = Specials.after(len(corpus.words))
+        ends = [embed_token(token, config.hash) for token in (CLS, SEP, MASK)]
+        table = np.concatenate(
+            [embedding_table(corpus, config.hash), np.stack(ends), np.zeros((1, config.hash.size), np.float32)]
+        )
+        self.embeddings = self._frozen("embeddings", table, self.compute_dtype)
+        self.lexicon_rows = None
+        if config.lexicon_size:
+            rows = lexicon_table(corpus, config.hash, config.lexicon_size)
+            self.lexicon_rows = self._frozen("lexicon_rows", np.concatenate([rows, np.full(4, -1, np.int32)]), "int32")
+        self.built = True
+
+    def _frozen(self, name: str, array: np.ndarray, dtype: str) -> Any:
+        """A variable with the array's numbers, which no optimizer touches."""
+        return self.add_weight(
+            name=name,
+            shape=array.shape,
+            dtype=dtype,
+            initializer=lambda shape, dtype: ops.cast(ops.convert_to_tensor(array), dtype),
+            trainable=False,
+        )
+
+    def look_up(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The hash embeddings, and rows of the lexicon, of some ids of any shape."""
+        embeddings = ops.take(ops.convert_to_tensor(self.embeddings), ids, axis=0)
+        rows = None if self.lexicon_rows is None else ops.take(ops.convert_to_tensor(self.lexicon_rows), ids, axis=0)
+        return embeddings, rows
+
+    def first(self, count: int) -> tuple[Tensor, Tensor | None]:
+        """The same for the words 0 to `count - 1`."""
+        rows = None if self.lexicon_rows is None else ops.convert_to_tensor(self.lexicon_rows)[:count]
+        return ops.convert_to_tensor(self.embeddings)[:count], rows
+
+    def call(self, ids: Tensor) -> dict[str, Tensor]:
+        embeddings, rows = self.look_up(ids)
+        inputs = {"embeddings": embeddings, "padding_mask": ops.cast(ops.not_equal(ids, self.specials.pad), "int32")}
+        return inputs if rows is None else {**inputs, "lexicon_rows": rows}
