@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import numpy as np
 import pytest
 
 from eelbert_tf.config import EelbertConfig, HashConfig
+
+# Shells start background jobs with SIGINT ignored, and what the tests interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
