@@ -96,11 +96,170 @@ class WordMasking:
         """
         ids = add_specials(rows, self.specials)
         chosen = choose((rows >= 0) & (rows < self.words), (rows >= 0).sum(axis=1), self.rate, self.slots, rng)
-        positions, used = chosen + 1, chosen >= 0  # [CLS] stands before the row; unused ones point to it
-        targets = np.where(used, np.take_along_axis(ids, positions, axis=1), IGNORED).astype(np.int32)
-        action = rng.random(chosen.shape, np.float32)
-        others = rng.integers(0, self.words, chosen.shape, np.int32)
-        put = np.where(action < MASKED, self.specials.mask, np.where(action < MASKED + REPLACED, others, targets))
-        row, column = np.nonzero(used)
-        ids[row, positions[row, column]] = put[row, column]
-        return {"token_ids": ids, "positions": positions, "targets": targets}
+        return mask(ids, chosen, self.specials, self.words, rng)
+
+
+def mask(ids: np.ndarray, chosen: np.ndarray, specials: Specials, words: int, rng: np.random.Generator) -> Batch:
+    """Masks chosen tokens: 80 % become [MASK], 10 % a random one below `words`, 10 % stay.
+
+    Args:
+        ids: int32 `[B, T]`, changed in place.
+        chosen: int32 `[B, M]`, places after [CLS], -1 where unused.
+        specials: ids of the special tokens.
+        words: see above.
+        rng: a generator.
+
+    Returns:
+        `token_ids`, `positions` and `targets`, as `WordMasking` describes them.
+    """
+    positions, used = chosen + 1, chosen >= 0  # unused ones point to [CLS]
+    targets = np.where(used, np.take_along_axis(ids, positions, axis=1), IGNORED).astype(np.int32)
+    action = rng.random(chosen.shape, np.float32)
+    others = rng.integers(0, words, chosen.shape, np.int32)
+    put = np.where(action < MASKED, specials.mask, np.where(action < MASKED + REPLACED, others, targets))
+    row, column = np.nonzero(used)
+    ids[row, positions[row, column]] = put[row, column]
+    return {"token_ids": ids, "positions": positions.astype(np.int32), "targets": targets}
+
+
+@dataclass(frozen=True)
+class PieceMasking:
+    """`WordMasking` for words that consist of several tokens: all pieces of a word are masked, or none.
+
+    Args:
+        specials: ids of the special tokens.
+        rate: share of the tokens to predict.
+        slots: M, predicted positions of a row.
+        words: only words whose pieces all have ids below it are predicted; replacements are drawn from them.
+        width: T - 2, tokens of a row; what does not fit is cut off, whole words at a time.
+        pieces: int32 `[n]`, the pieces of all words, one word after the other.
+        ends: int64 `[V]`, where those of each word end.
+    """
+
+    specials: Specials
+    rate: float
+    slots: int
+    words: int
+    width: int
+    pieces: np.ndarray
+    ends: np.ndarray
+
+    def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> Batch:
+        """The arrays of one step, as `WordMasking` gives them; rows int32 `[B, W]` of word ids."""
+        spread, owner = self.spread(rows)
+        eligible = self._eligible(rows, spread, owner)
+        budget = np.minimum(np.maximum(np.rint((spread >= 0).sum(axis=1) * self.rate), 1), self.slots)
+        masked = _masked_words(eligible, owner, budget, rng)
+        places = np.sort(np.where(masked, np.arange(self.width, dtype=np.int32), self.width), axis=1)[:, : self.slots]
+        chosen = np.where(places < self.width, places, IGNORED)
+        return mask(add_specials(spread, self.specials), chosen, self.specials, self.words, rng)
+
+    def spread(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of words as rows of pieces.
+
+        Returns:
+            Two int32 `[B, width]`: pieces, -1 after the end; and the column of the word in `rows` that each belongs to.
+        """
+        lengths = np.diff(self.ends, prepend=0)
+        counts = np.where(rows >= 0, lengths[rows], 0)  # [B, W]
+        ends = counts.cumsum(axis=1)
+        counts[ends > self.width] = 0
+        row, column = np.nonzero(counts)
+        repeats = counts[row, column]
+        inside = np.arange(repeats.sum()) - np.repeat(repeats.cumsum() - repeats, repeats)  # place within its word
+        row, column = np.repeat(row, repeats), np.repeat(column, repeats)
+        place = (ends - counts)[row, column] + inside
+        spread = np.full((len(rows), self.width), -1, np.int32)
+        owner = np.full((len(rows), self.width), -1, np.int32)
+        word = rows[row, column]
+        spread[row, place] = self.pieces[self.ends[word] - lengths[word] + inside]
+        owner[row, place] = column
+        return spread, owner
+
+    def _eligible(self, rows: np.ndarray, spread: np.ndarray, owner: np.ndarray) -> np.ndarray:
+        """Pieces of each word that may be masked, 0 where it may not: int32 `[B, W]`."""
+        count = np.zeros(rows.shape, np.int32)
+        row, place = np.nonzero(owner >= 0)
+        np.add.at(count, (row, owner[row, place]), 1)
+        row, place = np.nonzero((owner >= 0) & (spread >= self.words))
+        count[row, owner[row, place]] = 0
+        return count
+
+
+def _masked_words(counts: np.ndarray, owner: np.ndarray, budget: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draws words until the next would exceed a row's budget of pieces.
+
+    Args:
+        counts: int32 `[B, W]`, pieces of each word, 0 where it may not be drawn.
+        owner: int32 `[B, P]`, the word of each piece, -1 for none.
+        budget: `[B]`, pieces to draw.
+        rng: a generator.
+
+    Returns:
+        bool `[B, P]`, whether a piece's word was drawn.
+    """
+    keys = np.where(counts > 0, rng.random(counts.shape, np.float32), 2.0)
+    order = np.argsort(keys, axis=1)
+    total = np.take_along_axis(counts, order, axis=1).cumsum(axis=1)
+    drawn = np.zeros(counts.shape, bool)
+    np.put_along_axis(drawn, order, total <= budget[:, None], axis=1)
+    drawn &= counts > 0
+    return np.where(owner >= 0, np.take_along_axis(drawn, np.maximum(owner, 0), axis=1), False)
+
+
+@dataclass(frozen=True)
+class WordReplacing:
+    """Replaces words by plausible ones, for telling replaced from original words (Clark et al. 2020, ELECTRA).
+
+    In the place of their generator network stand word pairs of the batch: a replacement is a word that follows the
+    same word, or precedes the same word, elsewhere in the batch; where there is none, any word of the batch.
+
+    Args:
+        specials: ids of the special tokens.
+        rate: share of the words to replace.
+    """
+
+    specials: Specials
+    rate: float
+
+    def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> Batch:
+        """The arrays of one step.
+
+        Args:
+            rows: int32 `[B, W]`, word ids, -1 after the end.
+            rng: a generator.
+
+        Returns:
+            `token_ids` int32 `[B, W + 2]`, and `replaced` int32 `[B, W + 2]`: 1 where a word was replaced by another
+            one, 0 at the other words, -1 elsewhere.
+        """
+        ids = add_specials(rows, self.specials)
+        lengths = (rows >= 0).sum(axis=1)
+        slots = max(1, round(self.rate * ids.shape[1]))
+        chosen = choose(rows >= 0, lengths, self.rate, slots, rng)
+        row, slot = np.nonzero(chosen >= 0)
+        column = chosen[row, slot] + 1
+        before = rng.random(len(row)) < 0.5
+        put = np.where(
+            before,
+            _other_words(ids[:, :-1], ids[:, 1:], row, column - 1, rng),  # after the same word
+            _other_words(ids[:, 1:], ids[:, :-1], row, column, rng),  # before the same word
+        )
+        none = (put < 0) | (put >= self.specials.cls)
+        put[none] = rows[rows >= 0][rng.integers(0, lengths.sum(), none.sum())]
+        changed = ids.copy()
+        changed[row, column] = put
+        labels = np.where(ids < self.specials.cls, changed != ids, IGNORED).astype(np.int32)
+        return {"token_ids": changed, "replaced": labels}
+
+
+def _other_words(
+    keys: np.ndarray, values: np.ndarray, row: np.ndarray, column: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """For some positions the value at a random position with the same key, -1 where no other has it: int32 `[n]`."""
+    order = np.argsort(keys, axis=None, kind="stable")
+    ordered = keys.ravel()[order]
+    wanted = keys[row, column]
+    low, high = np.searchsorted(ordered, wanted, "left"), np.searchsorted(ordered, wanted, "right")
+    picked = values.ravel()[order[low + (rng.random(len(row)) * (high - low)).astype(np.int64)]]
+    return np.where(high - low > 1, picked, -1)

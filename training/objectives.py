@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .objectives_base import Objective
 
+GENERATORS = ("pairs", "network")
+
 # Name, module, class and one line of help. Modules are named, not imported, so that each can import this one.
 OBJECTIVES = {
     "mlm": ("objectives_masked", "MaskedWords", "predict masked words among the most frequent ones"),
     "open": ("objectives_masked", "OpenWords", "tell masked words from the other masked words of the batch"),
+    "replaced": ("objectives_replaced", "ReplacedWords", "find the words that were replaced"),
 }
 
 
@@ -29,11 +32,15 @@ class ObjectiveSettings:
         output_words: words that `mlm` can predict.
         mask_rate: share of the words that are predicted.
         frequency_correction: whether `open` subtracts the logarithm of a word's frequency from its logit in training.
+        generator: where the replacements of `replaced` come from: word "pairs" of the batch, or a "network".
+        seed: of random draws on the device.
     """
 
     output_words: int = 8192
     mask_rate: float = 0.15
     frequency_correction: bool = False
+    generator: str = "pairs"
+    seed: int = 0
 
 
 def make_objective(name: str, *args: Any, **kwargs: Any) -> Objective:

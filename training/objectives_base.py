@@ -8,10 +8,9 @@ import keras
 
 from eelbert_tf.config import EelbertConfig
 
-from .corpus import Corpus
-from .masking import Specials
 from .objectives import ObjectiveSettings
 from .pretrain_data import Corruption
+from .pretrain_tokens import TokenSource
 
 Tensor = Any
 Metrics = dict[str, tuple[Tensor, Tensor]]
@@ -23,8 +22,7 @@ class Objective(keras.layers.Layer):
     Args:
         config: the encoder's shape.
         settings: options.
-        corpus: the text, for the numbers of words and their frequencies.
-        tokens: a layer that turns token ids into the encoder's input: `WordTables`.
+        tokens: turns token ids into the encoder's input, and knows how often each occurs.
 
     Attributes:
         metric_names: names of what `call` reports beside the loss.
@@ -32,15 +30,12 @@ class Objective(keras.layers.Layer):
 
     metric_names: tuple[str, ...] = ("accuracy",)
 
-    def __init__(
-        self, config: EelbertConfig, settings: ObjectiveSettings, corpus: Corpus, tokens: Any, **kwargs: Any
-    ) -> None:
+    def __init__(self, config: EelbertConfig, settings: ObjectiveSettings, tokens: TokenSource, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.config = config
         self.settings = settings
-        self.corpus = corpus
         self.tokens = tokens
-        self.specials: Specials = tokens.specials
+        self.specials = tokens.specials
 
     def corruption(self, sequence_length: int) -> Corruption:
         """What the host does with rows of words, to make the arrays of a step."""

@@ -2,7 +2,7 @@
 
 The output weights are the words' own hash embeddings, as the input's are, so no output table is learned or stored.
 Where the encoder is narrower or wider than the hash, a learned projection of its own brings them to its width; where it
-has a lexicon, the words' lexicon vectors are added as at the input.
+has a lexicon, the words' lexicon vectors are added as at the input. A model with a vocabulary ties its token table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from .masking import WordMasking
 from .objectives_base import Metrics, Objective
 from .pretrain_data import Corruption
 
@@ -52,19 +51,19 @@ class MaskedHead(Objective):
     @property
     def output_words(self) -> int:
         """V, words that a closed vocabulary holds."""
-        return self.corpus.vocabulary_size(max_size=self.settings.output_words)
+        return self.tokens.size(max_size=self.settings.output_words)
 
     def masking(self, sequence_length: int, words: int) -> Corruption:
         """Masks words with ids below `words`."""
         rate = self.settings.mask_rate
-        return WordMasking(self.specials, rate, max(1, round(rate * sequence_length)), words)
+        return self.tokens.masking(rate, max(1, round(rate * sequence_length)), words, sequence_length)
 
     def corruption(self, sequence_length: int) -> Corruption:
         return self.masking(sequence_length, self.words)
 
     def log_frequencies(self, words: int) -> np.ndarray:
         """The logarithm of each word's share among the first `words`: float32 `[words]`."""
-        counts = self.corpus.counts[:words]
+        counts = np.maximum(self.tokens.counts[:words], 1)
         return np.log(counts / counts.sum()).astype(np.float32)
 
     def closed_loss(self, x: Tensor, targets: Tensor, bias: Any, backbone: Any) -> tuple[Tensor, Metrics]:
@@ -72,7 +71,7 @@ class MaskedHead(Objective):
         targets = ops.reshape(targets, (-1,))
         weights = ops.cast(ops.greater_equal(targets, 0), "float32")
         targets = ops.maximum(targets, 0)
-        embeddings, rows = self.tokens.first(self.output_words)
+        embeddings, rows = self.tokens.first(self.output_words, backbone)
         vectors = self.output_vectors(embeddings, rows, backbone)  # [V, d]
         bias = ops.convert_to_tensor(bias)
         logits = ops.cast(ops.matmul(x, ops.transpose(vectors)), "float32") + bias  # [N, V]
@@ -92,7 +91,7 @@ class MaskedHead(Objective):
         vectors = embeddings if self.projection is None else self.projection(embeddings)
         if rows is not None:
             vectors = vectors + ops.cast(backbone.lexicon.look_up(rows), vectors.dtype)
-        return vectors * self.config.hidden_size**-0.5
+        return vectors * self.tokens.output_scale
 
 
 def softmax_loss(logits: Tensor, hit: Tensor, weights: Tensor) -> tuple[Tensor, Metrics]:
@@ -148,7 +147,7 @@ class OpenWords(MaskedHead):
     @property
     def words(self) -> int:
         """All words that occur more than once."""
-        return self.corpus.vocabulary_size(min_count=2)
+        return self.tokens.size(min_count=2)
 
     def build(self, *_: Any) -> None:
         """Creates the head, and a frozen table of log frequencies."""
@@ -163,25 +162,34 @@ class OpenWords(MaskedHead):
 
     def call(self, batch: dict[str, Tensor], backbone: Any, training: bool | None = None) -> tuple[Tensor, Metrics]:
         x = self.predictions(batch, backbone, training)  # [N, d]
-        prior = ops.convert_to_tensor(self.log_frequency)
-        corrected = self.settings.frequency_correction
         if not training:
-            bias = prior[: self.output_words] * (0.0 if corrected else 1.0)
+            prior = ops.convert_to_tensor(self.log_frequency)[: self.output_words]
+            bias = prior * (0.0 if self.settings.frequency_correction else 1.0)
             return self.closed_loss(x, batch["targets"], bias, backbone)
-        targets = ops.reshape(batch["targets"], (-1,))
+        loss, metrics, _ = self.sampled_loss(x, batch["targets"], backbone)
+        return loss, metrics
+
+    def sampled_loss(self, x: Tensor, targets: Tensor, backbone: Any) -> tuple[Tensor, Metrics, Tensor]:
+        """The loss of predictions `x` `[N, d]` of `targets` `[B, M]` among themselves.
+
+        Returns:
+            The loss, the metrics, and logits float32 `[N, N]`, -1e9 for what is no candidate.
+        """
+        targets = ops.reshape(targets, (-1,))
         weights = ops.cast(ops.greater_equal(targets, 0), "float32")
         targets = ops.maximum(targets, 0)
-        embeddings, rows = self.tokens.look_up(targets)
+        embeddings, rows = self.tokens.look_up(targets, backbone)
         vectors = self.output_vectors(embeddings, rows, backbone)  # [N, d]
         logits = ops.cast(ops.matmul(x, ops.transpose(vectors)), "float32")  # [N, N]
         hit = ops.sum(ops.cast(x, "float32") * ops.cast(vectors, "float32"), axis=-1)  # the diagonal
-        if corrected:
-            rarity = ops.take(prior, targets)
+        if self.settings.frequency_correction:
+            rarity = ops.take(ops.convert_to_tensor(self.log_frequency), targets)
             logits, hit = logits - ops.expand_dims(rarity, 0), hit - rarity
         same = ops.equal(ops.expand_dims(targets, 1), ops.expand_dims(targets, 0))
         copies = ops.logical_xor(same, ops.eye(ops.shape(targets)[0], dtype="bool"))
         excluded = ops.logical_or(copies, ops.expand_dims(ops.equal(weights, 0.0), 0))
-        return softmax_loss(ops.where(excluded, -1e9, logits), hit, weights)
+        logits = ops.where(excluded, -1e9, logits)
+        return *softmax_loss(logits, hit, weights), logits
 
 
 def constant(array: np.ndarray) -> Any:

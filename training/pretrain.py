@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from eelbert_tf.errors import InputError
 
 from .checkpoint import put_state, read_checkpoint, take_state, write_checkpoint
 from .corpus import Corpus
+from .corpus_sequences import SPECIAL_TOKENS
 from .objectives import ObjectiveSettings, make_objective
 from .optimizer import adamw
 from .pretrain_data import BatchStream, for_fit
@@ -31,6 +33,7 @@ from .pretrain_folder import CHECKPOINTS, claim, save_encoder
 from .pretrain_log import Clock, RunLog
 from .pretrain_model import PretrainingModel
 from .pretrain_parallel import Parallel
+from .pretrain_pieces import PieceTokens
 from .pretrain_settings import POLICIES, Settings, identity
 from .pretrain_watch import StopRequest, Watch
 from .pretrain_words import WordTables
@@ -73,9 +76,12 @@ def build_model(corpus: Corpus, config: EelbertConfig, settings: Settings) -> Pr
     backbone = EelbertBackbone(
         config.replace(hidden_dropout_prob=rate, attention_probs_dropout_prob=rate), name="backbone"
     )
-    options = ObjectiveSettings(settings.output_words, settings.mask_rate, settings.frequency_correction)
-    tokens = WordTables(corpus, config, name="words")
-    model = PretrainingModel(backbone, make_objective(settings.objective, config, options, corpus, tokens))
+    options = ObjectiveSettings(
+        **{field.name: getattr(settings, field.name) for field in dataclasses.fields(ObjectiveSettings)}
+    )
+    source = WordTables if config.hash is not None else PieceTokens
+    tokens = source(corpus, config, name="tokens")
+    model = PretrainingModel(backbone, make_objective(settings.objective, config, options, tokens))
     model.optimizer = adamw(
         model,
         settings.learning_rate,
@@ -133,6 +139,8 @@ def check(config: EelbertConfig, settings: Settings, parallel: Parallel) -> None
             f"--sequence-length: {settings.sequence_length} is more than the model's "
             f"{config.max_position_embeddings} positions"
         )
+    if settings.objective == "replaced" and config.hash is None:
+        raise InputError("--objective replaced: replaces whole words; it needs a configuration with a hash")
     shares = settings.accumulate * parallel.devices
     if settings.batch_size % shares:
         raise InputError(
@@ -148,11 +156,12 @@ class _Run:
         self.corpus, self.config, self.settings, self.output, self.habits = corpus, config, settings, output, habits
         with habits.parallel.scope:
             self.model = build_model(corpus, config, settings)
-            self.model.compile(self.model.optimizer, jit_compile=habits.jit_compile)
+            self.model.compile(self.model.optimizer, jit_compile=habits.jit_compile and habits.parallel.compiles)
         objective, length = self.model.objective, settings.sequence_length
+        words = objective.tokens.words_per_row(length)
         parallel = habits.parallel
         self.train = BatchStream(
-            corpus.sequences(length, settings.seed),
+            corpus.sequences(words + SPECIAL_TOKENS, settings.seed),
             objective.corruption(length),
             settings.batch_size,
             settings.accumulate,
@@ -160,7 +169,7 @@ class _Run:
             parallel.workers,
             settings.seed,
         )
-        held_out = corpus.sequences(length, _HELD_OUT_SEED, "validation")
+        held_out = corpus.sequences(words + SPECIAL_TOKENS, _HELD_OUT_SEED, "validation")
         self.held_out = dataclasses.replace(
             self.train,
             sequences=held_out,
@@ -201,20 +210,18 @@ class _Run:
             self._score if habits.eval_every else None,
             habits.eval_every,
             self._save if chief else lambda step: None,
-            habits.checkpoint_minutes * 60,
+            habits.checkpoint_minutes * 60 if chief else math.inf,
             stop,
             self.clock,
             habits.quiet or not chief,
         )
         first, last = step * settings.accumulate, settings.steps * settings.accumulate
-        with contextlib.closing(self.train.batches(first, last)) as batches:
-            data = for_fit(batches, self.train.batch(first))
-            self.model.fit(data, steps_per_epoch=last - first, verbose=0, callbacks=[watch])
+        data = for_fit(lambda: self.train.batches(first, last), self.train.batch(first))
+        self.model.fit(data, steps_per_epoch=last - first, shuffle=False, verbose=0, callbacks=[watch])
 
     def _score(self) -> dict[str, float]:
         """The metrics on held-out text."""
-        batches = (self.held_out.batch(number) for number in range(self.held_out_pieces))
-        data = for_fit(batches, self.held_out.batch(0))
+        data = for_fit(lambda: self.held_out.batches(0, self.held_out_pieces), self.held_out.batch(0))
         self.model.evaluate(data, steps=self.held_out_pieces, verbose=0)
         return self.model.read_metrics()
 
@@ -240,7 +247,8 @@ class _Run:
         optimizer = self.model.optimizer
         averages = getattr(optimizer, "_model_variables_moving_average", None) if self.settings.average else None
         weights = {id(v): a for v, a in zip(self.model.trainable_variables, averages or [], strict=bool(averages))}
-        save_encoder(self.model, self.config, weights, self.output, {"pretraining": self._notes(step)})
+        vocabulary = self.model.objective.tokens.vocabulary
+        save_encoder(self.model, self.config, weights, self.output, {"pretraining": self._notes(step)}, vocabulary)
         self.log.draw()
 
     def _notes(self, step: int) -> dict[str, Any]:

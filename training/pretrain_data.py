@@ -72,15 +72,19 @@ class BatchStream:
                     future.cancel()
 
 
-def for_fit(batches: Iterator[Batch], example: Batch) -> Any:
-    """An iterator of batches as `fit` takes it: on TensorFlow a `tf.data.Dataset` with static shapes."""
+def for_fit(batches: Callable[[], Iterator[Batch]], example: Batch) -> Any:
+    """Batches as `fit` takes them: on TensorFlow a `tf.data.Dataset` with static shapes.
+
+    Args:
+        batches: gives an iterator from the first batch on, each time it is called.
+        example: a batch, for its shapes and types.
+    """
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return ((batch,) for batch in batches)
+        return ((batch,) for batch in batches())
     import tensorflow as tf
 
     signature = ({name: tf.TensorSpec(array.shape, array.dtype) for name, array in example.items()},)
-    return tf.data.Dataset.from_generator(lambda: ((batch,) for batch in batches), output_signature=signature).prefetch(
-        2
-    )
+    dataset = tf.data.Dataset.from_generator(lambda: ((batch,) for batch in batches()), output_signature=signature)
+    return dataset.prefetch(2)

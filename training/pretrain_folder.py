@@ -20,7 +20,8 @@ from .pretrain_log import CURVE_FILE, LOG_FILE
 from .pretrain_settings import RUN_FILE, check_same
 
 CHECKPOINTS = "checkpoints"
-_OURS = (RUN_FILE, CHECKPOINTS, LOG_FILE, CURVE_FILE, CONFIG_FILE, WEIGHTS_FILE)
+VOCABULARY_FILE = "vocab.txt"
+_OURS = (RUN_FILE, CHECKPOINTS, LOG_FILE, CURVE_FILE, CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE)
 
 
 @contextmanager
@@ -62,7 +63,12 @@ def claim(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
 
 
 def save_encoder(
-    model: Any, config: EelbertConfig, weights: dict[int, Any], folder: Path, notes: dict[str, Any]
+    model: Any,
+    config: EelbertConfig,
+    weights: dict[int, Any],
+    folder: Path,
+    notes: dict[str, Any],
+    vocabulary: list[bytes] | None = None,
 ) -> None:
     """Writes the encoder under a pretraining model to the run's folder, where `load_backbone` finds it.
 
@@ -72,16 +78,26 @@ def save_encoder(
         weights: float arrays to save in the place of weights, by the weight's `id`: averages of them.
         folder: the run's.
         notes: kept in the configuration.
+        vocabulary: pieces by id, of a model that has a vocabulary.
     """
+    import keras
+
     from eelbert_tf.encoder import EelbertBackbone
 
-    encoder = EelbertBackbone(config, name=model.backbone.name)
-    trained = weight_names(model.backbone)
-    for name, variable in weight_names(encoder).items():
-        source = trained[name]
-        variable.assign(weights.get(id(source), source))
+    trained = {name: weights.get(id(v), v) for name, v in weight_names(model.backbone).items()}
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)  # this process alone makes and writes the copy
+    try:
+        encoder = EelbertBackbone(config, name=model.backbone.name)
+        for name, variable in weight_names(encoder).items():
+            variable.assign(keras.ops.convert_to_numpy(trained[name]))
+    finally:
+        keras.distribution.set_distribution(distribution)
     draft = folder / ".model"
     save_model(encoder, draft, notes)
     for name in (WEIGHTS_FILE, CONFIG_FILE):  # the folder itself holds more, and so cannot be replaced
         os.replace(draft / name, folder / name)
     shutil.rmtree(draft, ignore_errors=True)
+    if vocabulary is not None:
+        with replace_file(folder / VOCABULARY_FILE) as temporary:
+            temporary.write_bytes(b"\n".join(vocabulary) + b"\n")

@@ -76,7 +76,8 @@ class RunLog:
                 label = name.replace("_", " ")
                 axes.plot([r["tokens"] / 1e6 for r in rows], [r[name] for r in rows], style, label=label, markersize=3)
         axes.grid(alpha=0.3)
-        axes.legend()
+        if self.rows:
+            axes.legend()
         with replace_file(self.path.with_name(CURVE_FILE)) as temporary:
             figure.savefig(temporary, dpi=120)
 

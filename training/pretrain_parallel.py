@@ -26,12 +26,14 @@ class Parallel:
         workers: number of processes; each makes its share of every batch.
         devices: of all processes together.
         scope: to be entered while the model is made.
+        compiles: whether XLA can compile a step for these devices.
     """
 
     worker: int = 0
     workers: int = 1
     devices: int = 1
     scope: Any = field(default_factory=contextlib.nullcontext)
+    compiles: bool = True
 
 
 def start(strategy: str, coordinator: str | None = None, processes: int = 1, process: int = 0) -> Parallel:
@@ -67,7 +69,9 @@ def start(strategy: str, coordinator: str | None = None, processes: int = 1, pro
         except (ValueError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
             raise InputError(f"--strategy tpu: no TPU found: {str(error).splitlines()[0]}") from None
         engine = tf.distribute.TPUStrategy(resolver)
-    return Parallel(devices=engine.num_replicas_in_sync, scope=engine.scope())
+    # Several logical CPUs (a means of testing) share one XLA device, which refuses the others' variables.
+    compiles = strategy == "tpu" or bool(tf.config.list_logical_devices("GPU"))
+    return Parallel(devices=engine.num_replicas_in_sync, scope=engine.scope(), compiles=compiles)
 
 
 def _start_jax(coordinator: str | None, processes: int, process: int) -> Parallel:

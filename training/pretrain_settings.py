@@ -12,7 +12,7 @@ from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, named_config
 from eelbert_tf.errors import InputError
 
 from .corpus import Corpus
-from .objectives import OBJECTIVES
+from .objectives import GENERATORS, OBJECTIVES
 
 RUN_FILE = "run.json"
 POLICIES = {"none": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -32,6 +32,7 @@ class Settings:
         output_words: words that are predicted, or scored on held-out text.
         mask_rate: share of the words that are predicted.
         frequency_correction: whether `open` corrects for the frequency of its candidates.
+        generator: where the replacements of `replaced` come from, a name in `objectives.GENERATORS`.
         learning_rate: the peak.
         warmup: share of the steps that rise to it.
         decay: how it falls to zero: "linear" or "cosine".
@@ -51,6 +52,7 @@ class Settings:
     output_words: int = 8192
     mask_rate: float = 0.15
     frequency_correction: bool = False
+    generator: str = "pairs"
     learning_rate: float = 1e-3
     warmup: float = 0.05
     decay: str = "linear"
@@ -68,7 +70,8 @@ class Settings:
         for name in ("mask_rate", "warmup", "dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{_option(name)}: must lie in [0, 1), not {getattr(self, name)}")
-        for name, known in (("objective", OBJECTIVES), ("decay", DECAYS), ("mixed_precision", POLICIES)):
+        choices = {"objective": OBJECTIVES, "generator": GENERATORS, "decay": DECAYS, "mixed_precision": POLICIES}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"--{_option(name)}: unknown: {getattr(self, name)}; known: {', '.join(known)}")
         if self.sequence_length < 8:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -12,13 +11,15 @@ from eelbert_tf.config import EelbertConfig
 from eelbert_tf.reference import CLS, MASK, SEP, embed_token
 
 from .corpus import Corpus
-from .masking import Specials
+from .masking import Specials, WordMasking
+from .pretrain_data import Corruption
+from .pretrain_tokens import TokenSource
 from .words import embedding_table, lexicon_table
 
 Tensor = Any
 
 
-class WordTables(keras.layers.Layer):
+class WordTables(TokenSource):
     """The hash embedding of every word of a corpus, and its row in the lexicon where the model has one.
 
     Args:
@@ -36,6 +37,9 @@ class WordTables(keras.layers.Layer):
     def __init__(self, corpus: Corpus, config: EelbertConfig, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
         assert config.hash is not None
+        self.corpus = corpus
+        self.counts = corpus.counts
+        self.output_scale = config.hidden_size**-0.5
         self.specials = Specials.after(len(corpus.words))
         ends = [embed_token(token, config.hash) for token in (CLS, SEP, MASK)]
         table = np.concatenate(
@@ -58,14 +62,21 @@ class WordTables(keras.layers.Layer):
             trainable=False,
         )
 
-    def look_up(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The hash embeddings, and rows of the lexicon, of some ids of any shape."""
+    def size(self, max_size: int | None = None, min_count: int = 1) -> int:
+        return self.corpus.vocabulary_size(min_count, max_size)
+
+    def words_per_row(self, sequence_length: int) -> int:
+        return sequence_length - 2
+
+    def masking(self, rate: float, slots: int, words: int, sequence_length: int) -> Corruption:
+        return WordMasking(self.specials, rate, slots, words)
+
+    def look_up(self, ids: Tensor, backbone: Any = None) -> tuple[Tensor, Tensor | None]:
         embeddings = ops.take(ops.convert_to_tensor(self.embeddings), ids, axis=0)
         rows = None if self.lexicon_rows is None else ops.take(ops.convert_to_tensor(self.lexicon_rows), ids, axis=0)
         return embeddings, rows
 
-    def first(self, count: int) -> tuple[Tensor, Tensor | None]:
-        """The same for the words 0 to `count - 1`."""
+    def first(self, count: int, backbone: Any = None) -> tuple[Tensor, Tensor | None]:
         rows = None if self.lexicon_rows is None else ops.convert_to_tensor(self.lexicon_rows)[:count]
         return ops.convert_to_tensor(self.embeddings)[:count], rows
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..objectives import OBJECTIVES
+from ..objectives import GENERATORS, OBJECTIVES
 from ..pretrain_parallel import STRATEGIES
 from ..pretrain_settings import DECAYS, POLICIES, Settings
 
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output-words", type=int, default=given.output_words, metavar="N", help="words that are predicted")
     add("--mask-rate", type=float, default=given.mask_rate, metavar="X", help="share of words predicted")
     add("--frequency-correction", action="store_true", help="open: learn probabilities, not ratios")
+    add("--generator", default=given.generator, choices=GENERATORS, help="replaced: where replacements come from")
     add("--learning-rate", type=float, default=given.learning_rate, metavar="X", help="peak of the schedule")
     add("--warmup", type=float, default=given.warmup, metavar="X", help="share of the steps that rise to it")
     add("--decay", default=given.decay, choices=DECAYS, help="how it falls to zero")
