@@ -261,7 +261,7 @@ class HashLexicon(keras.layers.Layer):
 
 
 def exact_gelu(x: Tensor) -> Tensor:
-    """X times the normal distribution's cumulative function at x, as in BERT."""
+    """GELU as in BERT: x times the normal distribution's cumulative function at x."""
     return ops.gelu(x, approximate=False)
 
 

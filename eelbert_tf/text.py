@@ -66,25 +66,37 @@ class Layout(NamedTuple):
 
 
 @functools.cache
-def _find_kernel() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _find_kernels() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Finds patterns.
 
     Returns:
-        Thresholds, float32 `[K]`: a byte is turned into K flags, 1 where it is at least the threshold.
-        A kernel, float32 `[1, 4, K, P]`, that counts the positions of each pattern that agree, and a bias, float32
-        `[P]`: their sum is 1 where the whole pattern begins, and nowhere else above 0.
+        A kernel, float32 `[1, 4, 1, K]`, and a bias, float32 `[K]`: what they make of bytes is above 0, and at least 1,
+        where the byte so many places ahead has reached a bound of a range.
+        A kernel, float32 `[1, 1, K, P]`, that from 1 for each such bound counts the positions of each pattern that
+        agree, and a bias, float32 `[P]`: their sum is 1 where the whole pattern begins, and nowhere else above 0.
     """
     patterns = (*SPACES, *SYMBOLS, _VISIBLE, _CAPITAL, _SEPARATOR)
-    bounds = {bound for pattern in patterns for ranges in pattern for bound in _edges(ranges)}
-    thresholds = sorted(bound for bound in bounds if bound < 256)
-    kernel = np.zeros((1, _AHEAD + 1, len(thresholds), len(patterns)), np.float32)
+    reached = sorted(
+        {
+            (position, bound)
+            for pattern in patterns
+            for position, ranges in enumerate(pattern)
+            for bound in _edges(ranges)
+            if bound < 256
+        }
+    )
+    look = np.zeros((1, _AHEAD + 1, 1, len(reached)), np.float32)
+    for k, (position, _) in enumerate(reached):
+        look[0, position, 0, k] = 1
+    find = np.zeros((1, 1, len(reached), len(patterns)), np.float32)
     for p, pattern in enumerate(patterns):
         for position, ranges in enumerate(pattern):
             for number, bound in enumerate(_edges(ranges)):
                 if bound < 256:
-                    kernel[0, position, thresholds.index(bound), p] += 1 - 2 * (number % 2)
+                    find[0, 0, reached.index((position, bound)), p] += 1 - 2 * (number % 2)
+    below = np.array([1 - bound for _, bound in reached], np.float32)
     surplus = np.array([1 - len(pattern) for pattern in patterns], np.float32)
-    return np.array(thresholds, np.float32), kernel, surplus
+    return look, below, find, surplus
 
 
 def _edges(ranges: Ranges) -> list[int]:
@@ -128,6 +140,11 @@ def _equal(numbers: Tensor, slot: Tensor) -> Tensor:
     return _int(ops.less_equal(numbers, slot)) - _int(ops.less(numbers, slot))
 
 
+def _convolve(x: Tensor, kernel: np.ndarray, bias: np.ndarray) -> Tensor:
+    """A convolution of `[B, 1, N, C]`, without padding, cut off below 0."""
+    return ops.relu(ops.conv(x, kernel, padding="valid", data_format="channels_last") + bias)
+
+
 def running_sum(x: Tensor) -> Tensor:
     """The inclusive prefix sum along axis 1, in float32: TFLite Micro has no other. int32 `[B, L]`."""
     return ops.cast(ops.cumsum(ops.cast(x, "float32"), axis=1), "int32")
@@ -141,13 +158,13 @@ def split(data: Tensor) -> Split:
     """
     if data.shape[0] == 0:  # Keras has no convolution of nothing
         return Split(data, data, data, data)
-    thresholds, find, surplus = _find_kernel()
+    look, below, find, surplus = _find_kernels()
     mark, bias = _mark_kernel()
     x = ops.cast(ops.pad(data, ((0, 0), (_BACK, _AHEAD))), "float32")
     x = ops.expand_dims(ops.expand_dims(x, 1), -1)  # [B, 1, L + 7, 1]
-    x = ops.minimum(ops.relu(x - (thresholds - 1)), 1.0)  # [B, 1, L + 7, K]
-    x = ops.relu(ops.conv(x, find, padding="valid", data_format="channels_last") + surplus)  # [B, 1, L + 4, P]
-    x = ops.relu(ops.conv(x, mark, padding="valid", data_format="channels_last") + bias)  # [B, 1, L, 4]
+    x = ops.minimum(_convolve(x, look, below), 1.0)  # [B, 1, L + 4, K]
+    x = _convolve(x, find, surplus)  # [B, 1, L + 4, P]
+    x = _convolve(x, mark, bias)  # [B, 1, L, 4]
     inside, continues, lower, separators = ops.unstack(ops.squeeze(ops.cast(x, "int32"), 1), axis=-1)
     return Split(data + lower, inside - continues, continues, separators)
 
