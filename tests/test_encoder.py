@@ -208,6 +208,15 @@ def test_projection_and_lexicon(rich: EelbertConfig) -> None:
     np.testing.assert_allclose(found[0, : len(tokens)], expected, rtol=0, atol=1e-5)
 
 
+def test_pooled_output_alone(rich: EelbertConfig) -> None:
+    """Without the other slots of the last block, which nothing then reads, the pooled output is the same."""
+    backbone = randomize(EelbertBackbone(rich))
+    data = encode_texts(hard_texts(20), rich.max_bytes)
+    alone = backbone(data, pooled_only=True)
+    assert "sequence_output" not in alone
+    np.testing.assert_allclose(alone["pooled_output"], backbone(data)["pooled_output"], rtol=0, atol=2e-6)
+
+
 def test_config_round_trip(rich: EelbertConfig) -> None:
     """Keras rebuilds the backbone from its configuration."""
     model = EelbertBackbone(rich, pair=True, name="front")
