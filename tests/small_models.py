@@ -63,7 +63,7 @@ def converted(name: str, **options: Any) -> tuple[Path, dict[str, Any]]:
     """A TFLite file of `saved(name)`, and the report of its conversion."""
     from eelbert_tf.tflite.convert import convert
 
-    suffix = "-".join(str(value) for value in options.values())
+    suffix = "-".join(value for value in options.values() if isinstance(value, str))
     path = FOLDER / f"{name}{suffix}.tflite"
     report = convert(saved(name), path, **options)
     return path, json.loads(json.dumps(report))

@@ -65,12 +65,17 @@ class Graph:
         """Whether a tensor is float32; false for the number of an input that is left out."""
         return tensor >= 0 and self.tensors[tensor].type == schema.TensorType.FLOAT32
 
+    def is_constant(self, tensor: int) -> bool:
+        """Whether a tensor's values stand in the file; false for the number of an input that is left out."""
+        data = self.model.buffers[self.tensors[tensor].buffer].data if tensor >= 0 else None
+        return data is not None and len(data) > 0
+
     def constant(self, tensor: int) -> np.ndarray | None:
         """The values of a constant tensor; `None` for one that is computed."""
-        data = self.model.buffers[self.tensors[tensor].buffer].data if tensor >= 0 else None
-        if data is None or not len(data):
+        if not self.is_constant(tensor):
             return None
-        return np.frombuffer(bytes(data), self.dtype(tensor)).reshape(self.shape(tensor))
+        data = bytes(self.model.buffers[self.tensors[tensor].buffer].data)
+        return np.frombuffer(data, self.dtype(tensor)).reshape(self.shape(tensor))
 
     def add_tensor(self, shape: Sequence[int], dtype: Any, name: str = "") -> int:
         """A new tensor without values; returns its number."""
@@ -153,8 +158,26 @@ class Graph:
         operator.inputs = np.array([new if i == old else i for i in operator.inputs], np.int32)
 
     def schedule(self) -> None:
-        """Orders the operators so that each runs as late as its result allows: few tensors are alive at a time."""
+        """Orders the operators so that little memory is in use at a time.
+
+        Each operator runs as late as its result allows; of those with several inputs, which is computed first is
+        chosen one by one.
+        """
         producers = self.producers()
+        last_first: set[int] = set()
+        best = self._ordered(producers, last_first)
+        least = self._memory(best)
+        for operator in list(self.operators):
+            if sum(int(i) in producers for i in operator.inputs) < 2:
+                continue
+            tried = self._ordered(producers, last_first ^ {id(operator)})
+            memory = self._memory(tried)
+            if memory < least:
+                best, least, last_first = tried, memory, last_first ^ {id(operator)}
+        self.operators[:] = best
+
+    def _ordered(self, producers: dict[int, Any], last_first: set[int]) -> list[Any]:
+        """The operators, inputs before users; inputs of those in `last_first` (by `id`) from the last to the first."""
         ordered: list[Any] = []
         done: set[int] = set()
         stack = [(producers[tensor], False) for tensor in self.outputs]
@@ -168,8 +191,27 @@ class Graph:
                 continue
             stack.append((operator, True))
             before = [producers[int(i)] for i in operator.inputs if int(i) in producers]
-            stack += [(earlier, False) for earlier in reversed(before) if id(earlier) not in done]
-        self.operators[:] = ordered
+            before = before if id(operator) in last_first else before[::-1]
+            stack += [(earlier, False) for earlier in before if id(earlier) not in done]
+        return ordered
+
+    def _memory(self, operators: Sequence[Any]) -> tuple[int, int]:
+        """Bytes of all tensors in use while the operators run in this order: at most, and the sum over operators."""
+        needed = set(self.outputs)
+        in_use = sum(self._size(tensor) for tensor in needed)
+        most = total = 0
+        for operator in reversed(operators):
+            outputs = {int(i) for i in operator.outputs}
+            in_use += sum(self._size(tensor) for tensor in outputs - needed)
+            inputs = {int(i) for i in operator.inputs if i >= 0 and not self.is_constant(int(i))}
+            in_use += sum(self._size(tensor) for tensor in inputs - needed)
+            most, total = max(most, in_use), total + in_use
+            in_use -= sum(self._size(tensor) for tensor in outputs)
+            needed = (needed | inputs) - outputs
+        return most, total
+
+    def _size(self, tensor: int) -> int:
+        return int(np.prod(self.shape(tensor))) * self.dtype(tensor).itemsize
 
     def to_bytes(self) -> bytes:
         """The file, without operators, tensors, buffers and operator codes that nothing needs."""

@@ -1,0 +1,234 @@
+"""Smaller numbers and the target micro: what they change, what they leave alone, and TFLite Micro's own interpreter."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from eelbert_tf import InputError, encode_texts, load_classifier
+from eelbert_tf.__main__ import main
+from eelbert_tf.strings import to_bytes
+from eelbert_tf.tflite import micro
+from eelbert_tf.tflite.convert import convert
+from eelbert_tf.tflite.graph import Graph
+from eelbert_tf.tflite.hard_texts import hard_inputs
+from eelbert_tf.tflite.quantize import quantize_rows
+from eelbert_tf.tflite.quantize_int8 import Scale
+from eelbert_tf.tflite.runtime import EelbertRuntime
+from eelbert_tf.tflite.tflm import TflmRuntime
+from tests.small_models import LABELS, converted, saved
+
+KIB = 1024
+VARIANTS = {
+    "float16": {"quantize": "float16"},
+    "dynamic": {"quantize": "dynamic"},
+    "int8": {"quantize": "int8"},
+    "micro": {"target": "micro"},
+    "micro-int8": {"target": "micro", "quantize": "int8"},
+}
+# TFLite Micro has none of these, at least not for the types in question.
+MISSING_IN_MICRO = {"GELU", "ONE_HOT", "SELECT", "SELECT_V2", "TILE", "RANGE", "ERF", "POW", "NOT_EQUAL", "WHERE"}
+
+
+def calibration(pair: bool) -> list:
+    return hard_inputs(pair, 60, seed=5)
+
+
+def variant(model: str, name: str):
+    """A converted file and its report."""
+    options = VARIANTS[name]
+    if name == "micro-int8":
+        options = {**options, "calibration": tuple(calibration(model == "pair"))}
+    return converted(model, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "largest", "difference"),
+    [
+        ("float16", 500_000, 2e-3),
+        ("dynamic", 325_000, 0.1),
+        ("int8", 300_000, 0.1),
+        ("micro", 950_000, 1e-5),
+        ("micro-int8", 280_000, 0.3),
+    ],
+)
+def test_uno_is_small_and_true(name, largest, difference):
+    """Sizes, and logits on other texts than the conversion tried itself."""
+    path, report = variant("uno", name)
+    assert report["bytes"] == path.stat().st_size <= largest
+    assert report["argmax_agreement"] >= 0.95
+    texts = hard_inputs(False, 150, seed=8)
+    expected = load_classifier(saved("uno"), max_tokens=32, max_bytes=128).predict(texts, verbose=0)
+    assert np.abs(EelbertRuntime(path).predict(texts) - expected).max() < difference
+
+
+@pytest.mark.parametrize("model", ["uno", "pair"])
+@pytest.mark.parametrize("name", ["micro", "micro-int8"])
+def test_tflite_micro_runs_it(model, name):
+    """TFLite Micro gives LiteRT's logits: equal for float, within the rounding of a few steps for int8."""
+    path, report = variant(model, name)
+    assert not MISSING_IN_MICRO & set(report["ops"])
+    texts = hard_inputs(model == "pair", 60, seed=6)
+    micro_logits, logits = (runtime(path).predict(texts) for runtime in (TflmRuntime, EelbertRuntime))
+    assert np.abs(micro_logits - logits).max() < (1e-5 if name == "micro" else 0.25)
+    assert report["tflm_max_abs_diff"] < (1e-5 if name == "micro" else 0.5)
+
+
+def test_arena():
+    """The figure that a firmware developer needs: with all in int8 it fits into 96 KiB."""
+    path, report = variant("uno", "micro-int8")
+    assert TflmRuntime(path).arena_bytes() == report["arena_bytes"] <= 96 * KIB
+    assert report["arena_bytes"] > 32 * 128  # not less than one activation
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_front_end_is_never_quantized(name):
+    """The split's kernels stay float32 and hash arithmetic int32; only what follows is stored or computed smaller."""
+    graph = Graph(variant("uno", name)[0].read_bytes())
+    kinds = {"CONV_2D": set(), "CUMSUM": set()}
+    for operator in graph.operators:
+        if graph.name(operator) in kinds:
+            kinds[graph.name(operator)].update(str(graph.dtype(int(i))) for i in operator.inputs[:2])
+    assert kinds == {"CONV_2D": {"float32"}, "CUMSUM": {"float32", "int32"}}
+    wraps = [o for o in graph.operators if graph.name(o) == "MUL" and str(graph.dtype(int(o.outputs[0]))) == "int32"]
+    assert len(wraps) >= 3  # one for each order of n-gram at least
+
+
+def test_int8_is_int8():
+    """Every dense layer but the last computes in int8, and the output is float32, which every runtime can read."""
+    graph = Graph(variant("uno", "micro-int8")[0].read_bytes())
+    dense = [str(graph.dtype(int(o.outputs[0]))) for o in graph.operators if graph.name(o) == "FULLY_CONNECTED"]
+    assert dense[:-1] == ["int8"] * (len(dense) - 1)
+    assert dense[-1] == "float32"
+    assert [str(graph.dtype(i)) for i in graph.outputs] == ["float32"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "micro", "quantize": "float16"}, "choose none or int8"),
+        ({"target": "micro", "quantize": "dynamic"}, "choose none or int8"),
+        ({"target": "micro", "quantize": "int8"}, "--calibrate"),
+        ({"target": "micro", "quantize": "int8", "calibration": ["one"]}, "Received: 1 texts"),
+        ({"target": "micro", "quantize": "int8", "calibration": calibration(True)}, "takes single texts"),
+    ],
+)
+def test_refusals(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        convert(saved("small"), tmp_path / "a.tflite", **options)
+    assert os.listdir(tmp_path) == []
+
+
+def test_tflite_micro_says_what_it_lacks(capfd):
+    """A file for phones has operators that it does not know."""
+    with pytest.raises(InputError, match="GELU"):
+        TflmRuntime(converted("small")[0])
+    assert "GELU" not in capfd.readouterr().err  # in the message, not beside it
+
+
+def test_without_tflite_micro(monkeypatch):
+    real = builtins.__import__
+
+    def refuse(name, *arguments, **options):
+        if name == "tflite_micro":
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    path = variant("pair", "micro")[0]
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(InputError, match=r"eelbert-tf\[micro\]"):
+        TflmRuntime(path)
+
+
+def test_labels_are_inside():
+    assert TflmRuntime(variant("pair", "micro")[0]).settings.labels == LABELS
+
+
+def test_gelu_of_simple_operators():
+    x = np.linspace(-12, 12, 4801, dtype=np.float32)
+    np.testing.assert_allclose(micro.gelu(x), ops.gelu(x, approximate=False), rtol=0, atol=1e-6)
+
+
+def test_normalize_is_layer_normalization():
+    layer = keras.layers.LayerNormalization(epsilon=1e-12)
+    x = np.random.default_rng(0).normal(3, 2, (2, 5, 8)).astype(np.float32)
+    layer.build(x.shape)
+    layer.gamma.assign(np.linspace(-1, 2, 8))
+    layer.beta.assign(np.linspace(5, 6, 8))
+    np.testing.assert_allclose(micro.normalize(layer, x), layer(x), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(("least", "greatest"), [(-1.0, 3.0), (2.0, 5.0), (-9.0, -1.0), (0.0, 0.0)])
+def test_scale(least, greatest):
+    """Zero is exact, and the ends of the range are within half a step."""
+    scale = Scale.of(least, greatest)
+    values = np.array([0.0, least, greatest])
+    back = (scale.integers(values).astype(int) - scale.zero_point) * scale.scale
+    assert back[0] == 0
+    assert np.abs(back - values).max() <= scale.scale * 0.51
+
+
+def test_rows_have_scales_of_their_own():
+    weights = np.array([[1.0, -2.0], [100.0, 50.0], [0.0, 0.0]], np.float32)
+    integers, scale = quantize_rows(weights)
+    np.testing.assert_allclose(integers * scale[:, None], weights, atol=0.5)
+    assert integers[0].tolist() == [64, -127]
+    assert quantize_rows(weights, per_row=False)[1].shape == (1,)
+
+
+def test_graph_survives_changes():
+    """Order and unused parts change; results do not."""
+    path, report = converted("small")
+    graph = Graph(path.read_bytes())
+    graph.add_constant(np.zeros(5000, np.float32))  # that nothing reads
+    before = len(graph.operators)
+    graph.schedule()
+    data = graph.to_bytes()
+    assert len(Graph(data).operators) == before
+    assert abs(len(data) - report["bytes"]) < 200
+    from ai_edge_litert.interpreter import Interpreter
+
+    logits = []
+    for content in (data, path.read_bytes()):
+        run = Interpreter(model_content=content).get_signature_runner()
+        logits.append(run(bytes=encode_texts(["Turn on the lights"], 64))["logits"])
+    np.testing.assert_array_equal(*logits)
+
+
+def test_schedule_saves_memory():
+    """The converter computes all columns of the hash before it uses the first."""
+    model = load_classifier(saved("uno"), max_tokens=32, max_bytes=128)
+    micro.prepare(model, "int8")
+    graph = Graph(micro.to_tflite(model))
+    before = graph._memory(graph.operators)[0]
+    graph.schedule()
+    assert graph._memory(graph.operators)[0] < 0.9 * before
+
+
+def test_calibration_must_be_like_the_texts(tmp_path):
+    """Forty times one sentence are no sample: other texts lie outside its ranges, and the file is refused."""
+    narrow = [f"turn on lamp number {i}" for i in range(40)]
+    with pytest.raises(InputError, match="not as good as its model"):
+        convert(saved("small"), tmp_path / "a.tflite", target="micro", quantize="int8", calibration=narrow)
+    assert os.listdir(tmp_path) == []
+
+
+def test_commands(capsys, tmp_path):
+    """`convert --calibrate --test` for the target micro, then `evaluate` in TFLite Micro."""
+    texts, table, output = (tmp_path / name for name in ("texts.txt", "test.csv", "a.tflite"))
+    texts.write_bytes(b"\n".join(to_bytes(text).replace(b"\n", b" ") for text in calibration(False)))
+    table.write_text(f"text,label\nhello,{LABELS[0]}\nbye,{LABELS[1]}\n")
+    options = ["--target", "micro", "--quantize", "int8", "--calibrate", texts, "--test", table, "--output", output]
+    assert main(["convert", "--model", str(saved("small")), *map(str, options)]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(report["test"]) == {"tflm", "keras"}
+    assert main(["evaluate", "--model", str(output), "--test", str(table), "--runtime", "tflm"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["accuracy"] == report["test"]["tflm"]["accuracy"]
+    assert (result["n"], result["runtime"]) == (2, "tflm")
