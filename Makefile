@@ -15,13 +15,31 @@ PYTHON ?= $(firstword $(foreach python,$(CANDIDATES),$(shell $(python) -c '$(CHE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint clean
+.PHONY: help demo web test lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## the whole path on embedded sample data: fine-tune, convert, run, one table
 	@$(BIN)/python -m eelbert_tf demo
+
+# What `make web` serves, build/web, is complete: copied to any web server it works there.
+PORT ?= 8000
+web: build/web/node_modules $(if $(MODEL),,build/demo/int8.tflite)  ## a page that classifies as you type; MODEL=F.tflite for your own
+	@cp tflite/web/*.html tflite/web/*.css tflite/web/*.js build/web/
+	@cp "$(or $(MODEL),build/demo/int8.tflite)" build/web/model.tflite
+	@echo "Open http://localhost:$(PORT)/ (Ctrl-C ends)" >&2
+	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/web $(PORT)
+
+build/demo/int8.tflite: | $(VENV)/.demo
+	@$(BIN)/python -m eelbert_tf demo --output build/demo
+	@$(BIN)/python -m eelbert_tf convert --model build/demo/model --quantize int8 --output $@
+
+build/web/node_modules: tflite/web/package.json tflite/web/package-lock.json
+	@command -v npm >/dev/null || { echo "The page needs npm once, for LiteRT.js (Debian, Ubuntu: apt-get install npm)" >&2; exit 1; }
+	@mkdir -p build/web && cp $^ build/web/
+	@npm ci --prefix build/web --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+	@touch $@
 
 test: $(VENV)/.test  ## every test
 	@$(BIN)/python -m pytest

@@ -1,0 +1,228 @@
+"""The web page: its JavaScript against Python, and the page itself in a headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eelbert_tf.reference import tokenize
+from eelbert_tf.strings import as_data, encode_texts
+from eelbert_tf.tflite.hard_texts import hard_inputs, hard_texts
+from eelbert_tf.tflite.runtime import EelbertRuntime
+from eelbert_tf.tflite.scores import is_cut
+from tests import browser
+from tests.small_models import converted
+
+ROOT = Path(__file__).resolve().parent.parent
+WEB = ROOT / "tflite" / "web"
+VENDORED = ROOT / "build" / "web" / "node_modules"  # where `make web` puts it
+GOLDEN = Path(__file__).parent / "golden" / "hash.json"
+
+# Reads a list of [function, arguments...] and writes the list of results.
+NODE = """
+import { readFileSync } from "node:fs";
+import * as text from TEXT;
+const calls = JSON.parse(readFileSync(0, "utf8"));
+const plain = (x) => (x instanceof Int32Array ? [...x] : x);
+console.log(JSON.stringify(calls.map(([name, ...args]) => plain(text[name](...args)))));
+"""
+LIMITS = ((16, 64), (9, 40), (4, 7))  # max_tokens, max_bytes
+
+
+def _node(calls: list[list[Any]]) -> list[Any]:
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    program = NODE.replace("TEXT", json.dumps((WEB / "text.js").as_uri()))
+    command = ["node", "--input-type=module", "--eval", program]
+    done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _words(data: bytes, max_tokens: int, max_bytes: int, pair: bool) -> list[Any]:
+    words = tokenize(data, max_tokens, max_bytes, pair)
+    return [[list(w) for w in words.first], None if words.second is None else [list(w) for w in words.second]]
+
+
+def test_golden_vectors_in_javascript():
+    golden = json.loads(GOLDEN.read_text())
+    texts = [
+        (list(bytes.fromhex(r["data"])), r["max_tokens"], r["max_bytes"], r["pair"], r["tokens"])
+        for r in golden["texts"]
+    ]
+    found = _node([["tokenize", *arguments] for *arguments, _ in texts])
+    cls, sep = b"[CLS]".hex(), b"[SEP]".hex()
+    for (first, second), (*_, expected) in zip(found, texts, strict=True):
+        slots = [cls, *(bytes(word).hex() for word in first), sep]
+        if second is not None:
+            slots += [*(bytes(word).hex() for word in second), sep]
+        assert slots == expected
+    decodable = [r for r in golden["pairs"] if _is_utf8(r["first"], r["second"])]
+    assert len(decodable) > 10
+    first_second = [[bytes.fromhex(r[key]).decode() for key in ("first", "second")] for r in decodable]
+    calls = [["toBytes", *texts, r["max_bytes"]] for texts, r in zip(first_second, decodable, strict=True)]
+    for data, record in zip(_node(calls), decodable, strict=True):
+        assert bytes(data[: record["max_bytes"]]).hex() == record["joined"]
+
+
+def _is_utf8(*texts: str) -> bool:
+    try:
+        return all(bytes.fromhex(text).decode() is not None for text in texts)
+    except UnicodeDecodeError:
+        return False
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_the_same_bytes_words_and_cuts_as_in_python(pair):
+    """Texts that a page can hold, lone surrogates among them; and any bytes, for the words."""
+    strings = [text for text in hard_texts(400) if isinstance(text, str)]
+    texts: list[Any] = list(zip(strings, strings[::-1], strict=True)) if pair else strings
+    calls: list[list[Any]] = []
+    expected: list[Any] = []
+    for max_tokens, max_bytes in LIMITS:
+        settings = {"max_tokens": max_tokens, "max_bytes": max_bytes, "pair": pair}
+        for text in texts:
+            first, second = text if pair else (text, None)
+            calls += [["encode", first, second, max_bytes], ["read", first, second, settings]]
+            words = _words(as_data(text, max_bytes), max_tokens, max_bytes, pair)
+            cut = is_cut(text, max_tokens, max_bytes, pair)
+            expected += [encode_texts([text], max_bytes)[0].tolist(), {"words": words, "cut": cut}]
+        for data in (as_data(text, max_bytes) for text in hard_inputs(pair, 400)):
+            calls.append(["tokenize", list(data), max_tokens, max_bytes, pair])
+            expected.append(_words(data, max_tokens, max_bytes, pair))
+    for call, found, wanted in zip(calls, _node(calls), expected, strict=True):
+        assert found == wanted, call
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Iterator[tuple[browser.Browser, str]]:
+    """A browser, and the address of the page with a small int8 model, served as `make web` does."""
+    programs = browser.find()
+    if programs is None:
+        pytest.skip("chromium and chromedriver are not installed (Debian: chromium, chromium-driver)")
+    if shutil.which("make") is None or shutil.which("npm") is None:
+        pytest.skip("make and npm are needed to fetch LiteRT.js")
+    made = subprocess.run(["make", "-s", str(VENDORED.relative_to(ROOT))], cwd=ROOT, capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"npm could not fetch LiteRT.js: {made.stderr[-300:]}")
+    site = tmp_path_factory.mktemp("site")
+    for file in (*WEB.glob("*.html"), *WEB.glob("*.css"), *WEB.glob("*.js"), VENDORED):
+        (site / file.name).symlink_to(file)
+    (site / "model.tflite").symlink_to(converted("small", quantize="int8")[0])
+    port = _free_port()
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(site), str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with browser.start(*programs, _free_port()) as window:
+            yield window, f"http://127.0.0.1:{port}/"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+SHOWN = """return {
+    label: document.querySelector("#answer").textContent,
+    second: !document.querySelector("#pair").hidden,
+    size: document.querySelector("#size").textContent,
+    time: document.querySelector("#time").textContent,
+    cut: document.querySelector("#cut").textContent,
+    message: document.querySelector("#message").textContent,
+    words: [...document.querySelectorAll("#words span")].map((e) => e.textContent),
+    scores: Object.fromEntries([...document.querySelectorAll("#bars .track")].map(
+        (e) => [e.getAttribute("aria-label"), Number(e.getAttribute("aria-valuenow"))])),
+}"""
+
+
+def _assert_shown(window: browser.Browser, runtime: EelbertRuntime, text: Any, last_word: str) -> dict[str, Any]:
+    shown = window.wait(SHOWN, lambda s: last_word in s["words"] and s["time"].endswith(" ms"))
+    ranked = runtime.classify(text)
+    assert shown["label"] == ranked[0][0], shown
+    assert shown["scores"] == pytest.approx(dict(ranked), abs=1e-5)
+    return shown
+
+
+def _open(page: tuple[browser.Browser, str]) -> browser.Browser:
+    window, address = page
+    window.requests()
+    window.open(address)
+    loaded = window.wait(SHOWN, lambda s: s["size"] != "–" or "Loading" not in s["message"])
+    assert loaded["message"] == ""
+    return window
+
+
+def test_page_shows_what_python_computes(page):
+    """Typed text, key by key; nothing is asked of any other machine."""
+    window = _open(page)
+    path = converted("small", quantize="int8")[0]
+    runtime = EelbertRuntime(path)
+    assert window.script(SHOWN)["size"] == f"{round(path.stat().st_size / 1000)} kB"
+    assert window.script(SHOWN)["label"] == "–"
+    window.type("#text", "Turn ON the lights, naïve café!")
+    shown = _assert_shown(window, runtime, "Turn ON the lights, naïve café!", "!")
+    assert shown["words"] == ["turn", "on", "the", "lights", ",", "naïve", "café", "!"]
+    assert shown["cut"] == ""
+    window.type("#text", " and so on" * 8 + " zebra")
+    shown = window.wait(SHOWN, lambda s: s["cut"])
+    assert "Longer" in shown["cut"]
+    assert "zebra" not in shown["words"]
+
+    asked = [urllib.parse.urlsplit(url) for url in window.requests()]
+    paths = {url.path for url in asked if url.hostname == "127.0.0.1"}
+    assert {"/", "/model.tflite", "/page.js"} <= paths
+    assert any(path.endswith(".wasm") for path in paths)
+    assert {url.scheme for url in asked if url.hostname != "127.0.0.1"} <= {"data", "chrome"}  # the browser's own
+
+
+def test_other_models_in_the_page(page, tmp_path):
+    """A model for pairs shows a second field, a regression a number; a damaged file changes nothing but a message."""
+    window = _open(page)
+    path = converted("pair", quantize="int8")[0]
+    window.type("#file", str(path))
+    assert window.wait(SHOWN, lambda s: s["second"])["second"]
+    window.type("#text", "A man eats.")
+    window.type("#second", "Nobody eats here")
+    _assert_shown(window, EelbertRuntime(path), ("A man eats.", "Nobody eats here"), "here")
+
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "damaged.tflite").write_bytes(data)
+    window.type("#file", str(tmp_path / "damaged.tflite"))
+    assert "damaged" in window.wait(SHOWN, lambda s: "damaged" in s["message"])["message"]
+    (tmp_path / "other.tflite").write_bytes(b"something else")
+    window.type("#file", str(tmp_path / "other.tflite"))
+    assert "eelbert convert" in window.wait(SHOWN, lambda s: "convert" in s["message"])["message"]
+
+    path = converted("regression")[0]
+    window.type("#file", str(path))
+    number = EelbertRuntime(path).predict(["A man eats."])[0, 0]
+    shown = window.wait(SHOWN, lambda s: not s["second"] and s["message"] == "")
+    assert float(shown["label"]) == pytest.approx(number, abs=1e-3)
+    assert shown["scores"] == {}
+
+
+@pytest.mark.parametrize("width", [320, 390, 1200])
+def test_page_fits_the_screen(page, width):
+    window = _open(page)
+    window.type("#text", "averyveryverylongword" * 5 + " and some words more")
+    window.command(
+        "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 800
+    )
+    try:
+        assert window.script("return document.documentElement.scrollWidth") <= width
+    finally:
+        window.command("Emulation.clearDeviceMetricsOverride")

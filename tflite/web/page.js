@@ -1,0 +1,148 @@
+// The page: classifies as one types, and shows what the model reads and what it says.
+
+import { Eelbert } from "./eelbert.js";
+import { read, utf8 } from "./text.js";
+
+const MODEL = "model.tflite";
+const MOST_BARS = 10; // of more classes the likeliest are shown
+const TIMES = 15; // a time is the median of so many texts
+
+const $ = (id) => document.getElementById(id);
+const [text, second] = [$("text"), $("second")];
+const decoder = new TextDecoder();
+
+let model = null;
+let times = [];
+let busy = false;
+let changed = false;
+
+function element(tag, className, ...children) {
+  const node = document.createElement(tag);
+  node.className = className;
+  node.append(...children);
+  return node;
+}
+
+function show(loaded) {
+  model?.close();
+  model = loaded;
+  times = [];
+  const { settings, labels } = model;
+  $("size").textContent = `${Math.round(model.bytes / 1000)} kB`;
+  $("time").textContent = "–";
+  const isNumber = settings.task === "regression";
+  $("classes").textContent = isNumber ? "one number" : labels.length;
+  $("pair").hidden = !settings.pair;
+  const bars = labels.slice(0, isNumber ? 0 : MOST_BARS).map(() => {
+    const bar = element("div", "bar");
+    const track = element("div", "track", bar);
+    track.setAttribute("role", "meter");
+    track.setAttribute("aria-valuemin", 0);
+    track.setAttribute("aria-valuemax", 1);
+    return element("li", "", element("span", "name"), element("span", "share"), track);
+  });
+  $("bars").replaceChildren(...bars);
+  say("");
+  update();
+}
+
+function say(message, quiet = false) {
+  $("message").textContent = message;
+  $("message").classList.toggle("quiet", quiet);
+}
+
+/** Classifies what is typed; where more is typed meanwhile, once again. */
+async function update() {
+  changed = true;
+  if (busy || !model) return;
+  busy = true;
+  try {
+    while (changed) {
+      changed = false;
+      await once(model, text.value, model.settings.pair ? second.value : null);
+    }
+  } catch (error) {
+    say(error.message);
+  } finally {
+    busy = false;
+  }
+}
+
+async function once(model, a, b) {
+  const nothing = !a && !b;
+  const isNumber = model.settings.task === "regression";
+  showWords(model.settings, a, b);
+  const begin = performance.now();
+  const result = await (isNumber ? model.predict(a, b) : model.classify(a, b));
+  const time = performance.now() - begin;
+  $("answer").classList.toggle("none", nothing);
+  if (isNumber) $("answer").textContent = nothing ? "–" : result[0].toFixed(3);
+  else showScores(model.labels, nothing ? -1 : result.best, result.scores);
+  if (!nothing) showTime(time);
+}
+
+function showTime(milliseconds) {
+  times = [...times, milliseconds].slice(-TIMES);
+  const median = [...times].sort((x, y) => x - y)[times.length >> 1];
+  $("time").textContent = `${median.toFixed(1)} ms`;
+}
+
+/** Bars in the model's order, so that they stay where they are; empty where nothing is typed. */
+function showScores(labels, best, scores) {
+  let order = labels.map((_, i) => i);
+  if (labels.length > MOST_BARS) order = order.sort((i, j) => scores[j] - scores[i]).slice(0, MOST_BARS);
+  $("answer").textContent = best < 0 ? "–" : labels[best];
+  [...$("bars").children].forEach((row, k) => {
+    const [name, share, track] = row.children;
+    const score = best < 0 ? 0 : scores[order[k]];
+    name.textContent = labels[order[k]];
+    share.textContent = best < 0 ? "" : `${(100 * score).toFixed(1)} %`;
+    track.setAttribute("aria-label", labels[order[k]]);
+    track.setAttribute("aria-valuenow", score);
+    track.firstChild.style.transform = `translateX(${100 * (score - 1)}%)`;
+    row.classList.toggle("best", order[k] === best);
+  });
+}
+
+function showWords(settings, a, b) {
+  const { words, cut } = read(a, b, settings);
+  const chip = (word) => element("span", "", decoder.decode(Uint8Array.from(word)));
+  const [first, other] = words.map((list) => (list ?? []).map(chip));
+  const between = other.length ? [element("span", "between", "|")] : [];
+  $("words").replaceChildren(...first, ...between, ...other);
+  const slots = first.length + other.length + (words[1] ? 3 : 2);
+  const bytes = utf8(a).length + (b === null ? 0 : 1 + utf8(b).length);
+  const room = `${slots} of ${settings.max_tokens} tokens, ${bytes} of ${settings.max_bytes} bytes`;
+  $("room").textContent = a || b ? room : "";
+  $("cut").textContent = cut ? "Longer than this model reads: the words above are all it sees." : "";
+}
+
+async function open(source) {
+  say("Loading the model…", true);
+  try {
+    show(await Eelbert.load(source));
+  } catch (error) {
+    say(error.message);
+  }
+}
+
+async function openFile(file) {
+  if (file) open(new Uint8Array(await file.arrayBuffer()));
+}
+
+text.addEventListener("input", update);
+second.addEventListener("input", update);
+$("file").addEventListener("change", (event) => openFile(event.target.files[0]));
+
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dropping");
+});
+addEventListener("dragleave", () => document.body.classList.remove("dropping"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dropping");
+  openFile(event.dataTransfer.files[0]);
+});
+
+open(MODEL);

@@ -1,0 +1,114 @@
+// From a text to what a model reads: its UTF-8 bytes, cut and padded. docs/hash.md is the specification.
+
+const SEPARATOR = 0x1f;
+const SPACE = 0x20;
+
+/** UTF-8 of a string, as plain numbers. A lone surrogate becomes three bytes, as in Python's "surrogatepass". */
+export function utf8(text) {
+  const bytes = [];
+  for (const character of text) {
+    const c = character.codePointAt(0);
+    if (c < 0x80) bytes.push(c);
+    else if (c < 0x800) bytes.push(0xc0 | (c >> 6), 0x80 | (c & 63));
+    else if (c < 0x10000) bytes.push(0xe0 | (c >> 12), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
+    else bytes.push(0xf0 | (c >> 18), 0x80 | ((c >> 12) & 63), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
+  }
+  return bytes;
+}
+
+/**
+ * The bytes of a text, or of two texts with the separator byte between them.
+ *
+ * Where both do not fit, the first is cut, at a space if it has one, to what the second leaves but never below half.
+ */
+export function toBytes(text, second, maxBytes) {
+  if (second == null) return utf8(text);
+  const [a, b] = [text, second].map((t) => utf8(t).map((c) => (c === SEPARATOR ? SPACE : c)));
+  const room = Math.max(maxBytes - 1 - b.length, (maxBytes - 1) >> 1);
+  if (a.length > room) {
+    const space = a.lastIndexOf(SPACE, room);
+    a.length = space > 0 ? space : room;
+  }
+  return [...a, SEPARATOR, ...b];
+}
+
+/** A model's input: Int32Array of `maxBytes` bytes, cut or filled with zeros. `second` makes a pair. */
+export function encode(text, second, maxBytes) {
+  const input = new Int32Array(maxBytes);
+  input.set(toBytes(text, second, maxBytes).slice(0, maxBytes));
+  return input;
+}
+
+const isTail = (c) => c >= 0x80 && c < 0xc0;
+
+/** Bytes of the white space at `p`, 0 where there is none. */
+function spaceLength(data, p) {
+  const [c, n, m] = [data[p], data[p + 1], data[p + 2]];
+  if (c <= 0x20) return 1;
+  if (c === 0xc2 && n === 0xa0) return 2;
+  if (c === 0xe3 && n === 0x80 && m === 0x80) return 3;
+  return c === 0xe2 && n === 0x80 && m >= 0x80 && m < 0x90 ? 3 : 0;
+}
+
+/** Bytes of the character at `p` where it is a token by itself, 0 where it is part of a word. */
+function symbolLength(data, p) {
+  const [c, n, m, l] = [data[p], data[p + 1], data[p + 2], data[p + 3]];
+  if (c <= 0x2f || (c >= 0x3a && c <= 0x40) || (c >= 0x5b && c <= 0x60) || (c >= 0x7b && c <= 0x7f)) return 1;
+  if (isTail(n) && isTail(m)) {
+    const punctuation = c === 0xe2 && (n === 0x80 || (n === 0x81 && m < 0xb0));
+    const cjk = (c === 0xe3 && (n === 0x80 || n >= 0x90)) || (c >= 0xe4 && c <= 0xe9);
+    if (punctuation || cjk || (c === 0xef && n >= 0xa4 && n <= 0xab)) return 3;
+    if (c === 0xf0 && n >= 0x9f && isTail(l)) return 4;
+  }
+  return 0;
+}
+
+/**
+ * The words that a model sees, [CLS] and [SEP]s left out: the graph does the same to the bytes by itself.
+ *
+ * @param data bytes of a text, or of a pair with the separator byte.
+ * @param pair whether the first separator byte divides two texts.
+ * @returns two lists of words, each a list of bytes; the second is null where the input is no pair.
+ */
+export function tokenize(data, maxTokens, maxBytes, pair) {
+  data = data.slice(0, maxBytes);
+  const words = [];
+  let divide = null; // number of words before the separator byte
+  let word = [];
+  let end = 0; // position after the last word
+  const close = (p) => {
+    if (word.length) {
+      words.push(word);
+      end = p;
+    }
+    word = [];
+  };
+  for (let p = 0; p < data.length; ) {
+    const space = spaceLength(data, p);
+    const symbol = space ? 0 : symbolLength(data, p);
+    if (space || symbol) close(p);
+    if (pair && divide === null && data[p] === SEPARATOR) divide = words.length;
+    if (symbol) {
+      word = data.slice(p, p + symbol);
+      close(p + symbol);
+    } else if (!space) {
+      word.push(data[p] >= 0x41 && data[p] <= 0x5a ? data[p] + 32 : data[p]);
+    }
+    p += space || symbol || 1;
+  }
+  close(data.length);
+  if (words.length > 1 && end === maxBytes) words.pop(); // it may be half a word
+  if (divide === null) return [words.slice(0, maxTokens - 2), null];
+  const room = maxTokens - 3;
+  const [first, second] = [words.slice(0, divide), words.slice(divide)];
+  first.splice(Math.max(room - second.length, room - (room >> 1)));
+  return [first, second.slice(0, room - first.length)];
+}
+
+/** How a model with these settings reads a text: its words, and whether some did not fit. */
+export function read(text, second, { max_tokens, max_bytes, pair }) {
+  const words = tokenize(toBytes(text, second, max_bytes), max_tokens, max_bytes, pair);
+  const all = tokenize(toBytes(text, second, Infinity), Infinity, Infinity, pair);
+  const cut = JSON.stringify(all) !== JSON.stringify(words);
+  return { words, cut };
+}
