@@ -1,0 +1,127 @@
+package eelbert.android;
+
+import android.content.Context;
+import android.content.res.AssetManager;
+import java.io.File;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import org.tensorflow.lite.Interpreter;
+
+/** Answers calls, one a line, with a line that begins with "=". Strings are UTF-16 in hexadecimal, "-" is null. */
+final class Calls {
+    private Calls() {}
+
+    public static void main(String[] args) {
+        while (Interpreter.ANSWERS.hasNextLine()) {
+            String answer;
+            try {
+                answer = call(Interpreter.ANSWERS.nextLine().split(" "));
+            } catch (Exception error) {
+                answer = "error " + error.getMessage();
+            }
+            System.out.println("=" + answer);
+        }
+    }
+
+    private static String call(String[] call) throws Exception {
+        switch (call[0]) {
+            case "encode":
+                return join(Text.encode(text(call[1]), text(call[2]), number(call[3])));
+            case "join":
+                return hex(Text.toBytes(text(call[1]), text(call[2]), number(call[3])));
+            case "words":
+                byte[] data = bytes(call[1]);
+                return words(Text.tokenize(data, number(call[2]), number(call[3]), Boolean.parseBoolean(call[4])));
+            case "cut":
+                boolean pair = Boolean.parseBoolean(call[5]);
+                return "" + Text.isCut(text(call[1]), text(call[2]), number(call[3]), number(call[4]), pair);
+            case "settings":
+                try (Eelbert eelbert = open(call[1])) {
+                    Settings s = eelbert.settings;
+                    String limits = s.maxTokens + " " + s.maxBytes + " " + s.isRegression + " " + s.isPair;
+                    return limits + " " + labels(s.labels);
+                }
+            case "classify":
+                try (Eelbert eelbert = open(call[1])) {
+                    List<String> fields = new ArrayList<>();
+                    for (Score score : eelbert.classify(text(call[2]), text(call[3]))) {
+                        fields.add(hex(score.label.getBytes(StandardCharsets.UTF_8)) + ":" + score.probability);
+                    }
+                    return String.join(" ", fields);
+                }
+            case "predict":
+                try (Eelbert eelbert = open(call[1])) {
+                    return "" + eelbert.predict(text(call[2]), text(call[3]))[0];
+                }
+            default:
+                throw new IllegalArgumentException("No such call: " + call[0]);
+        }
+    }
+
+    private static Eelbert open(String path) throws Exception {
+        File file = new File(path);
+        return Eelbert.fromAsset(new Context(new AssetManager(file.getParentFile())), file.getName());
+    }
+
+    private static int number(String text) {
+        return Integer.parseInt(text);
+    }
+
+    private static String text(String hex) {
+        return hex.equals("-") ? null : new String(chars(bytes(hex.substring(1))));
+    }
+
+    private static char[] chars(byte[] data) {
+        char[] chars = new char[data.length / 2];
+        for (int i = 0; i < chars.length; i++) {
+            chars[i] = (char) ((data[2 * i] & 0xFF) << 8 | data[2 * i + 1] & 0xFF);
+        }
+        return chars;
+    }
+
+    private static byte[] bytes(String hex) {
+        hex = hex.startsWith("x") ? hex.substring(1) : hex;
+        byte[] data = new byte[hex.length() / 2];
+        for (int i = 0; i < data.length; i++) {
+            data[i] = (byte) Integer.parseInt(hex.substring(2 * i, 2 * i + 2), 16);
+        }
+        return data;
+    }
+
+    private static String hex(byte[] data) {
+        StringBuilder out = new StringBuilder();
+        for (byte b : data) {
+            out.append(String.format("%02x", b));
+        }
+        return out.toString();
+    }
+
+    private static String join(int[] numbers) {
+        StringBuilder out = new StringBuilder();
+        for (int number : numbers) {
+            out.append(out.length() == 0 ? "" : " ").append(number);
+        }
+        return out.toString();
+    }
+
+    private static String labels(List<String> labels) {
+        List<String> out = new ArrayList<>();
+        for (String label : labels) {
+            out.add(hex(label.getBytes(StandardCharsets.UTF_8)));
+        }
+        return String.join(",", out);
+    }
+
+    private static String words(List<List<byte[]>> lists) {
+        List<String> out = new ArrayList<>();
+        for (List<byte[]> list : lists) {
+            List<String> words = new ArrayList<>();
+            for (byte[] word : list) {
+                words.add(hex(word));
+            }
+            out.add(String.join(",", words));
+        }
+        return String.join("|", out);
+    }
+}

@@ -1,0 +1,201 @@
+"""The Android kit on a plain JVM: its helper against Python and the golden vectors, with LiteRT of this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from eelbert_tf.reference import tokenize
+from eelbert_tf.strings import as_data, encode_texts, join_pair
+from eelbert_tf.tflite.hard_texts import hard_inputs, hard_texts
+from eelbert_tf.tflite.runtime import EelbertRuntime
+from eelbert_tf.tflite.scores import is_cut
+from tests.small_models import LABELS, converted
+
+ROOT = Path(__file__).resolve().parent.parent
+KIT = ROOT / "tflite" / "android"
+HARNESS = Path(__file__).parent / "java"
+GOLDEN = Path(__file__).parent / "golden" / "hash.json"
+STRICT = ["-Xlint:all,-options", "-Werror", "--release", "8"]
+LIMITS = ((16, 64), (9, 40), (4, 7))  # max_tokens, max_bytes
+
+
+class Java:
+    """The helper in a JVM. What it asks of LiteRT is answered by LiteRT, in this process.
+
+    Args:
+        classes: folder of the compiled classes.
+    """
+
+    def __init__(self, classes: Path) -> None:
+        command = ["java", "-Xshare:auto", "-cp", str(classes), "eelbert.android.Calls"]
+        self._jvm = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        self.runtime: EelbertRuntime | None = None
+        self.loaded: list[int] = []  # checksums of the models that the helper gave to LiteRT
+
+    def __call__(self, name: str, *arguments: Any) -> str:
+        """The answer to a call."""
+        self._write(" ".join([name, *map(str, arguments)]))
+        assert self._jvm.stdout is not None
+        for line in self._jvm.stdout:
+            if line.startswith("="):
+                return line[1:].rstrip("\n")
+            kind, *values = line.split()
+            if kind == "load":
+                self.loaded.append(int(values[0], 16))
+            else:
+                assert kind == "run"
+                assert self.runtime is not None
+                logits = self.runtime.predict_bytes(np.array([values], np.int32))[0]
+                self._write(" ".join(map(str, logits.view(np.uint32))))
+        raise AssertionError("the JVM ended")
+
+    def _write(self, line: str) -> None:
+        assert self._jvm.stdin is not None
+        self._jvm.stdin.write(line + "\n")
+        self._jvm.stdin.flush()
+
+    def close(self) -> None:
+        """Ends the JVM."""
+        self._jvm.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def java(tmp_path_factory) -> Iterator[Java]:
+    """The helper's sources, compiled for Java 8 without a warning, beside what stands for Android."""
+    if shutil.which("javac") is None or shutil.which("java") is None:
+        pytest.skip("javac is not installed (Debian: default-jdk-headless)")
+    classes = tmp_path_factory.mktemp("classes")
+    sources = [*(KIT / "eelbert").rglob("*.java"), *HARNESS.rglob("*.java")]
+    done = subprocess.run(["javac", *STRICT, "-d", classes, *sources], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    jvm = Java(classes)
+    yield jvm
+    jvm.close()
+
+
+def _hex(text: str | None) -> str:
+    return "-" if text is None else "x" + text.encode("utf-16-be", "surrogatepass").hex()
+
+
+def _flag(value: bool) -> str:
+    return str(value).lower()
+
+
+def _words(data: bytes, max_tokens: int, max_bytes: int, pair: bool) -> str:
+    words = tokenize(data, max_tokens, max_bytes, pair)
+    lists = [words.first] if words.second is None else [words.first, words.second]
+    return "|".join(",".join(word.hex() for word in words) for words in lists)
+
+
+def test_golden_vectors_in_java(java):
+    golden = json.loads(GOLDEN.read_text())
+    for record in golden["texts"]:
+        limits = record["max_tokens"], record["max_bytes"], _flag(record["pair"])
+        first, *second = java("words", "x" + record["data"], *limits).split("|")
+        tokens = [b"[CLS]".hex(), *filter(None, first.split(",")), b"[SEP]".hex()]
+        if second:
+            tokens += [*filter(None, second[0].split(",")), b"[SEP]".hex()]
+        assert tokens == record["tokens"]
+    checked = 0
+    for record in golden["pairs"]:
+        try:
+            first, second = (bytes.fromhex(record[key]).decode() for key in ("first", "second"))
+        except UnicodeDecodeError:
+            continue  # no Java string has these bytes
+        joined = java("join", _hex(first), _hex(second), record["max_bytes"])
+        assert joined[: 2 * record["max_bytes"]] == record["joined"]
+        checked += 1
+    assert checked > 10
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_the_same_bytes_words_and_cuts_as_in_python(java, pair):
+    """Texts that Java can hold, lone surrogates among them; and any bytes, for the words."""
+    strings = [text for text in hard_texts(200) if isinstance(text, str)]
+    texts: list[Any] = list(zip(strings, strings[::-1], strict=True)) if pair else strings
+    for max_tokens, max_bytes in LIMITS:
+        limits = max_tokens, max_bytes, _flag(pair)
+        for text in texts:
+            first, second = map(_hex, text if pair else (text, None))
+            encoded = np.array(java("encode", first, second, max_bytes).split(), np.int32)
+            np.testing.assert_array_equal(encoded, encode_texts([text], max_bytes)[0])
+            assert java("cut", first, second, *limits) == _flag(is_cut(text, max_tokens, max_bytes, pair)), text
+        for data in (as_data(text, max_bytes) for text in hard_inputs(pair, 200)):
+            assert java("words", "x" + data.hex(), *limits) == _words(data, max_tokens, max_bytes, pair), data
+    if pair:
+        assert java("join", _hex("a b"), _hex("c"), 64) == join_pair("a b", "c", 64).hex()
+
+
+@pytest.mark.parametrize("name", ["small", "pair"])
+def test_one_call_classifies_as_python_does(java, name):
+    """From an asset to ranked classes, the model run by LiteRT."""
+    path = converted(name, quantize="int8")[0]
+    java.runtime = EelbertRuntime(path)
+    java.loaded.clear()
+    for first in ("Turn ON the lights, naïve café!", "", "a" * 300, "größer 😀"):
+        text = (first, "and off") if name == "pair" else first
+        answer = java("classify", path, _hex(first), _hex("and off" if name == "pair" else None))
+        scores = [(bytes.fromhex(label).decode(), float(p)) for label, p in (s.split(":") for s in answer.split())]
+        expected = java.runtime.classify(text)
+        assert [label for label, _ in scores] == [label for label, _ in expected]
+        assert [p for _, p in scores] == pytest.approx([p for _, p in expected], rel=1e-12)
+    assert java.loaded == [zlib.crc32(path.read_bytes())] * 4
+    limits = java.runtime.settings
+    labels = ",".join(label.encode().hex() for label in LABELS)
+    expected_settings = f"{limits.max_tokens} {limits.max_bytes} false {_flag(name == 'pair')} {labels}"
+    assert java("settings", path) == expected_settings
+
+
+def test_regression_gives_a_number(java):
+    path = converted("regression")[0]
+    java.runtime = EelbertRuntime(path)
+    assert float(java("predict", path, _hex("a b c"), "-")) == java.runtime.predict(["a b c"])[0, 0]
+    assert "use predict" in java("classify", path, _hex("a"), "-")
+
+
+def test_damaged_files_never_reach_litert(java, tmp_path):
+    data = converted("small", quantize="int8")[0].read_bytes()
+    start = data.index(b'{"format": "eelbert"')
+    bad = tmp_path / "bad.tflite"
+    java.loaded.clear()
+    cases = [data[:cut] for cut in (0, 7, 100, start + 5, start + 60, len(data) - 1)]
+    for position in (*range(0, len(data), len(data) // 40), *range(start - 4, start + 120, 3)):
+        flipped = bytearray(data)
+        flipped[position] ^= 4
+        cases.append(bytes(flipped))
+    for case in cases:
+        bad.write_bytes(case)
+        answer = java("settings", bad)
+        assert answer.startswith("error "), case[:20]
+        assert re.search("damaged|version", answer), answer
+    assert java.loaded == []
+
+
+def test_app_refers_to_what_is_there():
+    """Identifiers of resources, and the activity that the manifest starts: no Android SDK checks them here."""
+    main = KIT / "app" / "src" / "main"
+    source = (main / "java" / "eelbert" / "demo" / "MainActivity.java").read_text()
+    android = "{http://schemas.android.com/apk/res/android}"
+    layout = ET.parse(main / "res" / "layout" / "main.xml").getroot()
+    ids = {element.get(f"{android}id", "").removeprefix("@+id/") for element in layout.iter()}
+    assert set(re.findall(r"\bR\.id\.(\w+)", source)) <= ids
+    strings = {element.get("name") for element in ET.parse(main / "res" / "values" / "strings.xml").getroot()}
+    manifest = ET.parse(main / "AndroidManifest.xml").getroot()
+    used = re.findall(r"@string/(\w+)", "".join(p.read_text() for p in main.rglob("*.xml")))
+    assert set(used) == strings
+    (activity,) = manifest.iter("activity")
+    assert f"class {activity.get(f'{android}name', '').removeprefix('.')} " in source
+    assert list(manifest.iter("uses-permission")) == []

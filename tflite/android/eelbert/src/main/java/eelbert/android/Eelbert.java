@@ -1,0 +1,96 @@
+package eelbert.android;
+
+import android.content.Context;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.List;
+import org.tensorflow.lite.Interpreter;
+
+/**
+ * Classifies texts with a file from {@code eelbert convert}, on LiteRT.
+ *
+ * <pre>{@code
+ * Eelbert eelbert = Eelbert.fromAsset(context, "model.tflite");
+ * String label = eelbert.classify("turn on the lights").get(0).label;
+ * }</pre>
+ *
+ * <p>Safe to share between threads: one text goes through at a time.
+ */
+public final class Eelbert implements AutoCloseable {
+    /** Labels, limits and kind of the model. */
+    public final Settings settings;
+
+    private final Interpreter interpreter;
+
+    /**
+     * Loads a model.
+     *
+     * @param file the bytes of the file.
+     * @throws IllegalArgumentException if `eelbert convert` did not write it, or it is damaged.
+     */
+    public Eelbert(byte[] file) {
+        settings = Settings.read(file);
+        ByteBuffer buffer = ByteBuffer.allocateDirect(file.length).order(ByteOrder.nativeOrder());
+        buffer.duplicate().put(file);
+        interpreter = new Interpreter(buffer, new Interpreter.Options().setNumThreads(1));
+    }
+
+    /** Loads a model from the app's assets. */
+    public static Eelbert fromAsset(Context context, String name) throws IOException {
+        ByteArrayOutputStream file = new ByteArrayOutputStream();
+        try (InputStream asset = context.getAssets().open(name)) {
+            byte[] part = new byte[1 << 16];
+            for (int count = asset.read(part); count >= 0; count = asset.read(part)) {
+                file.write(part, 0, count);
+            }
+        }
+        return new Eelbert(file.toByteArray());
+    }
+
+    /**
+     * The classes of a text with their probabilities, the likeliest first.
+     *
+     * @throws IllegalStateException if the model gives a number and no classes.
+     */
+    public List<Score> classify(String text) {
+        return classify(text, null);
+    }
+
+    /**
+     * The classes of a pair of texts with their probabilities, the likeliest first.
+     *
+     * @throws IllegalStateException if the model gives a number and no classes.
+     */
+    public List<Score> classify(String text, String second) {
+        if (settings.isRegression) {
+            throw new IllegalStateException("This model gives a number and no classes: use predict.");
+        }
+        return Score.rank(predict(text, second), settings.labels);
+    }
+
+    /**
+     * The model's raw output, one number a class.
+     *
+     * @param second the second text of a pair, or null.
+     */
+    public synchronized float[] predict(String text, String second) {
+        int[][] input = {Text.encode(text, second, settings.maxBytes)};
+        float[][] output = new float[1][settings.labels.size()];
+        interpreter.run(input, output);
+        return output[0];
+    }
+
+    /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */
+    public boolean isCut(String text, String second) {
+        return Text.isCut(text, second, settings.maxTokens, settings.maxBytes, settings.isPair);
+    }
+
+    /** Frees the model's memory. */
+    @Override
+    public synchronized void close() {
+        interpreter.close();
+    }
+}

@@ -1,0 +1,106 @@
+package eelbert.android;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.zip.CRC32;
+
+/** What a TFLite file says of itself: how to feed it, and how to read what it gives. */
+public final class Settings {
+    private static final byte[] START = ascii("{\"format\": \"eelbert\", \"format_version\": ");
+    private static final byte[] CRC = ascii("\"crc32\": \"");
+    private static final int VERSION = 1;
+
+    /** Token slots, [CLS] and [SEP]s included. */
+    public final int maxTokens;
+    /** Bytes of its input. */
+    public final int maxBytes;
+    /** Names of the classes, in the order of the model's output; their numbers where they have no names. */
+    public final List<String> labels;
+    /** Whether it gives one number instead of classes. */
+    public final boolean isRegression;
+    /** Whether it reads two texts. */
+    public final boolean isPair;
+
+    private Settings(Map<?, ?> fields) {
+        maxTokens = number(fields, "max_tokens");
+        maxBytes = number(fields, "max_bytes");
+        isRegression = "regression".equals(fields.get("task"));
+        isPair = Boolean.TRUE.equals(fields.get("pair"));
+        List<String> names = new ArrayList<>();
+        if (fields.get("labels") != null) {
+            for (Object label : (List<?>) fields.get("labels")) {
+                names.add((String) label);
+            }
+        }
+        for (int i = names.size(); i < number(fields, "num_classes"); i++) {
+            names.add(String.valueOf(i));
+        }
+        labels = Collections.unmodifiableList(names);
+    }
+
+    /**
+     * Reads the settings of a file, after a check that the file is whole: a damaged one could crash LiteRT.
+     *
+     * @throws IllegalArgumentException if `eelbert convert` did not write it, or it is damaged.
+     */
+    public static Settings read(byte[] file) {
+        int start = indexOf(file, START, 4);
+        if (start < 0 || !Arrays.equals(Arrays.copyOfRange(file, 4, 8), ascii("TFL3"))) {
+            throw new IllegalArgumentException("This is not a file that eelbert convert wrote, or it is damaged.");
+        }
+        int length = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).getInt(start - 4);
+        Map<?, ?> fields;
+        try {
+            fields = Json.parseObject(new String(file, start, length, StandardCharsets.UTF_8));
+        } catch (IllegalArgumentException | IndexOutOfBoundsException error) {
+            throw new IllegalArgumentException("The file is damaged: its settings cannot be read.", error);
+        }
+        int version = number(fields, "format_version");
+        if (version != VERSION) {
+            throw new IllegalArgumentException(
+                    "The file has format version " + version + "; this class reads version " + VERSION + ".");
+        }
+        int crc = indexOf(file, CRC, start) + CRC.length;
+        byte[] blank = file.clone();
+        Arrays.fill(blank, crc, crc + 8, (byte) '-'); // which stood there when the checksum was made
+        CRC32 sum = new CRC32();
+        sum.update(blank);
+        String expected = String.format(Locale.ROOT, "%08x", sum.getValue());
+        if (number(fields, "file_bytes") != file.length || !expected.equals(fields.get("crc32"))) {
+            throw new IllegalArgumentException("The file is damaged: its size or checksum differs. Copy it again.");
+        }
+        return new Settings(fields);
+    }
+
+    private static int number(Map<?, ?> fields, String name) {
+        Object value = fields.get(name);
+        if (!(value instanceof Double)) {
+            throw new IllegalArgumentException("The file is damaged: it has no " + name + ".");
+        }
+        return ((Double) value).intValue();
+    }
+
+    private static int indexOf(byte[] data, byte[] part, int from) {
+        search:
+        for (int start = from; start <= data.length - part.length; start++) {
+            for (int i = 0; i < part.length; i++) {
+                if (data[start + i] != part[i]) {
+                    continue search;
+                }
+            }
+            return start;
+        }
+        return -1;
+    }
+
+    private static byte[] ascii(String text) {
+        return text.getBytes(StandardCharsets.US_ASCII);
+    }
+}
