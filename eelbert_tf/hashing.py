@@ -79,17 +79,28 @@ def word_signatures(units: Tensor, starts: Tensor, continues: Tensor) -> tuple[T
     return signature, lasts
 
 
-def project(signatures: Tensor, h: np.ndarray) -> Tensor:
+def project(signatures: Tensor, h: np.ndarray, axis: int = 1) -> Tensor:
     """`int32(s * h)`: the paper's "modulo B, centred" for B = 2 ** 32, before the division by B / 2.
 
     Args:
         signatures: int32 `[B, L]`.
         h: int32 `[width]`, odd.
+        axis: where the columns go, 1 or 2.
 
     Returns:
-        int32 `[B, width, L]`.
+        int32 `[B, width, L]`, or `[B, L, width]`.
     """
-    return ops.expand_dims(signatures, 1) * ops.convert_to_tensor(h.reshape(1, -1, 1))  # wraps
+    shape = (1, -1, 1) if axis == 1 else (1, 1, -1)
+    return ops.expand_dims(signatures, axis) * ops.convert_to_tensor(h.reshape(shape))  # wraps
+
+
+def add_rows(rows: Tensor, slots: Tensor, num_slots: int) -> Tensor:
+    """The sum of the rows of each slot: float32 `[B, L, c]` and int32 `[B, L]` to float32 `[B, T, c]`."""
+    batch, length, width = rows.shape
+    flat = slots + ops.expand_dims(ops.arange(batch, dtype="int32") * num_slots, 1) if batch > 1 else slots
+    index = ops.reshape(flat, (batch * length, 1))
+    sums = ops.scatter(index, ops.reshape(rows, (batch * length, width)), (batch * num_slots, width))
+    return ops.reshape(sums, (batch, num_slots, width))
 
 
 def membership(starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor) -> Tensor:
@@ -108,6 +119,7 @@ def embed_tokens(
     num_slots: int | Tensor,
     config: HashConfig,
     columns: int | None = None,
+    scatter: bool = False,
 ) -> Tensor:
     """Hash embeddings of the tokens in a batch of byte strings.
 
@@ -122,6 +134,8 @@ def embed_tokens(
         num_slots: T, slots of the output.
         config: the hash.
         columns: how many columns to compute at a time, all of them by default: where memory is small.
+        scatter: whether each byte's row is added to its slot one by one: the same sums, and faster than the product
+            where the batch is one text and nothing computes in parallel.
 
     Returns:
         float32 `[B, T, config.size]`; zero in a slot without a token, and in block i for a token of fewer bytes.
@@ -137,18 +151,25 @@ def embed_tokens(
         fewer = np.append(fewer, np.full(config.word_width, np.inf, np.float32))  # one signature: nothing to divide by
     counted = [signature * valid for signature, valid in grams]
     block = np.repeat(np.arange(len(widths)), widths)  # of each column
-    member = membership(starts, continues, slots, num_slots)
-    sums = []
-    for begin in range(0, config.size, columns or config.size):
-        chunk = slice(begin, begin + (columns or config.size))
-        parts = [project(counted[i], h[chunk][block[chunk] == i]) for i in np.unique(block[chunk])]
-        rows = ops.cast(ops.concatenate(parts, axis=1), "float32")  # [B, columns, L]
-        sums.append(ops.matmul(member, ops.transpose(rows, (0, 2, 1))))
-    length = ops.sum(member, axis=2, keepdims=True)  # [B, T, 1]
-    count = ops.maximum(length - fewer.reshape(1, 1, -1), 1.0)  # [B, T, size]
+    if scatter:
+        inside = starts + continues
+        rows = ops.concatenate([project(counted[i], h[block == i], axis=2) for i in range(len(widths))], axis=2)
+        sums = [add_rows(ops.cast(rows, "float32"), slots * inside, num_slots)]
+        length = add_rows(ops.cast(ops.expand_dims(inside, 2), "float32"), slots * inside, num_slots)
+    else:
+        member = membership(starts, continues, slots, num_slots)
+        sums = []
+        for begin in range(0, config.size, columns or config.size):
+            chunk = slice(begin, begin + (columns or config.size))
+            parts = [project(counted[i], h[chunk][block[chunk] == i]) for i in np.unique(block[chunk])]
+            rows = ops.cast(ops.concatenate(parts, axis=1), "float32")  # [B, columns, L]
+            sums.append(ops.matmul(member, ops.transpose(rows, (0, 2, 1))))
+        length = ops.sum(member, axis=2, keepdims=True)  # [B, T, 1]
+    # The factor 2 ** -31 of the projection is exact in the divisor too, where it costs nothing.
+    unit = 2.0**62 if config.pooling == "sqrtn" else 2.0**31
+    count = ops.maximum(length * unit - (fewer * np.float32(unit)).reshape(1, 1, -1), unit)  # [B, T, size]
     divisor = ops.sqrt(count) if config.pooling == "sqrtn" else count
-    # Three exact factors make 2 ** -31, which alone would flush to zero in float16.
-    return ops.concatenate(sums, axis=-1) * 2.0**-11 * 2.0**-10 * 2.0**-10 / divisor
+    return ops.concatenate(sums, axis=-1) / divisor
 
 
 def lexicon_rows(

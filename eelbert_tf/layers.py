@@ -71,7 +71,9 @@ class NgramHashEmbedding(keras.layers.Layer):
         self.max_tokens = max_tokens
         self.max_bytes = max_bytes
         self.pair = pair
-        self.columns: int | None = None  # computed at a time; all of them unless an exporter is short of memory
+        # For exporters: columns computed at a time, all of them by default, and whether sums are scattered.
+        self.columns: int | None = None
+        self.scatter = False
 
     def build(self, input_shape: Any = None) -> None:
         """There is nothing to create."""
@@ -101,7 +103,7 @@ class NgramHashEmbedding(keras.layers.Layer):
         slots = self.max_tokens if num_slots is None else num_slots
         tokens, layout = text.lay_out(tokens, self.max_bytes, slots, self.pair)
         embeddings = hashing.embed_tokens(
-            tokens.chars, tokens.starts, tokens.continues, layout.slots, slots, self.hash, self.columns
+            *tokens[:3], layout.slots, slots, self.hash, columns=self.columns, scatter=self.scatter
         )
         for token, where in ((CLS, layout.classify), (SEP, layout.separate)):
             special = embed_token(token, self.hash).reshape(1, 1, -1)

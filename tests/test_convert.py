@@ -7,13 +7,16 @@ import os
 import numpy as np
 import pytest
 
-from eelbert_tf import InputError, load_classifier
+from eelbert_tf import InputError, encode_texts, load_classifier
+from eelbert_tf.layers import NgramHashEmbedding
 from eelbert_tf.tflite import convert as convert_module
 from eelbert_tf.tflite.convert import convert
+from eelbert_tf.tflite.export import merge_added_constants
 from eelbert_tf.tflite.flatbuffer import operators, parse
+from eelbert_tf.tflite.graph import Graph
 from eelbert_tf.tflite.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtime import EelbertRuntime
-from tests.small_models import LABELS, converted, saved
+from tests.small_models import CONFIGS, LABELS, converted, saved
 
 
 def test_hard_texts_are_hard():
@@ -42,6 +45,28 @@ def test_logits_equal_keras_on_strings(name):
     assert report["max_abs_diff"] <= 1e-5
     assert report["argmax_agreement"] >= 0.995
     assert report["texts_checked"] >= 500
+
+
+@pytest.mark.parametrize("name", ["small", "pair"])
+def test_scattered_sums(name):
+    """Adding rows one by one, as files for phones do, gives what the product with the membership gives."""
+    config = CONFIGS[name]
+    layer = NgramHashEmbedding(config.hash, config.max_tokens, config.max_bytes, pair=name == "pair")
+    data = encode_texts(hard_inputs(name == "pair", 100, seed=4), config.max_bytes)
+    expected = layer(data)["embeddings"]
+    layer.scatter = True
+    assert np.abs(expected).max() > 0.5
+    np.testing.assert_allclose(layer(data)["embeddings"], expected, rtol=0, atol=1e-7)
+
+
+def test_constants_are_merged():
+    """Positions, segment and [CLS] are added at once."""
+    graph = Graph(converted("uno")[0].read_bytes())
+    before = len(graph.operators)
+    merge_added_constants(graph)
+    assert len(graph.operators) == before
+    tables = [t for t in range(len(graph.tensors)) if graph.shape(t) == (1, 32, 128) and graph.is_constant(t)]
+    assert len(tables) == 1
 
 
 @pytest.mark.parametrize("name", ["small", "pair", "uno"])

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.tflite.graph import Graph
+
+Tensor = Any
 
 INPUT_NAME, OUTPUT_NAME, SIGNATURE = "bytes", "logits", "serving_default"
 
@@ -30,23 +36,81 @@ def to_concrete_function(model: Any) -> Any:
     return tf.function(serve, input_signature=signature, autograph=False).get_concrete_function()
 
 
+def normalize(layer: keras.layers.LayerNormalization, x: Tensor) -> Tensor:
+    """Layer normalisation in few operators, whose steps all have a small range: the mean is subtracted first."""
+    centred = x - ops.mean(x, axis=-1, keepdims=True)
+    variance = ops.mean(centred * centred, axis=-1, keepdims=True)
+    return centred * ops.rsqrt(variance + layer.epsilon) * layer.gamma + layer.beta
+
+
+def simplify_norms(model: Any) -> None:
+    """Lets the layers of a model that is only to be exported normalise by `normalize`."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.LayerNormalization):
+            layer.call = functools.partial(normalize, layer)
+
+
 def to_tflite(model: Any) -> bytes:
-    """A float32 TFLite file of a classifier.
+    """A float32 TFLite file of a classifier for phones, browsers and computers.
 
     Args:
-        model: an `EelbertClassifier`, with `max_tokens` and `max_bytes` of its configuration as the file shall have.
+        model: an `EelbertClassifier` that is only to be exported, with `max_tokens` and `max_bytes` of its
+            configuration as the file shall have: the form of its layers is changed.
 
     Raises:
         InputError: Keras runs on another backend than TensorFlow, or the model has a vocabulary.
     """
+    check_exportable(model)
+    model.backbone.hash_embedding.scatter = True
+    simplify_norms(model)
+    graph = Graph(translate(model, to_concrete_function(model)))
+    merge_added_constants(graph)
+    return graph.to_bytes()
+
+
+def check_exportable(model: Any) -> None:
+    """Raises an InputError if Keras runs on another backend than TensorFlow, or the model has a vocabulary."""
     if keras.backend.backend() != "tensorflow":
         raise InputError(
             f"Conversion needs Keras on TensorFlow; it runs on {keras.backend.backend()}. Set KERAS_BACKEND=tensorflow"
         )
     if model.backbone.config.hash is None:
         raise InputError("A model with a vocabulary takes token ids, not bytes; only hashed models can be converted")
+
+
+def translate(model: Any, function: Any) -> bytes:
+    """A TensorFlow graph of a model, without variables, as a TFLite file of builtin operators."""
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([to_concrete_function(model)], model)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter.convert()
+
+
+def merge_added_constants(graph: Graph) -> None:
+    """Makes one of the constants that a chain of additions adds: positions, segment and [CLS] are one table."""
+    producers, consumers = graph.producers(), graph.consumers()
+    for last in graph.operators:
+        if graph.name(last) != "ADD" or not graph.is_float(int(last.outputs[0])):
+            continue
+        size, chain, found = graph.shape(int(last.outputs[0])), [last], []
+        while (before := producers.get(int(chain[-1].inputs[0]))) is not None:
+            output = int(before.outputs[0])
+            if graph.name(before) != "ADD" or graph.shape(output) != size or len(consumers[output]) > 1:
+                break
+            chain.append(before)
+        for add in chain:
+            values = graph.constant(int(add.inputs[1]))
+            if values is not None and _is_linear(add):
+                found.append((add, values))
+        for add, _ in found[1:]:  # its result is what it was given
+            for reader in consumers[int(add.outputs[0])]:
+                graph.replace(reader, int(add.outputs[0]), int(add.inputs[0]))
+        if len(found) > 1:
+            total = functools.reduce(np.add, [values for _, values in found])
+            found[0][0].inputs = np.array([found[0][0].inputs[0], graph.add_constant(total)], np.int32)
+            producers, consumers = graph.producers(), graph.consumers()
+
+
+def _is_linear(add: Any) -> bool:
+    return not add.builtinOptions.fusedActivationFunction

@@ -6,15 +6,19 @@ its memory in one arena: the forms below say the same in other operators.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
-from eelbert_tf.tflite.export import to_tflite
+from eelbert_tf.tflite.export import (
+    check_exportable,
+    merge_added_constants,
+    simplify_norms,
+    to_concrete_function,
+    translate,
+)
 from eelbert_tf.tflite.graph import Graph
 from eelbert_tf.tflite.quantize_int8 import to_int8
 
@@ -40,13 +44,6 @@ def gelu(x: Tensor) -> Tensor:
     return 0.5 * (x + size * erf)
 
 
-def normalize(layer: keras.layers.LayerNormalization, x: Tensor) -> Tensor:
-    """Layer normalisation whose steps all have a small range: the mean is subtracted first."""
-    centred = x - ops.mean(x, axis=-1, keepdims=True)
-    variance = ops.mean(centred * centred, axis=-1, keepdims=True)
-    return centred * ops.rsqrt(variance + layer.epsilon) * layer.gamma + layer.beta
-
-
 def to_micro(model: Any, quantize: str, rows: np.ndarray) -> bytes:
     """A TFLite file for TFLite Micro.
 
@@ -55,8 +52,10 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> bytes:
         quantize: "none" or "int8".
         rows: int32 `[n, L]`, bytes of texts to calibrate int8 on.
     """
+    check_exportable(model)
     prepare(model, quantize)
-    graph = Graph(to_tflite(model))
+    graph = Graph(translate(model, to_concrete_function(model)))
+    merge_added_constants(graph)
     transpose_right_sides(graph)
     drop_selects(graph)
     graph.schedule()
@@ -79,9 +78,7 @@ def prepare(model: Any, quantize: str) -> None:
     for block in model.backbone.blocks:
         if block.hidden_act == "gelu" and quantize != "int8":
             block.activation = gelu
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.LayerNormalization):
-            layer.call = functools.partial(normalize, layer)
+    simplify_norms(model)
 
 
 def transpose_right_sides(graph: Graph) -> None:
