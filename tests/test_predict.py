@@ -54,12 +54,12 @@ def test_predict_text(capsys, runtime):
     assert result["label"] == LABELS[expected.argmax()]
     assert result["score"] == pytest.approx(expected.max(), abs=1e-5)
     assert [result["scores"][label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-5)
-    assert "cut" not in result
+    assert "truncated" not in result
 
 
-def test_predict_says_what_is_cut(capsys):
+def test_predict_says_what_is_truncated(capsys):
     (result,) = run(capsys, "predict", "--model", converted("small")[0], "--text", "word " * 100)
-    assert result["cut"] is True
+    assert result["truncated"] is True
 
 
 def test_predict_pairs(capsys, tmp_path):
@@ -89,7 +89,7 @@ def test_predict_lines(capsys, tmp_path):
     assert len(by_keras) == len(by_litert) == len(texts) + 1
     for a, b in zip(by_keras, by_litert, strict=True):
         assert a["scores"] == pytest.approx(b["scores"], abs=1e-5)
-        assert a.get("cut") == b.get("cut")
+        assert a.get("truncated") == b.get("truncated")
 
 
 def test_predict_in_a_pipe():
@@ -113,7 +113,7 @@ def test_evaluate(capsys, labelled, runtime):
     (result,) = run(capsys, "evaluate", "--model", model, "--test", labelled)
     assert result["accuracy"] == pytest.approx(0.75)
     assert 0 < result["macro_f1"] < 1
-    assert (result["n"], result["cut"], result["runtime"]) == (12, 0, runtime)
+    assert (result["n"], result["truncated"], result["runtime"]) == (12, 0, runtime)
     assert result["ms_per_text"] > 0
 
 

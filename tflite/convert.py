@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.files import replace_file
+from eelbert_tf.files import check_directory, replace_directory, replace_file
 from eelbert_tf.saving import load_classifier
 from eelbert_tf.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.export import to_tflite
+from eelbert_tf.tflite.firmware import is_kit, with_margin, write_kit
 from eelbert_tf.tflite.flatbuffer import finish, operators, parse
 from eelbert_tf.tflite.hard_texts import hard_inputs
 from eelbert_tf.tflite.micro import to_micro
@@ -68,6 +69,7 @@ def convert(
     max_tokens: int | None = None,
     max_bytes: int | None = None,
     calibration: Sequence[TextOrPair] | None = None,
+    kit: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Writes a classifier as a TFLite file and tries it; a file that fails is not left behind.
 
@@ -79,26 +81,27 @@ def convert(
         max_tokens: token slots, [CLS] and [SEP] included; the model's own by default.
         max_bytes: bytes of a text; the model's own by default.
         calibration: texts like those that the file will meet, for 8-bit activations on the target "micro".
+        kit: folder for the sources that firmware compiles, for the target "micro".
 
     Returns:
-        The report: size, operators and how far the file is from the Keras model.
+        The report: size, operators and how far the file is from the Keras model. For "micro" also `arena_bytes`, the
+        memory that TFLite Micro needed on this 64-bit machine, and `arena_with_margin`, what to reserve.
 
     Raises:
         InputError: the model or an option does not allow it, or the file written is not as good as the model.
     """
-    check_options(target, quantize, calibration)
+    check_options(target, quantize, calibration, kit)
     check_classifier(os.fspath(model_directory), max_tokens, max_bytes)
     with replace_file(output) as temporary:
         limits: dict[str, Any] = {"max_tokens": max_tokens, "max_bytes": max_bytes}
         limits = {name: limit for name, limit in limits.items() if limit is not None}
         model = load_classifier(os.fspath(model_directory), **limits)
         settings = settings_of(model, target, quantize)
+        to_export = load_classifier(os.fspath(model_directory), **limits)  # one of its own: exporting changes layers
         if target == "mobile":
-            data = MOBILE[quantize](to_tflite(model))
-        else:  # a model of its own, whose layers are changed
-            data = to_micro(
-                load_classifier(os.fspath(model_directory), **limits), quantize, calibration_rows(calibration, settings)
-            )
+            data = MOBILE[quantize](to_tflite(to_export))
+        else:
+            data = to_micro(to_export, quantize, calibration_rows(calibration, settings))
         data = finish(data, settings)
         ops = check_operators(data)
         temporary.write_bytes(data)
@@ -108,6 +111,12 @@ def convert(
             found = compare(model, runtime, TOLERANCES[quantize], TEXTS_CHECKED_IN_TFLM)
             report |= {f"tflm_{key}": value for key, value in found.items()}
             report["arena_bytes"] = runtime.arena_bytes()
+            report["arena_with_margin"] = with_margin(report["arena_bytes"])
+            TflmRuntime(temporary, report["arena_with_margin"])  # it does suffice
+        if kit is not None:
+            with replace_directory(kit, is_kit) as folder:
+                write_kit(folder, temporary.read_bytes(), settings, ops, report["arena_bytes"])
+            report["kit"] = os.fspath(kit)
     return {
         "output": os.fspath(output),
         "bytes": len(data),
@@ -123,12 +132,21 @@ def convert(
     }
 
 
-def check_options(target: str, quantize: str, calibration: Sequence[TextOrPair] | None) -> None:
+def check_options(
+    target: str,
+    quantize: str,
+    calibration: Sequence[TextOrPair] | None,
+    kit: str | os.PathLike[str] | None = None,
+) -> None:
     """Looks at the options before anything is loaded.
 
     Raises:
-        InputError: they do not go together.
+        InputError: they do not go together, or the kit's folder holds something else.
     """
+    if kit is not None and target != "micro":
+        raise InputError(f"--kit writes sources for TFLite Micro: it needs --target micro. Received: --target {target}")
+    if kit is not None:
+        check_directory(kit, is_kit)
     if target == "micro" and quantize in ("float16", "dynamic"):
         raise InputError(f"TFLite Micro cannot run --quantize {quantize}: for --target micro choose none or int8")
     if target == "micro" and quantize == "int8":

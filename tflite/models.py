@@ -33,6 +33,8 @@ class KerasModel:
 
     Args:
         name: the directory, or a preset.
+        max_tokens: token slots instead of the model's own.
+        max_bytes: bytes of a text instead of the model's own.
 
     Attributes:
         settings: labels, limits and kind of the model.
@@ -43,10 +45,11 @@ class KerasModel:
 
     batch_size = 64
 
-    def __init__(self, name: str | Path) -> None:
+    def __init__(self, name: str | Path, max_tokens: int | None = None, max_bytes: int | None = None) -> None:
         from eelbert_tf.saving import load_classifier
 
-        self._model: Any = load_classifier(name)
+        limits = {"max_tokens": max_tokens, "max_bytes": max_bytes}
+        self._model: Any = load_classifier(name, **{key: limit for key, limit in limits.items() if limit is not None})
         config = self._model.backbone.config
         self.settings = Settings(
             max_tokens=config.max_tokens,

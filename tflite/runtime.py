@@ -16,10 +16,51 @@ import numpy as np
 from eelbert_tf.errors import InputError
 from eelbert_tf.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.scores import is_cut, rank
-from eelbert_tf.tflite.settings import read_file
+from eelbert_tf.tflite.settings import Settings, read_file
 
 
-class EelbertRuntime:
+class Runtime:
+    """What the runtimes share: texts in, logits out, one text at a time.
+
+    Args:
+        settings: labels, limits and kind of the model.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+
+    def invoke(self, row: np.ndarray) -> np.ndarray:
+        """Runs the model: int32 `[1, max_bytes]` to float32 `[1, num_classes]`. Called with the lock held."""
+        raise NotImplementedError
+
+    def predict(self, texts: Iterable[TextOrPair]) -> np.ndarray:
+        """Logits of some texts, or of pairs of texts: float32 `[n, num_classes]`."""
+        rows = [self.predict_bytes(encode_texts([text], self.settings.max_bytes)) for text in texts]
+        return np.concatenate(rows) if rows else np.zeros((0, self.settings.num_classes), np.float32)
+
+    def predict_bytes(self, data: np.ndarray) -> np.ndarray:
+        """Logits, float32 `[n, num_classes]`, for bytes of texts, int32 `[n, max_bytes]`."""
+        logits = np.empty((len(data), self.settings.num_classes), np.float32)
+        for row, result in zip(data, logits, strict=True):
+            with self._lock:
+                result[:] = self.invoke(np.ascontiguousarray(row[None]))[0]
+        return logits
+
+    def classify(self, text: TextOrPair) -> list[tuple[str, float]]:
+        """The classes of a text with their probabilities, the likeliest first.
+
+        Raises:
+            ValueError: the model is a regression: use `predict`.
+        """
+        return rank(self.predict([text])[0], self.settings)
+
+    def is_cut(self, text: TextOrPair) -> bool:
+        """Whether the model reads only a part of a text, since it is longer than `max_tokens` or `max_bytes`."""
+        return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
+
+
+class EelbertRuntime(Runtime):
     """A TFLite file that `eelbert convert` wrote, ready to classify.
 
     Safe to share between threads: a lock lets one text through at a time. For more than one at a time give each
@@ -39,7 +80,8 @@ class EelbertRuntime:
     def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._data, self.settings = read_file(path)
+        self._data, settings = read_file(path)
+        super().__init__(settings)
         try:
             self._interpreter = Interpreter(model_content=self._data, num_threads=threads)
             self._interpreter.allocate_tensors()
@@ -47,31 +89,9 @@ class EelbertRuntime:
             raise InputError(f"{os.fspath(path)}: LiteRT cannot load it: {error}") from None
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
-        self._lock = threading.Lock()
 
-    def predict(self, texts: Iterable[TextOrPair]) -> np.ndarray:
-        """Logits of some texts, or of pairs of texts: float32 `[n, num_classes]`."""
-        rows = [self.predict_bytes(encode_texts([text], self.settings.max_bytes)) for text in texts]
-        return np.concatenate(rows) if rows else np.zeros((0, self.settings.num_classes), np.float32)
-
-    def predict_bytes(self, data: np.ndarray) -> np.ndarray:
-        """Logits, float32 `[n, num_classes]`, for bytes of texts, int32 `[n, max_bytes]`."""
-        logits = np.empty((len(data), self.settings.num_classes), np.float32)
-        for row, result in zip(data, logits, strict=True):
-            with self._lock:
-                self._interpreter.set_tensor(self._input, row[None])
-                self._interpreter.invoke()
-                result[:] = self._interpreter.get_tensor(self._output)[0]
-        return logits
-
-    def classify(self, text: TextOrPair) -> list[tuple[str, float]]:
-        """The classes of a text with their probabilities, the likeliest first.
-
-        Raises:
-            ValueError: the model is a regression: use `predict`.
-        """
-        return rank(self.predict([text])[0], self.settings)
-
-    def is_cut(self, text: TextOrPair) -> bool:
-        """Whether the model reads only a part of a text, since it is longer than `max_tokens` or `max_bytes`."""
-        return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
+    def invoke(self, row: np.ndarray) -> np.ndarray:
+        """Runs LiteRT: int32 `[1, max_bytes]` to float32 `[1, num_classes]`. Called with the lock held."""
+        self._interpreter.set_tensor(self._input, row)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)

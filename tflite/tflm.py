@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 import re
 import tempfile
-import threading
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.strings import TextOrPair, encode_texts
-from eelbert_tf.tflite.scores import is_cut, rank
+from eelbert_tf.tflite.runtime import Runtime
 from eelbert_tf.tflite.settings import read_file
 
 # Room for any model of this library: how much of it is needed, `arena_bytes` says.
 _ARENA_BYTES = 2**25
+_ALIGNMENT = 16
 
 
-class TflmRuntime:
-    """A file for the target "micro", in TFLite Micro. It has the methods of `EelbertRuntime`.
+class TflmRuntime(Runtime):
+    """A file for the target "micro", in TFLite Micro.
+
+    Safe to share between threads, as `EelbertRuntime` is.
 
     Args:
         path: the file.
+        arena_size: bytes that the model may use; by default more than any needs.
 
     Attributes:
         settings: labels, limits and kind of the model.
@@ -33,52 +35,41 @@ class TflmRuntime:
         InputError: the file is missing, damaged or not ours, TFLite Micro cannot run it, or it is not installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        data, self.settings = read_file(path)
-        self._interpreter = load(data, path)
-        self._lock = threading.Lock()
+    def __init__(self, path: str | os.PathLike[str], arena_size: int = _ARENA_BYTES) -> None:
+        self._data, settings = read_file(path)
+        super().__init__(settings)
+        self._interpreter = load(self._data, path, arena_size)
 
-    def predict(self, texts: Iterable[TextOrPair]) -> np.ndarray:
-        """Logits of some texts, or of pairs of texts: float32 `[n, num_classes]`."""
-        rows = [self.predict_bytes(encode_texts([text], self.settings.max_bytes)) for text in texts]
-        return np.concatenate(rows) if rows else np.zeros((0, self.settings.num_classes), np.float32)
-
-    def predict_bytes(self, data: np.ndarray) -> np.ndarray:
-        """Logits, float32 `[n, num_classes]`, for bytes of texts, int32 `[n, max_bytes]`."""
-        logits = np.empty((len(data), self.settings.num_classes), np.float32)
-        for row, result in zip(data, logits, strict=True):
-            with self._lock:
-                self._interpreter.set_input(np.ascontiguousarray(row[None]), 0)
-                self._interpreter.invoke()
-                result[:] = self._interpreter.get_output(0)[0]
-        return logits
-
-    def classify(self, text: TextOrPair) -> list[tuple[str, float]]:
-        """The classes of a text with their probabilities, the likeliest first.
-
-        Raises:
-            ValueError: the model is a regression: use `predict`.
-        """
-        return rank(self.predict([text])[0], self.settings)
-
-    def is_cut(self, text: TextOrPair) -> bool:
-        """Whether the model reads only a part of a text, since it is longer than `max_tokens` or `max_bytes`."""
-        return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
+    def invoke(self, row: np.ndarray) -> np.ndarray:
+        """Runs TFLite Micro: int32 `[1, max_bytes]` to float32 `[1, num_classes]`. Called with the lock held."""
+        self._interpreter.set_input(row, 0)
+        self._interpreter.invoke()
+        return self._interpreter.get_output(0)
 
     def arena_bytes(self) -> int:
-        """Memory that the model needs at run time, in bytes, weights not among it.
+        """The smallest arena that the model runs in, in bytes, weights not among it.
 
-        As TFLite Micro records it on this 64-bit machine; pointers on a microcontroller are half as long.
+        On this 64-bit machine; pointers on a microcontroller are half as long. It is what TFLite Micro records or, for
+        a model of many small tensors, more: planning where they go takes memory too.
         """
         with self._lock:
             report = _standard_error_of(self._interpreter.print_allocations)
         found = re.search(r"Arena allocation total (\d+)", report)
         if found is None:
             raise RuntimeError(f"TFLite Micro reported no arena: {report!r}")
-        return int(found[1])
+        least = int(found[1])
+        steps = range(least, _ARENA_BYTES, _ALIGNMENT)
+        return steps[bisect.bisect_left(steps, True, key=self._suffices)]
+
+    def _suffices(self, arena_size: int) -> bool:
+        try:
+            load(self._data, "", arena_size)
+        except InputError:
+            return False
+        return True
 
 
-def load(data: bytes, path: str | os.PathLike[str]) -> Any:
+def load(data: bytes, path: str | os.PathLike[str], arena_size: int = _ARENA_BYTES) -> Any:
     """TFLite Micro's interpreter for a file.
 
     Raises:
@@ -95,7 +86,7 @@ def load(data: bytes, path: str | os.PathLike[str]) -> Any:
 
     def start() -> None:
         try:
-            interpreter.append(runtime.Interpreter.from_bytes(data, arena_size=_ARENA_BYTES))
+            interpreter.append(runtime.Interpreter.from_bytes(data, arena_size=arena_size))
         except RuntimeError as error:
             failed.append(error)
 

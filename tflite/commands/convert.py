@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from eelbert_tf.tflite.commands.inputs import read_texts
-from eelbert_tf.tflite.models import check_classifier, open_model
+from eelbert_tf.tflite.models import KerasModel, Model, check_classifier, open_model
 from eelbert_tf.tflite.settings import QUANTIZE, TARGETS
 
 
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots, with [CLS] and [SEP] (the model's)")
     parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes read of a text (the model's)")
+    parser.add_argument("--kit", metavar="DIR", help="folder that gets C sources of the model, for --target micro")
     parser.add_argument("--test", metavar="F", help="labelled texts (CSV, TSV) to measure the file and the model on")
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="of F: one column, or two for pairs (text)")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="of F: column of the labels")
@@ -39,18 +40,22 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         calibration = list(read_texts(args.calibrate, args.text_columns))
     from eelbert_tf.tflite.convert import convert
 
-    report = convert(args.model, args.output, args.target, args.quantize, args.max_tokens, args.max_bytes, calibration)
+    limits = (args.max_tokens, args.max_bytes)
+    report = convert(args.model, args.output, args.target, args.quantize, *limits, calibration, args.kit)
     if args.test is not None:
         report["test"] = measure_both(args)
     return report
 
 
 def measure_both(args: argparse.Namespace) -> dict[str, Any]:
-    """Scores on labelled texts: of the file, in the runtime it is for, and of the model it came from."""
+    """Scores on labelled texts: of the file in the runtime it is for, and of its model with the same limits."""
     from eelbert_tf.tflite.commands.evaluate import labelled, measure
 
-    names = {"tflm" if args.target == "micro" else "litert": args.output, "keras": args.model}
-    models = {runtime: open_model(name, runtime) for runtime, name in names.items()}
+    device = "tflm" if args.target == "micro" else "litert"
+    models: dict[str, Model] = {
+        device: open_model(args.output, device),
+        "keras": KerasModel(args.model, args.max_tokens, args.max_bytes),
+    }
     return {
         runtime: measure(model, labelled(args.test, args.text_columns, args.label_column, model.settings))
         for runtime, model in models.items()

@@ -56,7 +56,7 @@ def measure(model: Model, rows: Iterator[tuple[TextOrPair, float]]) -> dict[str,
         predicted += (logits[:, 0] if regression else logits.argmax(axis=1)).tolist()
         cut += sum(map(model.is_cut, texts))
     figures = regression_figures(truth, predicted) if regression else class_figures(truth, predicted, model.settings)
-    return {**figures, "n": len(truth), "ms_per_text": round(1000 * seconds / len(truth), 4), "cut": cut}
+    return {**figures, "n": len(truth), "ms_per_text": round(1000 * seconds / len(truth), 4), "truncated": cut}
 
 
 def class_figures(truth: list[float], predicted: list[float], settings: Settings) -> dict[str, float]:

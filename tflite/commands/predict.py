@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
         for text, logits in zip(chunk, model.predict(chunk), strict=True):
             result = describe(logits, model.settings)
             if model.is_cut(text):
-                result["cut"] = True
+                result["truncated"] = True
             sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 

@@ -1,0 +1,125 @@
+"""The firmware kit: its array is the file, its operators are the file's, and compilers take it without a word."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eelbert_tf import InputError
+from eelbert_tf.__main__ import main
+from eelbert_tf.tflite.convert import convert
+from eelbert_tf.tflite.firmware import COPIED, DATA, HEADER, OPERATORS, c_string, resolver_lines, with_margin
+from eelbert_tf.tflite.flatbuffer import operators, parse
+from eelbert_tf.tflite.tflm import TflmRuntime
+from tests.small_models import FOLDER, LABELS, saved
+
+STAND_IN = Path(__file__).parent / "c" / "stand_in"
+STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
+PROGRAM = """\
+#include <stdio.h>
+#include "eelbert_classifier.h"
+int main(void)
+{
+    int i;
+    for (i = 0; i < EELBERT_CLASSES; i++)
+        fprintf(stderr, "%s\\n", eelbert_model_labels[i]);
+    fprintf(stderr, "%d\\n", EELBERT_ARENA_BYTES);
+    return fwrite(eelbert_model, 1, sizeof(eelbert_model), stdout) != EELBERT_MODEL_BYTES;
+}
+"""
+
+
+@functools.cache
+def kit(name: str) -> tuple[Path, bytes, dict[str, Any]]:
+    """A kit's folder, the TFLite file beside it, and the report."""
+    folder, path = FOLDER / f"{name}-kit", FOLDER / f"{name}-kit.tflite"
+    report = convert(saved(name), path, target="micro", kit=folder)
+    return folder, path.read_bytes(), report
+
+
+def compile_with(*command: str | Path) -> None:
+    if not shutil.which(str(command[0])):
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_array_is_the_file(tmp_path):
+    """A C99 program made of the kit writes the file's bytes and the labels."""
+    folder, data, report = kit("small")
+    program = tmp_path / "program"
+    (tmp_path / "main.c").write_text(PROGRAM)
+    compile_with("gcc", "-std=c99", *STRICT, "-I", folder, tmp_path / "main.c", folder / DATA, "-o", program)
+    run = subprocess.run([program], capture_output=True, check=True)
+    assert run.stdout == data
+    assert run.stderr.decode().splitlines() == [*LABELS, str(report["arena_with_margin"])]
+
+
+@pytest.mark.parametrize("name", ["small", "pair"])
+def test_operators_are_those_of_the_file(name):
+    folder, data, _ = kit(name)
+    lines = (folder / OPERATORS).read_text().splitlines()
+    ops = operators(parse(data))
+    assert lines == resolver_lines(ops)
+    assert [re.sub(r"\W|^resolver.Add", "", line).lower() for line in lines] == [
+        op.lower().replace("_", "") for op in ops
+    ]
+    assert f"#define EELBERT_OPERATORS {len(ops)}\n" in (folder / HEADER).read_text()
+
+
+@pytest.mark.parametrize("name", ["small", "pair"])
+def test_syntax_of_the_interface_against_stand_in_headers(name):
+    """TFLite Micro's own headers are not here: only that names and types fit each other is checked."""
+    folder, _, _ = kit(name)
+    command = ["-fsyntax-only", *STRICT, "-I", folder, "-I", STAND_IN, folder / "eelbert_classifier.cc"]
+    compile_with("g++", "-std=c++17", *command)
+    compile_with("clang++", "-std=c++11", *command)
+
+
+def test_front_end_comes_along(tmp_path):
+    folder, _, _ = kit("small")
+    assert {path.name for path in folder.iterdir()} == {*COPIED, HEADER, DATA, OPERATORS}
+    compile_with("gcc", "-std=c99", *STRICT, "-c", folder / "eelbert_front_end.c", "-o", tmp_path / "front_end.o")
+
+
+@pytest.mark.parametrize("name", ["small", "pair"])
+def test_arena_with_margin_suffices(name):
+    """The model runs in what the header reserves, and not in less than it was said to need."""
+    folder, _, report = kit(name)
+    size = report["arena_with_margin"]
+    assert size == with_margin(report["arena_bytes"]) >= 1.05 * report["arena_bytes"]
+    assert f"#define EELBERT_ARENA_BYTES {size}\n" in (folder / HEADER).read_text()
+    assert TflmRuntime(report["output"], size).settings.target == "micro"
+    with pytest.raises(InputError, match="TFLite Micro cannot run it"):
+        TflmRuntime(report["output"], report["arena_bytes"] - 64)
+
+
+def test_strings():
+    assert c_string("größer") == r'"gr\303\266\303\237er"'
+    assert c_string('a"\\?\n1') == r'"a\042\134\077\0121"'
+
+
+def test_command(capsys, tmp_path):
+    """`--kit` belongs to the target micro, replaces an older kit, and touches no other folder."""
+    folder, output = tmp_path / "kit", tmp_path / "a.tflite"
+    options = ["convert", "--model", str(saved("small")), "--output", str(output), "--kit", str(folder)]
+    assert main(options) == 2
+    assert "--target micro" in capsys.readouterr().err
+    folder.mkdir()
+    (folder / "mine.c").write_text("int x;")
+    assert main([*options, "--target", "micro"]) == 2
+    assert os.listdir(tmp_path) == ["kit"]
+    (folder / "mine.c").rename(folder / HEADER)
+    capsys.readouterr()
+    assert main([*options, "--target", "micro"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["kit"] == str(folder)
+    assert (folder / DATA).is_file()

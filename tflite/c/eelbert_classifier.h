@@ -1,0 +1,47 @@
+/*
+ * From the bytes of a text to its class, in TFLite Micro: three functions for firmware in C or C++.
+ *
+ * This file and eelbert_classifier.cc are the same for every model; `eelbert convert --target micro --kit` writes them
+ * with eelbert_model.h, eelbert_model.c and eelbert_model_ops.inc, which are one model's. There is one model and one
+ * arena in a program, and no lock: call from one thread at a time.
+ */
+#ifndef EELBERT_CLASSIFIER_H
+#define EELBERT_CLASSIFIER_H
+
+#include <stddef.h>
+
+#include "eelbert_model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the functions return where they fail. */
+enum {
+    EELBERT_BAD_SCHEMA = -1, /* TFLite Micro is of another version than the file */
+    EELBERT_NO_MEMORY = -2,  /* the arena is too small, or an operator is missing: TFLite Micro logs which */
+    EELBERT_BAD_MODEL = -3,  /* the model's input or output is not what eelbert_model.h says */
+    EELBERT_NOT_READY = -4,  /* eelbert_init has not succeeded yet */
+    EELBERT_FAILED = -5      /* an operator failed */
+};
+
+/* Makes the model ready, once. Returns 0, or one of the numbers above. */
+int eelbert_init(void);
+
+/*
+ * Classifies `length` bytes of UTF-8, or of anything, as they are: no terminator, no preparation. What the model
+ * cannot hold is left out, at the end of a token. The two texts of a pair have the byte 0x1F between them.
+ *
+ * `scores`, where not NULL, gets the probability of each class; of a regression, its one number.
+ * Returns the number of the likeliest class, 0 for a regression, or one of the numbers above.
+ */
+int eelbert_classify(const void *text, size_t length, float scores[EELBERT_CLASSES]);
+
+/* Names of the EELBERT_CLASSES classes, in UTF-8, in the order of the scores. */
+const char *const *eelbert_labels(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
