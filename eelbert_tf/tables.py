@@ -62,6 +62,7 @@ def read_table(
     text_columns: Sequence[str] | None = None,
     label_column: str = "label",
     regression: bool = False,
+    columns: Sequence[str] | None = None,
 ) -> Table:
     """Reads a whole labelled file.
 
@@ -70,6 +71,7 @@ def read_table(
         text_columns: the names of one column, or of two for pairs; None for `text`, else `text_a` and `text_b`.
         label_column: the name of the column that holds the label.
         regression: whether labels are numbers.
+        columns: the columns of a file that has no header line.
 
     Returns:
         The texts, with labels as `str`, or as `float` for regression.
@@ -77,7 +79,7 @@ def read_table(
     Raises:
         InputError: the file cannot be read as such; the message names the row and what was expected.
     """
-    rows = list(iter_rows(path, text_columns, label_column))
+    rows = list(iter_rows(path, text_columns, label_column, columns))
     labels = [row.label or "" for row in rows]
     return Table(
         path=Path(path),
@@ -91,6 +93,7 @@ def iter_rows(
     path: str | os.PathLike[str],
     text_columns: Sequence[str] | None = None,
     label_column: str | None = "label",
+    columns: Sequence[str] | None = None,
 ) -> Iterator[Row]:
     """Reads a file row by row, in memory that does not grow with the file.
 
@@ -101,6 +104,7 @@ def iter_rows(
         path: a CSV or TSV file in UTF-8.
         text_columns: the names of one column, or of two for pairs; None for `text`, else `text_a` and `text_b`.
         label_column: the name of the column that holds the label; None reads texts only.
+        columns: the columns of a file that has no header line.
 
     Yields:
         The rows in the order of the file.
@@ -111,7 +115,7 @@ def iter_rows(
     try:
         with open(path, "rb") as file:
             records = _records(file, os.fspath(path))
-            header = [name.strip() for name in next(records).fields]
+            header = [name.strip() for name in columns or next(records).fields]
             names = _text_names(header, text_columns, path)
             texts = [_find(header, name, TEXT_OPTION, path) for name in names]
             label_index = None if label_column is None else _find(header, label_column, LABEL_OPTION, path)

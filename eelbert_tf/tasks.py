@@ -20,7 +20,7 @@ Tensor = Any
 _NO_PAIRS = "This model takes one text per example, not pairs: build it with `pair=True`."
 
 
-def _as_texts(x: Any, pair: bool) -> list[Any] | None:
+def as_texts(x: Any, pair: bool) -> list[Any] | None:
     """Texts, or pairs of texts, out of what a user may pass; `None` where `x` is something else, a dataset for example.
 
     Raises:
@@ -35,7 +35,7 @@ def _as_texts(x: Any, pair: bool) -> list[Any] | None:
             raise ValueError(_NO_PAIRS)
         if len(x[0]) != len(x[1]):
             raise ValueError(f"A pair's sides differ in length. Received: {len(x[0])} and {len(x[1])}")
-        sides = (_as_texts(part, False) or [] for part in x)
+        sides = (as_texts(part, False) or [] for part in x)
         return list(zip(*sides, strict=True))
     return [_checked(text, pair) for text in x] if _is_texts(x) else None
 
@@ -130,7 +130,7 @@ class EelbertClassifier(keras.Model):
 
     def encode(self, texts: Any) -> EncodedTexts | None:
         """Texts ready for batching; `None` where `texts` is something else, a dataset for example."""
-        found = _as_texts(texts, self.backbone.pair)
+        found = as_texts(texts, self.backbone.pair)
         return None if found is None else EncodedTexts(found, self.backbone.config, self.backbone.pair)
 
     def _check_labels(self, y: Any) -> np.ndarray:

@@ -103,6 +103,8 @@ def finetune(
     output: Path | None = None,
     classes: Sequence[str] | None = None,
     notes: dict[str, Any] | None = None,
+    vocabulary: dict[bytes, int] | None = None,
+    quiet: bool = False,
 ) -> tuple[EelbertClassifier, dict[str, Any]]:
     """Trains a classification or regression head and the encoder under it.
 
@@ -114,6 +116,8 @@ def finetune(
         output: a model directory, written anew after every epoch; `None` to write nothing.
         classes: names of the classes, in the order of the logits; `None` for regression.
         notes: kept in the model's configuration.
+        vocabulary: ids of pieces, for an encoder with a vocabulary.
+        quiet: whether to show no progress.
 
     Returns:
         The model, and what `eelbert finetune` reports.
@@ -122,7 +126,13 @@ def finetune(
         InputError: the training diverges, or the output cannot be written.
     """
     task = "classification" if classes else "regression"
-    model = EelbertClassifier(backbone, len(classes) if classes else 1, classes, task=task)
+    head: dict[str, Any] = {"num_classes": len(classes) if classes else 1, "labels": classes, "task": task}
+    if vocabulary is None:
+        model: EelbertClassifier = EelbertClassifier(backbone, **head)
+    else:
+        from eelbert_tf.training.bert_texts import BertClassifier
+
+        model = BertClassifier(backbone, **head, vocabulary=vocabulary)
     targets = _targets(train, classes)
     validation = None if dev is None else (list(dev.texts), _targets(dev, classes))
     steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
@@ -136,7 +146,7 @@ def finetune(
     model.compile(optimizer, loss, metrics=shown)
     notes = {"recipe": vars(recipe), **(notes or {})}
     guessing = math.log(len(classes)) if classes else float(targets.var())
-    progress = Progress(steps)
+    progress = Progress(steps, quiet=quiet)
     callbacks: list[keras.callbacks.Callback] = [_StopIfDiverged(recipe.learning_rate, guessing), progress]
     if output is not None:
         callbacks.append(_SaveEachEpoch(output, notes))

@@ -1,9 +1,12 @@
-"""What a user would pick instead: a bag of words, on the same split and measured in the same way."""
+"""What a user would pick instead: bags of words and fastText, on the same splits and measured in the same way."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +15,44 @@ from eelbert_tf.errors import InputError
 Text = str | tuple[str, str]
 
 
-class TfidfLogisticRegression:
-    """TF-IDF weights of words under a logistic regression, by scikit-learn with its own settings.
+class _Tfidf:
+    """TF-IDF weights of words under a linear model, by scikit-learn with its own settings.
+
+    For pairs the features are the absolute difference and the product of the two sides' weights, and their cosine.
+    """
+
+    def __init__(self, ngrams: int = 1) -> None:
+        try:
+            from sklearn.feature_extraction.text import TfidfVectorizer
+        except ImportError as error:
+            raise InputError("the TF-IDF rival needs scikit-learn: pip install 'eelbert-tf[demo]'") from error
+        self.ngrams = ngrams
+        self._vectorizer = TfidfVectorizer(ngram_range=(1, ngrams), dtype=np.float32)
+        self._model: Any = None
+
+    def fit(self, texts: Sequence[Text], labels: Sequence[Any]) -> Any:
+        """Learns from labelled texts, or pairs of texts."""
+        self._vectorizer.fit([side for text in texts for side in ([text] if isinstance(text, str) else text)])
+        self._model.fit(self._features(texts), list(labels))
+        return self
+
+    def _features(self, texts: Sequence[Text]) -> Any:
+        if not texts or isinstance(texts[0], str):
+            return self._vectorizer.transform(texts)
+        from scipy.sparse import csr_matrix, hstack
+
+        first, second = (self._vectorizer.transform(side) for side in zip(*texts, strict=True))
+        product = first.multiply(second)
+        return hstack([abs(first - second), product, csr_matrix(product.sum(axis=1))]).tocsr()
+
+    def size_bytes(self) -> int:
+        """What the smallest plain file would hold: float32 weights, and the vocabulary in UTF-8, a byte after each."""
+        weights = self._vectorizer.idf_.size + np.size(self._model.coef_) + np.size(self._model.intercept_)
+        return 4 * int(weights) + sum(len(word.encode()) + 1 for word in self._vectorizer.vocabulary_)
+
+
+class TfidfLogisticRegression(_Tfidf):
+    """TF-IDF weights of words under a logistic regression.
 
     Args:
         ngrams: the longest run of words that is a feature: 1 for a bag of words.
@@ -24,29 +63,15 @@ class TfidfLogisticRegression:
     """
 
     def __init__(self, ngrams: int = 1, c: float = 1.0) -> None:
-        try:
-            from sklearn.feature_extraction.text import TfidfVectorizer
-            from sklearn.linear_model import LogisticRegression
-        except ImportError as error:
-            raise InputError("the TF-IDF rival needs scikit-learn: pip install 'eelbert-tf[demo]'") from error
-        self.ngrams = ngrams
-        self.c = c
-        self._vectorizer = TfidfVectorizer(ngram_range=(1, ngrams), dtype=np.float32)
-        self._classifier = LogisticRegression(C=c, max_iter=1000)
+        super().__init__(ngrams)
+        from sklearn.linear_model import LogisticRegression
 
-    def fit(self, texts: Sequence[Text], labels: Sequence[str]) -> TfidfLogisticRegression:
-        """Learns from labelled texts; a pair counts as one text."""
-        self._classifier.fit(self._vectorizer.fit_transform(_joined(texts)), list(labels))
-        return self
+        self.c = c
+        self._model = LogisticRegression(C=c, max_iter=1000)
 
     def predict(self, texts: Sequence[Text]) -> list[str]:
         """The label of each text."""
-        return [str(label) for label in self._classifier.predict(self._vectorizer.transform(_joined(texts)))]
-
-    def size_bytes(self) -> int:
-        """What the smallest plain file would hold: float32 weights, and the vocabulary in UTF-8, a byte after each."""
-        weights = self._vectorizer.idf_.size + self._classifier.coef_.size + self._classifier.intercept_.size
-        return 4 * int(weights) + sum(len(word.encode()) + 1 for word in self._vectorizer.vocabulary_)
+        return [str(label) for label in self._model.predict(self._features(texts))]
 
     def ms_per_text(self, texts: Sequence[Text], repeats: int = 3) -> float:
         """Milliseconds from one text to its label, texts one at a time: the mean, in the fastest of some rounds.
@@ -68,5 +93,81 @@ class TfidfLogisticRegression:
         return 1000 * min(rounds) / len(texts)
 
 
-def _joined(texts: Sequence[Text]) -> list[str]:
-    return [text if isinstance(text, str) else " ".join(text) for text in texts]
+class TfidfRidge(_Tfidf):
+    """TF-IDF weights of words under a ridge regression.
+
+    Args:
+        ngrams: the longest run of words that is a feature.
+        alpha: the strength of the L2 penalty.
+
+    Raises:
+        InputError: scikit-learn is not installed.
+    """
+
+    def __init__(self, ngrams: int = 1, alpha: float = 1.0) -> None:
+        super().__init__(ngrams)
+        from sklearn.linear_model import Ridge
+
+        self.alpha = alpha
+        self._model = Ridge(alpha=alpha)
+
+    def predict(self, texts: Sequence[Text]) -> list[float]:
+        """The score of each text."""
+        return [float(score) for score in self._model.predict(self._features(texts))]
+
+
+class FastText:
+    """fastText's supervised classifier with its own settings (Joulin et al. 2017); a pair counts as one text.
+
+    Numbers are rounded to classes; the mean of the classes' values, weighted by their probabilities, is the score.
+
+    Args:
+        regression: whether labels are numbers.
+        seed: of its initial weights.
+        epochs: passes over the training texts.
+        ngrams: the longest run of words that is a feature.
+
+    Raises:
+        InputError: fastText is not installed.
+    """
+
+    def __init__(self, regression: bool = False, seed: int = 0, epochs: int = 25, ngrams: int = 2) -> None:
+        try:
+            import fasttext
+        except ImportError as error:
+            raise InputError("the fastText rival needs it: pip install 'eelbert-tf[bench]'") from error
+        self._fasttext = fasttext
+        self.regression = regression
+        self.seed = seed
+        self.epochs = epochs
+        self.ngrams = ngrams
+        self._names: list[Any] = []
+        self.model: Any = None
+
+    def fit(self, texts: Sequence[Text], labels: Sequence[Any]) -> FastText:
+        """Learns from labelled texts."""
+        classes = [round(label) for label in labels] if self.regression else list(labels)
+        self._names = sorted(set(classes))
+        number = {name: i for i, name in enumerate(self._names)}
+        lines = [f"__label__{number[c]} {line}\n" for c, line in zip(classes, _lines(texts), strict=True)]
+        with tempfile.TemporaryDirectory() as folder:  # it reads files only
+            file = Path(folder, "train.txt")
+            file.write_text("".join(lines), "utf-8")
+            self.model = self._fasttext.train_supervised(
+                str(file), epoch=self.epochs, wordNgrams=self.ngrams, seed=self.seed, thread=1, verbose=0
+            )
+        return self
+
+    def predict(self, texts: Sequence[Text]) -> list[Any]:
+        """The label, or the score, of each text."""
+        found, shares = self.model.predict(_lines(texts), k=len(self._names))
+        ranked = [[self._names[int(label.removeprefix("__label__"))] for label in labels] for labels in found]
+        if not self.regression:
+            return [names[0] if names else self._names[0] for names in ranked]
+        return [float(np.dot(n, s) / max(np.sum(s), 1e-9)) for n, s in zip(ranked, shares, strict=True)]
+
+
+def _lines(texts: Sequence[Text]) -> list[str]:
+    """Lower case, punctuation apart, one line each."""
+    joined = (text if isinstance(text, str) else " ".join(text) for text in texts)
+    return [" ".join("".join(c if c.isalnum() else f" {c} " for c in text.lower()).split()) for text in joined]

@@ -1,0 +1,94 @@
+"""Texts in WordPieces, and the baseline that reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eelbert_tf.config import EelbertConfig
+from eelbert_tf.encoder import EelbertBackbone
+from eelbert_tf.errors import InputError
+from eelbert_tf.saving import save_model
+from eelbert_tf.tables import Table
+from eelbert_tf.training.bert_texts import BertClassifier, PieceTexts, read_vocabulary
+from eelbert_tf.training.contenders import Contender
+from eelbert_tf.training.pretrain_pieces import RESERVED
+
+PIECES = [*RESERVED, *b"the cat sat on mat ##s ##ting un ##known ! . good bad".split()]
+VOCABULARY = {piece: i for i, piece in enumerate(PIECES)}
+CONFIG = EelbertConfig(
+    hidden_size=16,
+    intermediate_size=16,
+    num_hidden_layers=1,
+    vocab_size=len(PIECES),
+    max_position_embeddings=32,
+    max_tokens=24,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model as a pretraining run leaves it."""
+    save_model(EelbertBackbone(CONFIG), tmp_path / "bert")
+    (tmp_path / "bert" / "vocab.txt").write_bytes(b"\n".join(PIECES) + b"\n")
+    return tmp_path / "bert"
+
+
+def test_same_pieces_as_tensorflow_text() -> None:
+    """Words fall into the pieces that tensorflow-text's WordPiece finds."""
+    text = pytest.importorskip("tensorflow_text")
+    tf = pytest.importorskip("tensorflow")
+    table = tf.lookup.StaticVocabularyTable(
+        tf.lookup.KeyValueTensorInitializer(PIECES, np.arange(len(PIECES), dtype=np.int64)), 1
+    )
+    tokenizer = text.WordpieceTokenizer(table, token_out_type=tf.int64, unknown_token="[UNK]")
+    words = [b"the", b"cats", b"sat", b"unknown", b"unknowns", b"dog", b"mating", b"matting", b"!"]
+    expected = tokenizer.tokenize(words).flat_values.numpy()
+    texts = PieceTexts([b" ".join(words)], CONFIG, VOCABULARY)
+    np.testing.assert_array_equal(texts.ids[0][1:-1], expected)
+
+
+def test_batches() -> None:
+    """Pairs are cut on their longer side, and batches are as narrow as their texts allow."""
+    texts = PieceTexts(["the cat", ("the cat sat", "the mat " * 20), ""], CONFIG, VOCABULARY)
+    np.testing.assert_array_equal(texts.token_counts, [4, 24, 2])
+    narrow = texts.batch(np.array([0, 2]))
+    assert narrow["token_ids"].shape == (2, 16)
+    np.testing.assert_array_equal(narrow["token_ids"][0, :5], [2, 5, 6, 3, 0])
+    np.testing.assert_array_equal(narrow["padding_mask"].sum(axis=1), [4, 2])
+    wide = texts.batch(np.array([0, 1]))
+    assert wide["token_ids"].shape == (2, 24)
+    np.testing.assert_array_equal(wide["segment_ids"][1], [0] * 5 + [1] * 19)
+    np.testing.assert_array_equal(wide["token_ids"][1, :5], [2, 5, 6, 7, 3])
+    assert wide["token_ids"][1, -1] == 3
+
+
+def test_fine_tuned(folder: Path) -> None:
+    """The baseline learns from strings through the same recipe as the hashed models."""
+    texts = [f"the cat is {word} !" for word in ("good", "bad")] * 16
+    train = Table(Path("train"), texts, ["1", "0"] * 16, list(range(32)))
+    predict = Contender(str(folder), epochs=60, batch_size=8).train(train, ("0", "1"), 5e-3, 0)
+    assert predict(["the cat is good !", "the cat is bad !"]) == ["1", "0"]
+
+
+def test_vocabulary_is_checked(folder: Path) -> None:
+    """A missing vocabulary and one of another model are refused."""
+    assert read_vocabulary(folder, CONFIG) == VOCABULARY
+    (folder / "vocab.txt").write_bytes(b"\n".join([*PIECES, b"more"]))
+    with pytest.raises(InputError, match="19 pieces, which are not those of a model with 18"):
+        read_vocabulary(folder, CONFIG)
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(InputError, match="needs its pieces"):
+        read_vocabulary(folder, CONFIG)
+
+
+def test_pads_do_not_matter() -> None:
+    """The same text in batches of different widths has the same logits."""
+    model = BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=VOCABULARY)
+    alone = model.predict(["the cat sat"], verbose=0)
+    beside = model.predict(["the cat sat", "the mat " * 20], batch_size=2, verbose=0)
+    np.testing.assert_allclose(alone[0], beside[0], rtol=0, atol=1e-6)

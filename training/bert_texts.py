@@ -1,0 +1,108 @@
+"""Texts for a model with a WordPiece vocabulary: BERT, the baseline. The words are those of the hashed models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf import strings
+from eelbert_tf.batches import SMALLEST_SLOTS, EncodedTexts
+from eelbert_tf.config import EelbertConfig
+from eelbert_tf.encoder import EelbertBackbone
+from eelbert_tf.errors import InputError
+from eelbert_tf.tasks import EelbertClassifier, as_texts
+
+from .corpus_tokens import split_words
+from .pretrain_folder import VOCABULARY_FILE
+from .pretrain_pieces import RESERVED, encode_word
+
+_PAD, _UNKNOWN, _CLS, _SEP, _MASK = range(len(RESERVED))
+
+
+def read_vocabulary(folder: str | Path, config: EelbertConfig) -> dict[bytes, int]:
+    """The pieces of a pretrained model and their ids.
+
+    Raises:
+        InputError: the folder holds none, or another one than the model's.
+    """
+    path = Path(folder, VOCABULARY_FILE)
+    try:
+        pieces = path.read_bytes().removesuffix(b"\n").split(b"\n")
+    except OSError as error:
+        raise InputError(
+            f"{path}: a model with a vocabulary needs its pieces; cannot be read: {error.strerror}"
+        ) from None
+    if len(pieces) > (config.vocab_size or 0) or tuple(pieces[: len(RESERVED)]) != RESERVED:
+        raise InputError(f"{path}: {len(pieces)} pieces, which are not those of a model with {config.vocab_size}")
+    return {piece: i for i, piece in enumerate(pieces)}
+
+
+class PieceTexts(EncodedTexts):
+    """`EncodedTexts` whose batches hold `token_ids`, `segment_ids` and `padding_mask`, all int32 `[B, T]`.
+
+    Args:
+        texts: strings, byte strings, or pairs of them.
+        config: gives `max_tokens`; a longer pair loses the end of its longer side first.
+        vocabulary: ids of pieces.
+    """
+
+    def __init__(
+        self, texts: Sequence[strings.TextOrPair], config: EelbertConfig, vocabulary: dict[bytes, int]
+    ) -> None:
+        known: dict[bytes, list[int]] = {}
+        self.config = config
+        self.ids: list[np.ndarray] = []
+        self._segments: list[np.ndarray] = []
+        for text in texts:
+            sides = []
+            for side in [text] if isinstance(text, str | bytes) else text:
+                words = split_words(strings.to_bytes(side))
+                for word in words:
+                    if word not in known:
+                        known[word] = encode_word(word, vocabulary)
+                sides.append([piece for word in words for piece in known[word]])
+            while sum(map(len, sides)) > config.max_tokens - 1 - len(sides):
+                max(sides, key=len).pop()
+            ids = [[_CLS, *sides[0], _SEP], *([*side, _SEP] for side in sides[1:])]
+            self.ids.append(np.concatenate(ids).astype(np.int32))
+            self._segments.append(np.repeat(np.arange(len(ids), dtype=np.int32), [len(side) for side in ids]))
+        self.token_counts = np.array([len(row) for row in self.ids], np.int32)
+        widths: list[int] = []
+        while (SMALLEST_SLOTS << len(widths)) < config.max_tokens:
+            widths.append(SMALLEST_SLOTS << len(widths))
+        self.shapes = [(width, width) for width in [*widths, config.max_tokens]]
+        self.levels = np.searchsorted([width for width, _ in self.shapes], self.token_counts).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """The model's input for some texts."""
+        width, _ = self.shapes[int(self.levels[indices].max())]
+        ids, segments = np.full((2, len(indices), width), _PAD, np.int32)
+        for row, i in enumerate(indices):
+            ids[row, : len(self.ids[i])] = self.ids[i]
+            segments[row, : len(self.ids[i])] = self._segments[i]
+        mask = np.arange(width)[None] < self.token_counts[indices][:, None]
+        return {"token_ids": ids, "segment_ids": segments, "padding_mask": mask.astype(np.int32)}
+
+
+class BertClassifier(EelbertClassifier):
+    """`EelbertClassifier` for an encoder with a vocabulary.
+
+    Args:
+        backbone: an `EelbertBackbone` with `config.vocab_size`.
+        vocabulary: ids of pieces.
+        kwargs: further arguments of `EelbertClassifier`.
+    """
+
+    def __init__(self, backbone: EelbertBackbone, *args: Any, vocabulary: dict[bytes, int], **kwargs: Any) -> None:
+        super().__init__(backbone, *args, **kwargs)
+        self.vocabulary = vocabulary
+
+    def encode(self, texts: Any) -> EncodedTexts | None:
+        found = as_texts(texts, self.backbone.pair)
+        return None if found is None else PieceTexts(found, self.backbone.config, self.vocabulary)

@@ -1,0 +1,105 @@
+"""`eelbert glue`: scores of models and rivals on GLUE, from the official files or from tensorflow-datasets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from eelbert_tf.config import CONFIG_NAMES
+from eelbert_tf.errors import InputError
+from eelbert_tf.files import replace_file
+
+from ..glue_tasks import TASKS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add = parser.add_argument
+    add("--data", required=True, metavar="DIR|tfds", help="folder of GLUE's folders of TSV files, or tfds")
+    add(
+        "--model",
+        required=True,
+        nargs="+",
+        metavar="MODEL",
+        help="presets, model directories, folders of pretraining runs, scratch, tfidf, fasttext",
+    )
+    add("--config", default="eelbert_uno", choices=CONFIG_NAMES, help="size of a model from scratch")
+    add("--tasks", nargs="+", default=list(TASKS), choices=TASKS, metavar="TASK", help=", ".join(TASKS))
+    add("--seeds", type=int, default=3, metavar="N", help="trainings of each model on each task")
+    add("--epochs", type=int, metavar="N", help="passes over the training texts (3 to 40, by their number)")
+    add("--batch-size", type=int, default=32, metavar="N", help="texts per step")
+    add(
+        "--learning-rates",
+        type=float,
+        nargs="+",
+        default=[1e-3],
+        metavar="X",
+        help="peak of the schedule; of several the best on a tenth of the training texts",
+    )
+    add("--jobs", type=int, default=1, metavar="N", help="trainings at a time, each on its share of the cores")
+    add("--output", required=True, metavar="F.json", help="scores; a table (.md) and a plot (.png) are put beside it")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Trains what is not in the output yet, and reports all of it."""
+    from tqdm import tqdm
+
+    from ..contenders import Contender
+    from ..glue import Job, Scores, best_rate, run_jobs, settings_of, summary
+    from ..glue_report import markdown, plot
+    from ..glue_tasks import read_task
+
+    output = Path(args.output)
+    if output.suffix != ".json":
+        raise InputError(f"--output: expected a name that ends in .json, not {args.output}")
+    for name, value in (("seeds", args.seeds), ("batch-size", args.batch_size), ("jobs", args.jobs)):
+        if value < 1:
+            raise InputError(f"--{name}: must be positive, not {value}")
+    contenders = [Contender(model, args.config, args.epochs, args.batch_size) for model in args.model]
+    tasks = [task for task in TASKS if task in args.tasks]
+    for task in tasks:  # before any work
+        read_task(TASKS[task], args.data)
+    scores = Scores(output, settings_of(contenders, args.data))
+    rates = sorted(set(args.learning_rates))
+
+    choosing = [
+        Job(contender, task, args.data, rate, 0, choosing=True)
+        for contender in contenders
+        for task in tasks
+        for rate in rates
+        if contender.tunable and len(rates) > 1
+    ]
+    seeds = {contender: range(args.seeds if contender.seeded else 1) for contender in contenders}
+    total = len(choosing) + len(tasks) * sum(map(len, seeds.values()))
+    with tqdm(total=total, desc="GLUE", unit="run", file=sys.stderr, dynamic_ncols=True) as bar:
+
+        def work(jobs: list[Job]) -> None:
+            waiting = [job for job in jobs if scores.get(job) is None]
+            bar.update(len(jobs) - len(waiting))
+            for job, result in run_jobs(waiting, args.jobs):
+                scores.add(job, result)
+                bar.update()
+                found = ", ".join(f"{m} {v:.2f}" for found in result["sets"].values() for m, v in found.items())
+                bar.write(f"{job.contender.name}, {job.key}: {found}", file=sys.stderr)
+
+        work(choosing)
+        work(
+            [
+                Job(contender, task, args.data, best_rate(scores, contender, task, args.data, rates), seed)
+                for contender in contenders
+                for task in tasks
+                for seed in seeds[contender]
+            ]
+        )
+    rows = [summary(scores, contender, tasks, args.data, rates, len(seeds[contender])) for contender in contenders]
+    table = markdown(rows, tasks)
+    with replace_file(output.with_suffix(".md")) as temporary:
+        temporary.write_text(table, "utf-8")
+    try:
+        plot(rows, tasks, output.with_suffix(".png"))
+    except ImportError:
+        print("eelbert glue: no plot without matplotlib: pip install 'eelbert-tf[plot]'", file=sys.stderr)
+    print(table, file=sys.stderr)
+    return {"output": str(output), "models": rows}
