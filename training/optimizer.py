@@ -19,22 +19,28 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         peak: the highest learning rate.
         total_steps: steps until zero.
         warmup: share of the steps that rise.
+        pieces: batches that make one step: it is called with their number, and keeps the rate within a step.
     """
 
-    def __init__(self, peak: float, total_steps: int, warmup: float = 0.1) -> None:
+    def __init__(self, peak: float, total_steps: int, warmup: float = 0.1, pieces: int = 1) -> None:
         self.peak = peak
         self.total_steps = total_steps
         self.warmup = warmup
+        self.pieces = pieces
+
+    def position(self, batch: Any) -> Any:
+        """Where in the training a batch is: float32, above 0 and below 1."""
+        return (ops.cast(ops.floor_divide(batch, self.pieces), "float32") + 1.0) / (self.total_steps + 1.0)
 
     def __call__(self, step: Any) -> Any:
-        position = (ops.cast(step, "float32") + 1.0) / (self.total_steps + 1.0)
+        position = self.position(step)
         rise = position / max(self.warmup, 1e-9)
         fall = (1.0 - position) / max(1.0 - self.warmup, 1e-9)
         return self.peak * ops.maximum(ops.minimum(rise, fall), 0.0)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {"peak": self.peak, "total_steps": self.total_steps, "warmup": self.warmup}
+        return {"peak": self.peak, "total_steps": self.total_steps, "warmup": self.warmup, "pieces": self.pieces}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -42,7 +48,7 @@ class WarmupCosineDecay(WarmupLinearDecay):
     """Rises linearly to `peak` in the warm-up, then falls along half a cosine (Loshchilov and Hutter 2017)."""
 
     def __call__(self, step: Any) -> Any:
-        position = (ops.cast(step, "float32") + 1.0) / (self.total_steps + 1.0)
+        position = self.position(step)
         rise = position / max(self.warmup, 1e-9)
         done = ops.clip((position - self.warmup) / max(1.0 - self.warmup, 1e-9), 0.0, 1.0)
         return self.peak * ops.minimum(rise, 0.5 + 0.5 * ops.cos(math.pi * done))
@@ -74,10 +80,11 @@ def adamw(
         weight_decay: decoupled decay per step, times the learning rate.
         clip_norm: the largest norm of all gradients together.
         decay: how the rate falls: "linear" or "cosine".
-        accumulate: batches whose gradients are averaged for one step; `total_steps` counts batches.
+        accumulate: batches whose gradients are averaged for one step.
         average: decay per step of a running average of the weights, kept among the optimizer's variables; 0 for none.
     """
-    schedule = (WarmupCosineDecay if decay == "cosine" else WarmupLinearDecay)(learning_rate, total_steps, warmup)
+    shape = WarmupCosineDecay if decay == "cosine" else WarmupLinearDecay
+    schedule = shape(learning_rate, total_steps, warmup, accumulate)
     optimizer = keras.optimizers.AdamW(
         schedule,
         weight_decay=weight_decay,
@@ -86,7 +93,7 @@ def adamw(
         global_clipnorm=clip_norm,
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
         use_ema=average > 0,
-        ema_momentum=average or 0.99,
+        ema_momentum=average ** (1 / accumulate) if average else 0.99,  # Keras averages after every batch
     )
     # By identity: Keras matches names as patterns, and a pattern that matches nothing passes silently.
     optimizer.exclude_from_weight_decay(without_decay(model))

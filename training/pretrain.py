@@ -85,7 +85,7 @@ def build_model(corpus: Corpus, config: EelbertConfig, settings: Settings) -> Pr
     model.optimizer = adamw(
         model,
         settings.learning_rate,
-        settings.steps * settings.accumulate,
+        settings.steps,
         settings.warmup,
         settings.weight_decay,
         settings.clip_norm,

@@ -34,7 +34,8 @@ def claim(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
         resume: whether a run that lies there is to be continued.
 
     Raises:
-        InputError: the folder holds something else or another run, cannot be written, or is in use.
+        InputError: the folder holds something else or another run, cannot be written, or is in use. One that is raised
+            in the block is raised on, and leaves no trace of a run that never made a step.
     """
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     foreign = [name for name in names if name not in _OURS and not name.startswith(".")]
@@ -52,14 +53,26 @@ def claim(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
         check_same(run, found if isinstance(found, dict) else {}, record)
     elif any(name in _OURS for name in names):
         raise InputError(f"{folder}: holds a model, but no run ({RUN_FILE}); choose another folder for --output")
-    with replace_file(record) as temporary:
-        temporary.write_text(json.dumps(run, indent=1) + "\n", "utf-8")
+    made = not folder.exists()
+    if not record.is_file():  # one that is there may be locked, and a new one would not be
+        with replace_file(record) as temporary:
+            temporary.write_text(json.dumps(run, indent=1) + "\n", "utf-8")
     with record.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = os.path.samestat(os.fstat(file.fileno()), record.stat())
         except OSError:
-            raise InputError(f"{folder}: another process is training here; wait for it, or stop it") from None
-        yield
+            locked = False
+        if not locked:
+            raise InputError(f"{folder}: another process is training here; wait for it, or stop it")
+        try:
+            yield
+        except InputError:
+            if sorted(os.listdir(folder)) == [RUN_FILE]:
+                record.unlink()
+                if made:
+                    folder.rmdir()
+            raise
 
 
 def save_encoder(
