@@ -76,9 +76,14 @@ async function once(model, a, b) {
   const result = await (isNumber ? model.predict(a, b) : model.classify(a, b));
   const time = performance.now() - begin;
   $("answer").classList.toggle("none", nothing);
-  if (isNumber) $("answer").textContent = nothing ? "–" : result[0].toFixed(3);
+  if (isNumber) setAnswer(nothing ? "–" : result[0].toFixed(3));
   else showScores(model.labels, nothing ? -1 : result.best, result.scores);
   if (!nothing) showTime(time);
+}
+
+/** A screen reader reads it out whenever it is set. */
+function setAnswer(answer) {
+  if ($("answer").textContent !== answer) $("answer").textContent = answer;
 }
 
 function showTime(milliseconds) {
@@ -91,7 +96,7 @@ function showTime(milliseconds) {
 function showScores(labels, best, scores) {
   let order = labels.map((_, i) => i);
   if (labels.length > MOST_BARS) order = order.sort((i, j) => scores[j] - scores[i]).slice(0, MOST_BARS);
-  $("answer").textContent = best < 0 ? "–" : labels[best];
+  setAnswer(best < 0 ? "–" : labels[best]);
   [...$("bars").children].forEach((row, k) => {
     const [name, share, track] = row.children;
     const score = best < 0 ? 0 : scores[order[k]];
@@ -99,6 +104,7 @@ function showScores(labels, best, scores) {
     share.textContent = best < 0 ? "" : `${(100 * score).toFixed(1)} %`;
     track.setAttribute("aria-label", labels[order[k]]);
     track.setAttribute("aria-valuenow", score);
+    track.setAttribute("aria-valuetext", share.textContent);
     track.firstChild.style.transform = `translateX(${100 * (score - 1)}%)`;
     row.classList.toggle("best", order[k] === best);
   });
