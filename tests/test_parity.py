@@ -1,0 +1,57 @@
+"""The parity command: every way from a text to its class gives the same, and a way that does not is seen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from eelbert_tf.tflite.parity import Comparison, main
+from tests.small_models import saved
+
+
+def test_all_ways_agree(capsys, tmp_path):
+    """A model with all that there is, on lines of a file and fuzzed bytes."""
+    if not shutil.which("cc"):
+        pytest.skip("there is no C compiler")
+    texts, output = tmp_path / "texts.txt", tmp_path / "parity.json"
+    texts.write_bytes(b"one line\nanother, longer line of text\n\xff\x00 bytes\n" * 20)
+    options = ["--model", str(saved("pair")), "--texts", str(texts), "--count", "120", "--output", str(output)]
+    assert main(options) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result == json.loads(output.read_text())
+    assert (result["texts"], result["lines_of_files"], result["holds"]) == (120, 60, True)
+    assert set(result["token_counts_that_differ"]) == {
+        *("keras_strings", "keras_bytes", "litert", "tflm", "c", "reference")
+    }
+    assert not any(result["token_counts_that_differ"].values())
+    embeddings = result["embeddings_max_abs_diff"]
+    assert max(embeddings["keras_bytes"], embeddings["litert"], embeddings["tflm"]) <= 1e-6
+    assert embeddings["c"] <= 1e-6 or result["shortest_token_beyond"] > 16  # C rounds once, float sums at each byte
+    assert 0 < max(result["logits_max_abs_diff"].values()) <= 1e-5
+
+
+def test_bad_input(capsys):
+    assert main(["--model", str(saved("pair")), "--texts", "nothing.txt"]) == 2
+    assert "nothing.txt: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["count", "embedding", "nan", "logit"])
+def test_differences_are_seen(wrong):
+    """One token, one number: each is enough."""
+    found = Comparison()
+    vectors, lengths, logits = np.zeros((2, 3, 4), np.float32), np.full((2, 3), 5), np.zeros((2, 3), np.float32)
+    found.add_counts("a", np.array([3, 3]), np.array([3, 3]))
+    found.add_embeddings("a", vectors, vectors, lengths)
+    found.add_logits("a", logits, logits)
+    assert found.holds()
+    far = {"embedding": np.float32(2e-6), "nan": np.float32("nan")}.get(wrong, np.float32(0))
+    other = vectors.copy()
+    other[1, 2, 3] = far
+    found.add_counts("b", np.array([3, 3 + (wrong == "count")]), np.array([3, 3]))
+    found.add_embeddings("b", other, vectors, lengths)
+    found.add_logits("b", logits + np.float32(2e-5 * (wrong == "logit")), logits)
+    assert not found.holds()
+    assert found.beyond["b"] == (wrong in ("embedding", "nan"))
