@@ -123,3 +123,11 @@ def test_command(capsys, tmp_path):
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["kit"] == str(folder)
     assert (folder / DATA).is_file()
+
+
+def test_example_of_the_documentation(tmp_path):
+    """The program in docs/microcontrollers.md is C99 that fits the kit's header."""
+    text = (Path(__file__).parent.parent / "docs" / "microcontrollers.md").read_text("utf-8")
+    program = tmp_path / "main.c"
+    program.write_text(text.split("```c\n")[1].split("```")[0])
+    compile_with("gcc", "-std=c99", *STRICT, "-I", kit("small")[0], "-fsyntax-only", program)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import os
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +27,7 @@ from eelbert_tf.tflite.tflm import TflmRuntime
 from tests.small_models import LABELS, converted, saved
 
 KIB = 1024
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "float16": {"quantize": "float16"},
     "dynamic": {"quantize": "dynamic"},
     "int8": {"quantize": "int8"},
@@ -92,7 +93,7 @@ def test_arena():
 def test_front_end_is_never_quantized(name):
     """The split's kernels stay float32 and hash arithmetic int32; only what follows is stored or computed smaller."""
     graph = Graph(variant("uno", name)[0].read_bytes())
-    kinds = {"CONV_2D": set(), "CUMSUM": set()}
+    kinds: dict[str, set[str]] = {"CONV_2D": set(), "CUMSUM": set()}
     for operator in graph.operators:
         if graph.name(operator) in kinds:
             kinds[graph.name(operator)].update(str(graph.dtype(int(i))) for i in operator.inputs[:2])

@@ -48,6 +48,11 @@ class Graph:
         """Numbers of the output tensors."""
         return [int(i) for i in self._subgraph.outputs]
 
+    def set_outputs(self, tensors: Sequence[int]) -> None:
+        """Makes other tensors the outputs, without a signature; `to_bytes` drops what these do not need."""
+        self._subgraph.outputs = np.array(tensors, np.int32)
+        self.model.signatureDefs = []
+
     def name(self, operator: Any) -> str:
         """An operator's name, `ADD` for example."""
         return operator_name(self.model.operatorCodes[operator.opcodeIndex])

@@ -246,7 +246,7 @@ def gather_texts(paths: Sequence[str], count: int, pair: bool, seed: int) -> tup
     return [*real, *hard_inputs(pair, count - len(real), seed)], len(real)
 
 
-def compare(model_directory: str, texts: Sequence[TextOrPair], limits: dict[str, int]) -> Comparison:
+def compare(model_directory: str, texts: Sequence[TextOrPair], limits: dict[str, Any]) -> Comparison:
     """Runs the texts every way.
 
     Args:
@@ -304,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes read of a text (the model's)")
     parser.add_argument("--output", metavar="F.json", help="file that also gets the result")
     args = parser.parse_args(arguments)
-    limits = {"max_tokens": args.max_tokens, "max_bytes": args.max_bytes}
+    limits: dict[str, Any] = {"max_tokens": args.max_tokens, "max_bytes": args.max_bytes}
     limits = {name: limit for name, limit in limits.items() if limit is not None}
     try:
         model = load_classifier(args.model, **limits)
