@@ -25,7 +25,8 @@ class Objective(keras.layers.Layer):
         tokens: turns token ids into the encoder's input, and knows how often each occurs.
 
     Attributes:
-        metric_names: names of what `call` reports beside the loss.
+        metric_names: names of what `call` reports beside the loss; the first, whose weight is the number of
+            predictions, is always "accuracy".
     """
 
     metric_names: tuple[str, ...] = ("accuracy",)

@@ -44,12 +44,18 @@ class PretrainingModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """The loss of `call`, or this replica's share of it: TensorFlow sums the gradients of replicas."""
+        """The loss of `call`, or this replica's share of it: TensorFlow sums the gradients of replicas.
+
+        Shares are by the number of predictions, so that each counts as much as in one batch on one device.
+        """
         loss = y_pred["loss"]
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
+            if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+                _, count = y_pred["metrics"]["accuracy"]
+                every = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, count)
+                loss = loss * count / ops.maximum(every, 1.0)
         return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:

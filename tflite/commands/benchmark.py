@@ -19,6 +19,7 @@ from eelbert_tf.files import replace_file
 SUITES = {
     "latency": "eelbert_tf.tflite.benchmark_latency",
     "hash": "eelbert_tf.tflite.benchmark_hash",
+    "training": "eelbert_tf.training.benchmark_training",
 }
 FEWEST_TEXTS, MOST_TEXTS = 20, 20000
 

@@ -1,0 +1,164 @@
+"""`eelbert pretrain` as processes: killed, without TensorFlow, several that train together, several devices."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from eelbert_tf.saving import WEIGHTS_FILE
+from tests.conftest import TINY
+from tests.small_corpora import topical
+
+# TensorFlow is not there, as on a machine that has JAX alone.
+BLOCK = """
+import sys
+
+class NoTensorFlow:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_text", "tf_keras"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NoTensorFlow())
+"""
+TWO_CPUS = """
+import sys
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+engine = tf.distribute.MirroredStrategy
+tf.distribute.MirroredStrategy = lambda: engine(["CPU:0", "CPU:1"])  # by itself it takes GPUs
+from eelbert_tf.__main__ import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+class Bench:
+    """Runs `eelbert pretrain` in processes of its own, on one small corpus."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+        (folder / "sitecustomize.py").write_text(BLOCK)
+        self.processes: list[subprocess.Popen] = []
+
+    def start(self, output: str, *options: str, backend: str = "jax", program: tuple[str, ...] = ("-m", "eelbert_tf")):
+        """A process that trains; on JAX without TensorFlow."""
+        environment = {
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles sooner
+            "PYTHONDONTWRITEBYTECODE": "",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+        if backend == "jax":
+            environment["PYTHONPATH"] = str(self.folder)
+        command = [sys.executable, *program, "pretrain", "--corpus", topical().directory, "--output"]
+        command += [self.folder / output, "--config", self.folder / "tiny.json", "--sequence-length", "16"]
+        command += ["--batch-size", "16", "--steps", "60", "--eval-every", "25", *options]
+        log = (self.folder / f"{output}.{len(self.processes)}.err").open("w+")
+        process = subprocess.Popen(
+            [str(part) for part in command], env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        process.errors = log
+        self.processes.append(process)
+        return process
+
+    def end(self, process) -> dict:
+        """The report of a process."""
+        output, _ = process.communicate(timeout=240)
+        process.errors.seek(0)
+        assert process.returncode == 0, process.errors.read()[-3000:]
+        return json.loads(output.splitlines()[-1])
+
+    def weights(self, output: str) -> dict[str, np.ndarray]:
+        return safetensors.numpy.load_file(self.folder / output / WEIGHTS_FILE)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    made = Bench(tmp_path_factory.mktemp("processes"))
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.wait()
+        process.errors.close()
+
+
+@pytest.fixture(scope="module")
+def whole(bench) -> str:
+    """A run that was not disturbed, on JAX without TensorFlow."""
+    report = bench.end(bench.start("whole"))
+    assert report["backend"] == "jax"
+    return "whole"
+
+
+def test_killed_at_any_moment_it_ends_the_same(bench, whole):
+    """kill -9 twice, wherever it is then, and each time resumed: the same file, bit by bit."""
+    rng = random.Random()
+    checkpoints = bench.folder / "killed" / "checkpoints"
+    options = ("--resume", "--checkpoint-minutes", "1e-9")  # so that it is often killed while it writes
+    seen = -1
+    for _ in range(2):
+        process = bench.start("killed", *options)
+        # Somewhere in the next steps, once it has gone beyond the last kill.
+        while process.poll() is None and reached(checkpoints) <= seen + 5:
+            time.sleep(0.02)
+        time.sleep(rng.random())
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        seen = reached(checkpoints)
+    report = bench.end(bench.start("killed", "--resume"))
+    assert report["steps"] == 60
+    assert (bench.folder / "killed" / WEIGHTS_FILE).read_bytes() == (bench.folder / whole / WEIGHTS_FILE).read_bytes()
+
+
+def reached(checkpoints: Path) -> int:
+    """The step of the newest checkpoint."""
+    return max((int(path.name[5:]) for path in checkpoints.glob("step-*")), default=-1)
+
+
+def test_two_processes_equal_one(bench, whole):
+    """Half of each batch in each of two processes gives the weights of one process with the whole batch."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    together = ["--strategy", "jax", "--coordinator", f"127.0.0.1:{port}", "--processes", "2"]
+    # The second one needs a folder too, but only the first one writes.
+    both = [bench.start("both", *together, "--process", str(number)) for number in range(2)]
+    for process in both:
+        bench.end(process)
+    compare(bench.weights(whole), bench.weights("both"))
+
+
+def test_two_devices_equal_one(bench):
+    """MirroredStrategy on two logical CPUs gives the weights of one, where Keras's clipping does not come into play."""
+    options = ("--no-jit", "--steps", "20", "--clip-norm", "1e9")
+    program = bench.folder / "two_cpus.py"
+    program.write_text(TWO_CPUS)
+    runs = [
+        bench.start("one", *options, backend="tensorflow"),
+        bench.start("two", *options, "--strategy", "mirrored", backend="tensorflow", program=(str(program),)),
+    ]
+    for process in runs:
+        bench.end(process)
+    compare(bench.weights("one"), bench.weights("two"))
+
+
+def compare(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_allclose(array, other[name], atol=1e-5, rtol=0, err_msg=name)
