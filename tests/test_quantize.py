@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import json
 import os
 from typing import Any
@@ -42,6 +43,13 @@ def calibration(pair: bool) -> list:
     return hard_inputs(pair, 60, seed=5)
 
 
+@functools.cache
+def logits_of_uno() -> tuple[list, np.ndarray]:
+    """Texts, and what the model itself makes of them."""
+    texts = hard_inputs(False, 150, seed=8)
+    return texts, load_classifier(saved("uno"), max_tokens=32, max_bytes=128).predict(texts, verbose=0)
+
+
 def variant(model: str, name: str):
     """A converted file and its report."""
     options = VARIANTS[name]
@@ -65,8 +73,7 @@ def test_uno_is_small_and_true(name, largest, difference):
     path, report = variant("uno", name)
     assert report["bytes"] == path.stat().st_size <= largest
     assert report["argmax_agreement"] >= 0.95
-    texts = hard_inputs(False, 150, seed=8)
-    expected = load_classifier(saved("uno"), max_tokens=32, max_bytes=128).predict(texts, verbose=0)
+    texts, expected = logits_of_uno()
     assert np.abs(EelbertRuntime(path).predict(texts) - expected).max() < difference
 
 

@@ -56,7 +56,9 @@ def cuts(graph: Graph, layers: int) -> list[tuple[str, int]]:
     division = [operator for operator in graph.operators if graph.name(operator) == "DIV"]
     if len(dense) != layers * _DENSE_PER_BLOCK + _DENSE_OF_HEAD or not division:
         raise InputError("not a file for the target mobile")
-    found = [("front_end", int(division[0].outputs[0])), ("embeddings", int(dense[0].inputs[0]))]
+    first = graph.consumers()[graph.inputs[0]][0]  # with it, what a call costs whatever it computes
+    found = [("call", int(first.outputs[0])), ("front_end", int(division[0].outputs[0]))]
+    found.append(("embeddings", int(dense[0].inputs[0])))
     for block in range(layers):
         start = block * _DENSE_PER_BLOCK
         after = dense[start + _DENSE_PER_BLOCK]

@@ -58,6 +58,8 @@ class TflmRuntime(Runtime):
         if found is None:
             raise RuntimeError(f"TFLite Micro reported no arena: {report!r}")
         least = int(found[1])
+        if self._suffices(least):
+            return least
         steps = range(least, _ARENA_BYTES, _ALIGNMENT)
         return steps[bisect.bisect_left(steps, True, key=self._suffices)]
 
