@@ -17,6 +17,7 @@ _HOME = {
     "EelbertBackbone": "encoder",
     "InputError": "errors",
     "NgramHashEmbedding": "layers",
+    "EelbertSentenceEncoder": "sentence_encoder",
     "load_backbone": "saving",
     "load_classifier": "saving",
     "preset_names": "saving",

@@ -195,6 +195,18 @@ class EelbertBackbone(keras.Model):
         return {"config": self.config.to_dict(), "pair": self.pair, "name": self.name}
 
     @classmethod
+    def from_preset(cls, name: str, pair: bool | None = None) -> EelbertBackbone:
+        """The encoder of a preset or of a model directory, with its weights.
+
+        Raises:
+            InputError: there is no such model, or it is damaged.
+        """
+        from eelbert_tf.saving import load_backbone
+
+        backbone: EelbertBackbone = load_backbone(name, pair)
+        return backbone
+
+    @classmethod
     def from_name(cls, name: str, **kwargs: Any) -> EelbertBackbone:
         """A backbone of a named size with fresh weights."""
         return cls(named_config(name), **kwargs)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eelbert_tf.training.masking import PieceMasking, Specials, WordMasking, WordReplacing, add_specials
+from eelbert_tf.training.masking import (
+    PieceMasking,
+    Specials,
+    WordMasking,
+    WordReplacing,
+    add_specials,
+    spread_pieces,
+)
 from eelbert_tf.training.pretrain_data import BatchStream
 from tests.small_corpora import topical
 
@@ -116,7 +123,7 @@ def test_pieces_stand_for_their_words():
     ids, ends, lengths = pieces()
     masking = PieceMasking(PIECE_SPECIALS, RATE, SLOTS, len(ids) + 5, WIDTH, ids, ends)
     rows = rows_of_words()
-    spread, owner = masking.spread(rows)
+    spread, owner = spread_pieces(rows, masking.pieces, masking.ends, masking.width)
     for row, got, owners in zip(rows, spread, owner, strict=True):
         words = row[row >= 0]
         fitting = words[lengths[words].cumsum() <= WIDTH]
@@ -131,7 +138,7 @@ def test_whole_words_of_pieces_are_masked():
     masking = PieceMasking(PIECE_SPECIALS, RATE, SLOTS, len(ids) + 5, WIDTH, ids, ends)
     rows = rows_of_words()
     batch = masking(rows, rng())
-    spread, owner = masking.spread(rows)
+    spread, owner = spread_pieces(rows, masking.pieces, masking.ends, masking.width)
     np.testing.assert_array_equal(restore(batch), add_specials(spread, PIECE_SPECIALS))
     masked = 0
     for positions, targets, owners in zip(batch["positions"], batch["targets"], owner, strict=True):
@@ -151,7 +158,7 @@ def test_words_with_a_rare_piece_are_not_masked():
     batch = masking(rows, rng())
     assert batch["targets"][batch["targets"] >= 0].min() >= 5
     rare = set(np.flatnonzero(ids[ends - 1] >= limit))  # a word's last piece has its highest id
-    _, owner = masking.spread(rows)
+    _, owner = spread_pieces(rows, masking.pieces, masking.ends, masking.width)
     for row, positions, targets, owners in zip(rows, batch["positions"], batch["targets"], owner, strict=True):
         assert not rare & {int(row[owners[place]]) for place in positions[targets >= 0] - 1}
 

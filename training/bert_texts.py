@@ -19,8 +19,6 @@ from .corpus_tokens import split_words
 from .pretrain_folder import VOCABULARY_FILE
 from .pretrain_pieces import RESERVED, encode_word
 
-_PAD, _UNKNOWN, _CLS, _SEP, _MASK = range(len(RESERVED))
-
 
 def read_vocabulary(folder: str | Path, config: EelbertConfig) -> dict[bytes, int]:
     """The pieces of a pretrained model and their ids.
@@ -52,7 +50,9 @@ class PieceTexts(EncodedTexts):
     def __init__(
         self, texts: Sequence[strings.TextOrPair], config: EelbertConfig, vocabulary: dict[bytes, int]
     ) -> None:
+        pad, _, cls, sep, _ = (vocabulary[piece] for piece in RESERVED)
         known: dict[bytes, list[int]] = {}
+        self._pad = pad
         self.config = config
         self.ids: list[np.ndarray] = []
         self._segments: list[np.ndarray] = []
@@ -66,7 +66,7 @@ class PieceTexts(EncodedTexts):
                 sides.append([piece for word in words for piece in known[word]])
             while sum(map(len, sides)) > config.max_tokens - 1 - len(sides):
                 max(sides, key=len).pop()
-            ids = [[_CLS, *sides[0], _SEP], *([*side, _SEP] for side in sides[1:])]
+            ids = [[cls, *sides[0], sep], *([*side, sep] for side in sides[1:])]
             self.ids.append(np.concatenate(ids).astype(np.int32))
             self._segments.append(np.repeat(np.arange(len(ids), dtype=np.int32), [len(side) for side in ids]))
         self.token_counts = np.array([len(row) for row in self.ids], np.int32)
@@ -82,7 +82,7 @@ class PieceTexts(EncodedTexts):
     def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """The model's input for some texts."""
         width, _ = self.shapes[int(self.levels[indices].max())]
-        ids, segments = np.full((2, len(indices), width), _PAD, np.int32)
+        ids, segments = np.full((2, len(indices), width), self._pad, np.int32)
         for row, i in enumerate(indices):
             ids[row, : len(self.ids[i])] = self.ids[i]
             segments[row, : len(self.ids[i])] = self._segments[i]

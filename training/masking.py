@@ -122,6 +122,35 @@ def mask(ids: np.ndarray, chosen: np.ndarray, specials: Specials, words: int, rn
     return {"token_ids": ids, "positions": positions.astype(np.int32), "targets": targets}
 
 
+def spread_pieces(rows: np.ndarray, pieces: np.ndarray, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of words as rows of pieces; what does not fit is cut off, whole words at a time.
+
+    Args:
+        rows: int32 `[B, W]`, word ids, -1 after the end.
+        pieces: int32 `[n]`, the pieces of all words, one word after the other.
+        ends: int64 `[V]`, where those of each word end.
+        width: columns of the result.
+
+    Returns:
+        Two int32 `[B, width]`: pieces, -1 after the end; and the column of the word in `rows` that each belongs to.
+    """
+    lengths = np.diff(ends, prepend=0)
+    counts = np.where(rows >= 0, lengths[rows], 0)  # [B, W]
+    last = counts.cumsum(axis=1)
+    counts[last > width] = 0
+    row, column = np.nonzero(counts)
+    repeats = counts[row, column]
+    inside = np.arange(repeats.sum()) - np.repeat(repeats.cumsum() - repeats, repeats)  # place within its word
+    row, column = np.repeat(row, repeats), np.repeat(column, repeats)
+    place = (last - counts)[row, column] + inside
+    spread = np.full((len(rows), width), -1, np.int32)
+    owner = np.full((len(rows), width), -1, np.int32)
+    word = rows[row, column]
+    spread[row, place] = pieces[ends[word] - lengths[word] + inside]
+    owner[row, place] = column
+    return spread, owner
+
+
 @dataclass(frozen=True)
 class PieceMasking:
     """`WordMasking` for words that consist of several tokens: all pieces of a word are masked, or none.
@@ -146,35 +175,13 @@ class PieceMasking:
 
     def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> Batch:
         """The arrays of one step, as `WordMasking` gives them; rows int32 `[B, W]` of word ids."""
-        spread, owner = self.spread(rows)
+        spread, owner = spread_pieces(rows, self.pieces, self.ends, self.width)
         eligible = self._eligible(rows, spread, owner)
         budget = np.minimum(np.maximum(np.rint((spread >= 0).sum(axis=1) * self.rate), 1), self.slots)
         masked = _masked_words(eligible, owner, budget, rng)
         places = np.sort(np.where(masked, np.arange(self.width, dtype=np.int32), self.width), axis=1)[:, : self.slots]
         chosen = np.where(places < self.width, places, IGNORED)
         return mask(add_specials(spread, self.specials), chosen, self.specials, self.words, rng)
-
-    def spread(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of words as rows of pieces.
-
-        Returns:
-            Two int32 `[B, width]`: pieces, -1 after the end; and the column of the word in `rows` that each belongs to.
-        """
-        lengths = np.diff(self.ends, prepend=0)
-        counts = np.where(rows >= 0, lengths[rows], 0)  # [B, W]
-        ends = counts.cumsum(axis=1)
-        counts[ends > self.width] = 0
-        row, column = np.nonzero(counts)
-        repeats = counts[row, column]
-        inside = np.arange(repeats.sum()) - np.repeat(repeats.cumsum() - repeats, repeats)  # place within its word
-        row, column = np.repeat(row, repeats), np.repeat(column, repeats)
-        place = (ends - counts)[row, column] + inside
-        spread = np.full((len(rows), self.width), -1, np.int32)
-        owner = np.full((len(rows), self.width), -1, np.int32)
-        word = rows[row, column]
-        spread[row, place] = self.pieces[self.ends[word] - lengths[word] + inside]
-        owner[row, place] = column
-        return spread, owner
 
     def _eligible(self, rows: np.ndarray, spread: np.ndarray, owner: np.ndarray) -> np.ndarray:
         """Pieces of each word that may be masked, 0 where it may not: int32 `[B, W]`."""

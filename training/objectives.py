@@ -20,6 +20,7 @@ GENERATORS = ("pairs", "network")
 OBJECTIVES = {
     "mlm": ("objectives_masked", "MaskedWords", "predict masked words among the most frequent ones"),
     "open": ("objectives_masked", "OpenWords", "tell masked words from the other masked words of the batch"),
+    "teacher": ("objectives_teacher", "TeacherEmbeddings", "give a sentence teacher's embeddings"),
     "replaced": ("objectives_replaced", "ReplacedWords", "find the words that were replaced"),
 }
 
@@ -34,6 +35,8 @@ class ObjectiveSettings:
         frequency_correction: whether `open` subtracts the logarithm of a word's frequency from its logit in training.
         generator: where the replacements of `replaced` come from: word "pairs" of the batch, or a "network".
         seed: of random draws on the device.
+        teacher: folder of the model whose sentence embeddings `teacher` learns.
+        sentences: how many of the corpus `teacher` learns from.
     """
 
     output_words: int = 8192
@@ -41,6 +44,8 @@ class ObjectiveSettings:
     frequency_correction: bool = False
     generator: str = "pairs"
     seed: int = 0
+    teacher: str | None = None
+    sentences: int | None = None
 
 
 def make_objective(name: str, *args: Any, **kwargs: Any) -> Objective:

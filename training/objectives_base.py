@@ -8,6 +8,7 @@ import keras
 
 from eelbert_tf.config import EelbertConfig
 
+from .corpus_sequences import SPECIAL_TOKENS
 from .objectives import ObjectiveSettings
 from .pretrain_data import Corruption
 from .pretrain_tokens import TokenSource
@@ -25,11 +26,13 @@ class Objective(keras.layers.Layer):
         tokens: turns token ids into the encoder's input, and knows how often each occurs.
 
     Attributes:
-        metric_names: names of what `call` reports beside the loss; the first, whose weight is the number of
-            predictions, is always "accuracy".
+        metric_names: names of what `call` reports beside the loss; the weight of the first is the number of
+            predictions.
+        uses_pooler: whether the encoder's pooler learns.
     """
 
     metric_names: tuple[str, ...] = ("accuracy",)
+    uses_pooler = False
 
     def __init__(self, config: EelbertConfig, settings: ObjectiveSettings, tokens: TokenSource, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -37,6 +40,11 @@ class Objective(keras.layers.Layer):
         self.settings = settings
         self.tokens = tokens
         self.specials = tokens.specials
+
+    def sequences(self, sequence_length: int, seed: int, split: str) -> Any:
+        """Rows of words to learn from, or the held-out ones: what `BatchStream` takes."""
+        words = self.tokens.words_per_row(sequence_length)
+        return self.tokens.corpus.sequences(words + SPECIAL_TOKENS, seed, split)
 
     def corruption(self, sequence_length: int) -> Corruption:
         """What the host does with rows of words, to make the arrays of a step."""

@@ -22,10 +22,10 @@ import keras
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
+from eelbert_tf.saving import load_backbone, weight_names
 
 from .checkpoint import put_state, read_checkpoint, take_state, write_checkpoint
 from .corpus import Corpus
-from .corpus_sequences import SPECIAL_TOKENS
 from .objectives import ObjectiveSettings, make_objective
 from .optimizer import adamw
 from .pretrain_data import BatchStream, for_fit
@@ -79,6 +79,8 @@ def build_model(corpus: Corpus, config: EelbertConfig, settings: Settings) -> Pr
     options = ObjectiveSettings(
         **{field.name: getattr(settings, field.name) for field in dataclasses.fields(ObjectiveSettings)}
     )
+    if settings.preset is not None:
+        _start_from(backbone, settings.preset)
     source = WordTables if config.hash is not None else PieceTokens
     tokens = source(corpus, config, name="tokens")
     model = PretrainingModel(backbone, make_objective(settings.objective, config, options, tokens))
@@ -94,6 +96,19 @@ def build_model(corpus: Corpus, config: EelbertConfig, settings: Settings) -> Pr
         settings.average,
     )
     return model
+
+
+def _start_from(backbone: EelbertBackbone, preset: str) -> None:
+    """Gives an encoder the weights of a preset or a saved model.
+
+    Raises:
+        InputError: there is no such model, or it has another shape.
+    """
+    found = weight_names(load_backbone(preset))
+    for name, variable in weight_names(backbone).items():
+        if name not in found or tuple(found[name].shape) != tuple(variable.shape):
+            raise InputError(f"--preset: {preset}: has another shape than --config: its {name} differs")
+        variable.assign(found[name])
 
 
 def pretrain(
@@ -139,8 +154,8 @@ def check(config: EelbertConfig, settings: Settings, parallel: Parallel) -> None
             f"--sequence-length: {settings.sequence_length} is more than the model's "
             f"{config.max_position_embeddings} positions"
         )
-    if settings.objective == "replaced" and config.hash is None:
-        raise InputError("--objective replaced: replaces whole words; it needs a configuration with a hash")
+    if settings.objective in ("replaced", "teacher") and config.hash is None:
+        raise InputError(f"--objective {settings.objective}: takes whole words; it needs a configuration with a hash")
     shares = settings.accumulate * parallel.devices
     if settings.batch_size % shares:
         raise InputError(
@@ -158,10 +173,9 @@ class _Run:
             self.model = build_model(corpus, config, settings)
             self.model.compile(self.model.optimizer, jit_compile=habits.jit_compile and habits.parallel.compiles)
         objective, length = self.model.objective, settings.sequence_length
-        words = objective.tokens.words_per_row(length)
         parallel = habits.parallel
         self.train = BatchStream(
-            corpus.sequences(words + SPECIAL_TOKENS, settings.seed),
+            objective.sequences(length, settings.seed, "train"),
             objective.corruption(length),
             settings.batch_size,
             settings.accumulate,
@@ -169,7 +183,7 @@ class _Run:
             parallel.workers,
             settings.seed,
         )
-        held_out = corpus.sequences(words + SPECIAL_TOKENS, _HELD_OUT_SEED, "validation")
+        held_out = objective.sequences(length, _HELD_OUT_SEED, "validation")
         self.held_out = dataclasses.replace(
             self.train,
             sequences=held_out,

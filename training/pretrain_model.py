@@ -16,7 +16,7 @@ class PretrainingModel(keras.Model):
     """An encoder under an objective.
 
     Args:
-        backbone: an `EelbertBackbone`; its pooler takes no part.
+        backbone: an `EelbertBackbone`; its pooler takes part where the objective uses it.
         objective: what to learn from.
 
     Call arguments:
@@ -32,7 +32,7 @@ class PretrainingModel(keras.Model):
         self.backbone = backbone
         self.objective = objective
         self.trackers = {name: keras.metrics.Mean(name=name) for name in objective.metric_names}
-        backbone.pooler.trainable = False
+        backbone.pooler.trainable = objective.uses_pooler
         if not objective.built:
             objective.build()
         self.built = True
@@ -53,7 +53,7 @@ class PretrainingModel(keras.Model):
             import tensorflow as tf
 
             if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-                _, count = y_pred["metrics"]["accuracy"]
+                _, count = y_pred["metrics"][self.objective.metric_names[0]]
                 every = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, count)
                 loss = loss * count / ops.maximum(every, 1.0)
         return loss

@@ -26,7 +26,7 @@ from .pretrain_tokens import TokenSource
 Tensor = Any
 
 RESERVED = (b"[PAD]", b"[UNK]", b"[CLS]", b"[SEP]", b"[MASK]")
-UNKNOWN = 1
+UNKNOWN = b"[UNK]"
 
 _MIN_COUNT = 5  # words that occur less often do not take part in learning the vocabulary
 _LONGEST = 100  # bytes; longer words are [UNK], as in BERT
@@ -123,8 +123,8 @@ def encode_word(word: bytes, vocabulary: dict[bytes, int]) -> list[int]:
                 start = end
                 break
         else:
-            return [UNKNOWN]
-    return ids or [UNKNOWN]
+            return [vocabulary[UNKNOWN]]
+    return ids or [vocabulary[UNKNOWN]]
 
 
 def _encode_all(corpus: Corpus, vocabulary: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -153,6 +153,7 @@ class PieceTokens(TokenSource):
 
     def __init__(self, corpus: Corpus, config: EelbertConfig, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
+        self.corpus = corpus
         self.pieces = corpus_pieces(corpus, int(config.vocab_size or 0))
         self.vocabulary = self.pieces.vocabulary
         pad, _, cls, sep, mask = range(len(RESERVED))

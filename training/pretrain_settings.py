@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, named_config
 from eelbert_tf.errors import InputError
+from eelbert_tf.saving import WEIGHTS_FILE, find_model
 
 from .corpus import Corpus
 from .objectives import GENERATORS, OBJECTIVES
@@ -42,6 +44,9 @@ class Settings:
         accumulate: pieces that each update's batch is worked through in.
         mixed_precision: "none", "bfloat16" or "float16".
         average: decay per step of the running average of the weights that is saved as the model; 0 for none.
+        preset: a preset's name, or a model directory, whose weights it starts from; `None` for fresh ones.
+        teacher: folder of the model that `teacher` learns from.
+        sentences: how many sentences `teacher` learns from.
     """
 
     steps: int = 10_000
@@ -62,6 +67,9 @@ class Settings:
     accumulate: int = 1
     mixed_precision: str = "none"
     average: float = 0.0
+    preset: str | None = None
+    teacher: str | None = None
+    sentences: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "output_words", "accumulate", "clip_norm"):
@@ -111,9 +119,13 @@ def read_config(name: str) -> EelbertConfig:
 
 def identity(config: EelbertConfig, settings: Settings, corpus: Corpus) -> dict[str, Any]:
     """All that a resumed run must share with the one that it resumes, as JSON values."""
+    chosen = {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
+    for name in ("preset", "teacher"):  # the weights matter, not where they lie
+        if name in chosen:
+            chosen[name] = weights_digest(chosen[name])
     fields = {
         "config": config.to_dict(),
-        "settings": dataclasses.asdict(settings),
+        "settings": chosen,
         "corpus": {
             "words": corpus.num_tokens,
             "distinct_words": len(corpus.words),
@@ -143,3 +155,21 @@ def check_same(wanted: dict[str, Any], found: dict[str, Any], path: Path) -> Non
                     f"{path}: this run was started with {part} {name} = {json.dumps(other.get(name))}, not "
                     f"{json.dumps(fields.get(name))}; resume it with the same, or choose another --output"
                 )
+
+
+def weights_digest(name: str) -> str:
+    """The SHA-256 of a model's file of weights, as hexadecimal digits.
+
+    Args:
+        name: a preset's name, a model directory, or a folder in Hugging Face's layout.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    foreign = Path(name, "model.safetensors")
+    path = foreign if foreign.is_file() else find_model(name) / WEIGHTS_FILE
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from .corpus import Corpus
 from .masking import Specials
 from .pretrain_data import Corruption
 
@@ -17,12 +18,14 @@ class TokenSource(keras.layers.Layer):
     """Base class: turns token ids `[B, T]` into the encoder's input, and says what an objective must know of tokens.
 
     Attributes:
+        corpus: the text.
         specials: ids of the special tokens.
         counts: int64 `[V]`, how often each token occurs in the corpus, by id.
         output_scale: factor of output vectors that gives logits near 1 at the start.
         vocabulary: the tokens by id, where the model's table depends on them; else `None`.
     """
 
+    corpus: Corpus
     specials: Specials
     counts: np.ndarray
     output_scale: float

@@ -29,11 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, default=given.batch_size, metavar="N", help="sequences per update")
     add("--sequence-length", type=int, default=given.sequence_length, metavar="N", help="tokens of a sequence")
     add("--seed", type=int, default=given.seed, metavar="N", help="fixes weights, order, masks and dropout")
+    offered = [name for name in OBJECTIVES if name != "teacher"]  # which has a command of its own: distill
     add(
         "--objective",
         default=given.objective,
-        choices=tuple(OBJECTIVES),
-        help="; ".join(f"{name}: {line}" for name, (_, _, line) in OBJECTIVES.items()),
+        choices=offered,
+        help="; ".join(f"{name}: {OBJECTIVES[name][2]}" for name in offered),
     )
     add("--output-words", type=int, default=given.output_words, metavar="N", help="words that are predicted")
     add("--mask-rate", type=float, default=given.mask_rate, metavar="X", help="share of words predicted")

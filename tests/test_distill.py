@@ -1,0 +1,253 @@
+"""Learning from a sentence teacher: foreign weights, sentences, what the teacher says, and a pupil that follows it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from eelbert_tf.__main__ import main
+from eelbert_tf.config import EelbertConfig, HashConfig
+from eelbert_tf.encoder import EelbertBackbone
+from eelbert_tf.errors import InputError
+from eelbert_tf.saving import load_backbone, save_model, weight_names
+from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
+from eelbert_tf.training import teachers
+from eelbert_tf.training.bert_texts import PieceTexts
+from eelbert_tf.training.corpus import Corpus
+from eelbert_tf.training.huggingface import is_bert_folder, load_bert
+from eelbert_tf.training.pretrain_pieces import RESERVED
+from eelbert_tf.training.sentences import sample
+from tests.conftest import randomize
+from tests.small_corpora import build
+from tests.small_models import FOLDER
+
+LETTERS = [bytes([c]) for c in range(ord("a"), ord("z") + 1)]
+PIECES = [*RESERVED, b".", *LETTERS, *(b"##" + letter for letter in LETTERS)]
+BERT = EelbertConfig(
+    hidden_size=24,
+    num_hidden_layers=2,
+    num_attention_heads=3,
+    intermediate_size=40,
+    vocab_size=len(PIECES),
+    max_position_embeddings=64,
+    max_tokens=64,
+)
+PUPIL = EelbertConfig(
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=16,
+    hash=HashConfig(widths=(8, 8)),
+    max_position_embeddings=32,
+    max_tokens=32,
+)
+
+
+def write_bert(folder: Path, backbone: EelbertBackbone) -> Path:
+    """A model in Hugging Face's layout, by their names as their library writes them."""
+    own = {name: variable.numpy() for name, variable in weight_names(backbone).items()}
+    theirs = {
+        "embeddings.word_embeddings.weight": own["token_embedding/embeddings"],
+        "embeddings.position_embeddings.weight": own["position_embedding"],
+        "embeddings.token_type_embeddings.weight": own["segment_embedding"],
+        "embeddings.LayerNorm.weight": own["embeddings_norm/gamma"],
+        "embeddings.LayerNorm.bias": own["embeddings_norm/beta"],
+        "pooler.dense.weight": own["pooler/kernel"].T,
+        "pooler.dense.bias": own["pooler/bias"],
+    }
+    for i in range(backbone.config.num_hidden_layers):
+        for part, name in (
+            ("attention.self.query", "query"),
+            ("attention.self.key", "key"),
+            ("attention.self.value", "value"),
+            ("attention.output.dense", "attention_output"),
+            ("intermediate.dense", "intermediate"),
+            ("output.dense", "output"),
+        ):
+            theirs[f"encoder.layer.{i}.{part}.weight"] = own[f"block_{i}/{name}/kernel"].T
+            theirs[f"encoder.layer.{i}.{part}.bias"] = own[f"block_{i}/{name}/bias"]
+        for part, name in (("attention.output", "attention_norm"), ("output", "output_norm")):
+            theirs[f"encoder.layer.{i}.{part}.LayerNorm.weight"] = own[f"block_{i}/{name}/gamma"]
+            theirs[f"encoder.layer.{i}.{part}.LayerNorm.bias"] = own[f"block_{i}/{name}/beta"]
+    folder.mkdir(parents=True, exist_ok=True)
+    safetensors.numpy.save_file({k: np.ascontiguousarray(v) for k, v in theirs.items()}, folder / "model.safetensors")
+    fields = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+    config = {name: getattr(backbone.config, name) for name in (*fields, "max_position_embeddings", "layer_norm_eps")}
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "type_vocab_size": 2, **config}))
+    (folder / "vocab.txt").write_bytes(b"\n".join(PIECES) + b"\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT with random weights."""
+    keras.utils.set_random_seed(0)
+    return write_bert(tmp_path_factory.mktemp("teacher") / "bert", randomize(EelbertBackbone(BERT)))
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    """Some thousand sentences of a few words each."""
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefgh"), 4)) for _ in range(60)]
+
+    def sentence() -> str:
+        return " ".join(rng.choice(words, rng.integers(2, 12))) + str(rng.choice([" .", " ?", ' !"', ""]))
+
+    documents = ["\n".join(" ".join(sentence() for _ in range(8)) for _ in range(3)) for _ in range(60)]
+    return build(FOLDER / "sentences", "\n\n".join(documents).encode())
+
+
+def test_foreign_weights(teacher: Path) -> None:
+    """A model in Hugging Face's layout gives what the model gave that it was written from."""
+    keras.utils.set_random_seed(0)
+    original = randomize(EelbertBackbone(BERT))
+    loaded, vocabulary = load_bert(teacher, max_tokens=16)
+    texts = PieceTexts(["abc de. f", "gh"], loaded.config, vocabulary)
+    batch = texts.batch(np.arange(2))
+    for name in ("sequence_output", "pooled_output"):
+        np.testing.assert_allclose(loaded(batch)[name], original(batch)[name], rtol=0, atol=1e-6)
+
+
+def test_foreign_weights_are_checked(teacher: Path, tmp_path: Path) -> None:
+    """Something else than BERT, a cut-off file, a missing weight and a foreign vocabulary are refused by name."""
+    config = json.loads((teacher / "config.json").read_text())
+    weights = (teacher / "model.safetensors").read_bytes()
+    cases = (
+        ({**config, "model_type": "roberta"}, weights, "found roberta"),
+        (config, weights[:1000], "not a BERT model in Hugging Face's layout"),
+        ({**config, "num_hidden_layers": 3}, weights, "has no encoder.layer.2"),
+        ({**config, "intermediate_size": 41}, weights, "expected"),
+        ({**config, "vocab_size": 10}, weights, "58 pieces"),
+    )
+    for fields, data, message in cases:
+        (tmp_path / "config.json").write_text(json.dumps(fields))
+        (tmp_path / "model.safetensors").write_bytes(data)
+        (tmp_path / "vocab.txt").write_bytes((teacher / "vocab.txt").read_bytes())
+        with pytest.raises(InputError, match=message):
+            load_bert(tmp_path)
+    assert is_bert_folder(teacher)
+    assert not is_bert_folder(tmp_path / "none")
+
+
+def test_sentences(corpus: Corpus) -> None:
+    """The sentences are those that plain Python finds in each document, every one at most once."""
+    expected = []
+    for number in range(corpus.num_documents):
+        text = b" ".join(corpus.words[i] for i in corpus.document(number))
+        expected += [part.strip() for part in re.findall(rb'.+?(?: [.?!](?: ")?(?= |$)|$)', text)]
+    found = sample(corpus, 10**9, 30, least=1)
+    rows = [b" ".join(corpus.words[i] for i in row if i >= 0) for row in found.rows(np.arange(len(found)))]
+    assert sorted(rows) == sorted(s for s in expected if s and len(s.split()) <= 30)
+    few = sample(corpus, 100, 10, least=4)
+    assert len(few) == len(set(few.starts)) == 100
+    assert 4 <= few.lengths.min() <= few.lengths.max() <= 10
+
+
+def test_epochs(corpus: Corpus) -> None:
+    """Each epoch has every sentence once, in an order of its own, and any step can be had alone."""
+    train, held_out = sample(corpus, 96, 12).split(16)
+    assert len(train) == 80
+    assert len(held_out) == 16
+    epochs = [np.concatenate([train.batch(step, 16)[:, 0] for step in range(5 * e, 5 * e + 5)]) for e in range(2)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(80))
+    assert not np.array_equal(*epochs)
+    np.testing.assert_array_equal(train.batch(7, 16), train.batch(7, 16))
+    numbers = train.batch(3, 16)[:, 0]
+    np.testing.assert_array_equal(train.batch(3, 16)[:, 1:], train.rows(numbers))
+    assert set(held_out.batch(0, 16)[:, 0]) == set(range(80, 96))
+
+
+def test_targets(teacher: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the teacher's mean-pooled embeddings but for a rotation; an interrupted teacher goes on."""
+    monkeypatch.setattr(teachers, "_PART", 32)
+    few = sample(corpus, 100, 12)
+    backbone, vocabulary = load_bert(teacher)
+    texts = [b" ".join(corpus.words[i] for i in row if i >= 0).decode() for row in few.rows(np.arange(100))]
+    encoder = EelbertSentenceEncoder(backbone)
+    expected = encoder.predict_on_batch(PieceTexts(texts, backbone.config, vocabulary).batch(np.arange(100)))
+
+    asked: list[int] = []
+    load = teachers.load_teacher
+
+    def tired(folder: str, corpus: Corpus) -> teachers.Embed:
+        embed = load(folder, corpus)
+
+        def answer(rows: np.ndarray) -> np.ndarray:
+            asked.append(len(rows))
+            if len(asked) == 3:  # the projection, a part, and then no more
+                raise KeyboardInterrupt
+            return embed(rows)
+
+        return answer
+
+    monkeypatch.setattr(teachers, "load_teacher", tired)
+    with pytest.raises(KeyboardInterrupt):
+        teachers.teacher_targets(str(teacher), few, 24)
+    found = teachers.teacher_targets(str(teacher), few, 24)
+    assert asked == [100, 32, 32, 32, 32, 4]
+    np.testing.assert_allclose(found.astype(np.float32) @ found.T, expected @ expected.T, rtol=0, atol=3e-3)
+    again = teachers.teacher_targets(str(teacher), few, 24)
+    np.testing.assert_array_equal(again, found)
+    assert len(asked) == 6
+
+
+def distill(*words: object) -> int:
+    return main(["distill", *map(str, words)])
+
+
+def test_pupil(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pupil comes to give the teacher's embeddings, resumes, and can itself be a preset and a teacher."""
+    (tmp_path / "pupil.json").write_text(json.dumps(PUPIL.to_dict()))
+    common = ["--teacher", teacher, "--corpus", corpus.directory, "--sentences", 1000, "--batch-size", 32]
+    words = [*common, "--config", tmp_path / "pupil.json", "--output", tmp_path / "pupil", "--learning-rate", 5e-3]
+    assert distill(*words, "--epochs", 4) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["objective"] == "teacher"
+    assert report["head_parameters"] == 0
+    untrained = [*words[:-4], "--output", tmp_path / "fresh", "--learning-rate", 1e-9]
+    assert distill(*untrained, "--epochs", 1) == 0
+    before = json.loads(capsys.readouterr().out.splitlines()[-1])["held_out"]
+    for name in ("cosine", "pooled_cosine"):
+        assert report["held_out"][name] > before[name] + 0.1
+    assert load_backbone(tmp_path / "pupil").config == PUPIL
+    assert distill(*words, "--epochs", 5, "--resume") == 2
+    assert "was started with settings steps" in capsys.readouterr().err
+
+    small = [tmp_path / "pupil" if word == teacher else word for word in common]
+    assert distill(*small, "--preset", tmp_path / "pupil", "--output", tmp_path / "second", "--epochs", 1) == 0
+    second = json.loads(capsys.readouterr().out.splitlines()[-1])["held_out"]
+    assert second["cosine"] > 0.9  # it began as its teacher
+
+
+def test_bad_input(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No teacher, a teacher that is too narrow, a shape given twice: one line each, and nothing is written."""
+    common = ["--corpus", corpus.directory, "--output", tmp_path / "out"]
+    assert distill(*common, "--teacher", tmp_path / "none") == 2
+    assert "none: neither a directory nor a preset" in capsys.readouterr().err
+    assert distill(*common, "--teacher", teacher, "--preset", "a", "--config", "eelbert_uno") == 2
+    assert "give one of the two" in capsys.readouterr().err
+    assert distill(*common, "--teacher", teacher, "--sentences", 200) == 2
+    assert "24 dimensions, fewer than the 128" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "config.json").exists()
+
+
+def test_sentence_encoder(tmp_path: Path) -> None:
+    """Embeddings have length 1, do not depend on the batch, and survive saving."""
+    backbone = randomize(EelbertBackbone(PUPIL))
+    encoder = EelbertSentenceEncoder(backbone)
+    texts = ["a long sentence with many words in it, more than sixteen of them, I should think", "short", ""]
+    found = encoder.predict(texts)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    for text, row in zip(texts, found, strict=True):
+        np.testing.assert_allclose(encoder.predict([text])[0], row, rtol=0, atol=1e-6)
+    assert encoder.predict([]).shape == (0, 16)
+    save_model(backbone, tmp_path / "model")
+    again = EelbertSentenceEncoder.from_preset(str(tmp_path / "model"))
+    np.testing.assert_allclose(again.predict(texts), found, rtol=0, atol=1e-6)
