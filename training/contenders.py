@@ -12,10 +12,12 @@ import numpy as np
 from eelbert_tf.tables import Table
 
 from .finetune import SCRATCH, Labelled, Recipe, default_epochs, finetune, start
+from .pretrain_settings import read_config, weights_digest
 
 Predict = Callable[[Sequence[Any]], list[Any]]
 
 RIVALS = ("tfidf", "fasttext")
+_FRESH = f"{SCRATCH}:"
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class Contender:
     """What to train.
 
     Args:
-        model: "tfidf", "fasttext", "scratch", a preset's name, a model directory, or the folder of a pretraining run.
-        config: a named size; used from scratch only.
+        model: "tfidf", "fasttext", "scratch", a preset's name, a model directory, the folder of a pretraining run, or
+            "scratch:" before one of these three: the same shape with fresh weights.
+        config: a named size, or a JSON file of fields; used by "scratch" only.
         epochs: passes over the training texts; `None` for as many as suit them.
         batch_size: texts per step.
     """
@@ -37,7 +40,17 @@ class Contender:
     @property
     def name(self) -> str:
         """How tables call it."""
-        return f"{self.config} from scratch" if self.model == SCRATCH else Path(self.model).name
+        if self.model == SCRATCH:
+            return f"{Path(self.config).stem} from scratch"
+        shape = self.model.removeprefix(_FRESH)
+        return Path(shape).name + (" from scratch" if shape != self.model else "")
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells a changed model from the one that was scored."""
+        if self.model in (*RIVALS, SCRATCH):
+            return self.model
+        return weights_digest(self.model.removeprefix(_FRESH))
 
     @property
     def tunable(self) -> bool:
@@ -75,16 +88,9 @@ class Contender:
     def _finetune(self, train: Table, classes: Sequence[str], learning_rate: float, seed: int) -> Predict:
         import keras
 
-        from eelbert_tf.config import named_config
-
         keras.utils.set_random_seed(seed)
         epochs = self.epochs or default_epochs(len(train), self.batch_size)
-        backbone = start(self.model, named_config(self.config), isinstance(train.texts[0], tuple), {})
-        vocabulary = None
-        if backbone.config.vocab_size is not None:
-            from .bert_texts import read_vocabulary
-
-            vocabulary = read_vocabulary(self.model, backbone.config)
+        backbone, vocabulary = self._encoder(isinstance(train.texts[0], tuple))
         recipe = Recipe(epochs, self.batch_size, learning_rate, seed=seed)
         labels = Labelled(train.texts, train.labels)
         model, _ = finetune(backbone, labels, None, recipe, None, classes or None, vocabulary=vocabulary, quiet=True)
@@ -94,6 +100,24 @@ class Contender:
             return [classes[i] for i in logits.argmax(axis=1)] if classes else logits[:, 0].tolist()
 
         return predict
+
+    def _encoder(self, pair: bool) -> tuple[Any, dict[bytes, int] | None]:
+        """The encoder to fine-tune, and the ids of its pieces where it has any."""
+        from eelbert_tf.encoder import EelbertBackbone
+
+        from .bert_texts import read_vocabulary
+        from .huggingface import is_bert_folder, load_bert
+
+        name = self.model.removeprefix(_FRESH)
+        if is_bert_folder(name):
+            backbone, vocabulary = load_bert(name, pair)
+        else:
+            backbone, vocabulary = start(name, read_config(self.config), pair, {}), None
+            if backbone.config.vocab_size is not None:
+                vocabulary = read_vocabulary(name, backbone.config)
+        if name != self.model:
+            backbone = EelbertBackbone(backbone.config, pair=pair, name="backbone")
+        return backbone, vocabulary
 
 
 def split_off(table: Table, share: float = 0.1, most: int = 1000, seed: int = 0) -> tuple[Table, Table]:

@@ -16,8 +16,7 @@ from typing import Any
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
 
-from .contenders import RIVALS, Contender, split_off
-from .finetune import SCRATCH
+from .contenders import Contender, split_off
 from .glue_tasks import TASKS, read_task, scores
 
 Result = dict[str, Any]
@@ -68,15 +67,6 @@ def run_job(job: Job) -> Result:
 def score_of(result: Result) -> float:
     """The mean of a result's metrics over its sets."""
     return statistics.fmean(value for found in result["sets"].values() for value in found.values())
-
-
-def fingerprint(contender: Contender) -> str:
-    """What tells a changed model from the one that was scored."""
-    if contender.model in (*RIVALS, SCRATCH):
-        return contender.model
-    from eelbert_tf.saving import find_model, read_info
-
-    return read_info(find_model(contender.model))[1]
 
 
 class Scores:
@@ -184,5 +174,5 @@ def settings_of(contenders: Sequence[Contender], data: str) -> dict[str, Any]:
     """What a file of scores must have been made with."""
     return {
         "data": data if data == "tfds" else str(Path(data).resolve()),
-        **{f"contender {c.name}": {**asdict(c), "weights": fingerprint(c)} for c in contenders},
+        **{f"contender {c.name}": {**asdict(c), "weights": c.fingerprint} for c in contenders},
     }

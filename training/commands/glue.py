@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.config import CONFIG_NAMES
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
 
@@ -23,9 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         nargs="+",
         metavar="MODEL",
-        help="presets, model directories, folders of pretraining runs, scratch, tfidf, fasttext",
+        help="presets, model directories, folders of pretraining runs, each with scratch: before it for the same shape "
+        "with fresh weights; scratch, tfidf, fasttext",
     )
-    add("--config", default="eelbert_uno", choices=CONFIG_NAMES, help="size of a model from scratch")
+    add("--config", default="eelbert_uno", metavar="NAME|F.json", help="shape of the model called scratch")
     add("--tasks", nargs="+", default=list(TASKS), choices=TASKS, metavar="TASK", help=", ".join(TASKS))
     add("--seeds", type=int, default=3, metavar="N", help="trainings of each model on each task")
     add("--epochs", type=int, metavar="N", help="passes over the training texts (3 to 40, by their number)")
