@@ -144,32 +144,33 @@ def embed_tokens(
     units = token_units(chars, starts, continues, config)
     grams = ngram_signatures(units, starts, continues, len(config.widths))
     widths = list(config.widths)
-    fewer = np.repeat(np.arange(len(widths), dtype=np.float32), widths)  # i - 1 in the columns of block i
     if config.word_width:
         grams.append(word_signatures(units, starts, continues))
         widths.append(config.word_width)
-        fewer = np.append(fewer, np.full(config.word_width, np.inf, np.float32))  # one signature: nothing to divide by
-    counted = [signature * valid for signature, valid in grams]
-    block = np.repeat(np.arange(len(widths)), widths)  # of each column
+    inside = starts + continues
     if scatter:
-        inside = starts + continues
-        rows = ops.concatenate([project(counted[i], h[block == i], axis=2) for i in range(len(widths))], axis=2)
-        sums = [add_rows(ops.cast(rows, "float32"), slots * inside, num_slots)]
-        length = add_rows(ops.cast(ops.expand_dims(inside, 2), "float32"), slots * inside, num_slots)
+        places = slots * inside
+        length = add_rows(ops.cast(ops.expand_dims(inside, 2), "float32"), places, num_slots)
     else:
         member = membership(starts, continues, slots, num_slots)
-        sums = []
-        for begin in range(0, config.size, columns or config.size):
-            chunk = slice(begin, begin + (columns or config.size))
-            parts = [project(counted[i], h[chunk][block[chunk] == i]) for i in np.unique(block[chunk])]
-            rows = ops.cast(ops.concatenate(parts, axis=1), "float32")  # [B, columns, L]
-            sums.append(ops.matmul(member, ops.transpose(rows, (0, 2, 1))))
         length = ops.sum(member, axis=2, keepdims=True)  # [B, T, 1]
-    # The factor 2 ** -31 of the projection is exact in the divisor too, where it costs nothing.
-    unit = 2.0**62 if config.pooling == "sqrtn" else 2.0**31
-    count = ops.maximum(length * unit - (fewer * np.float32(unit)).reshape(1, 1, -1), unit)  # [B, T, size]
-    divisor = ops.sqrt(count) if config.pooling == "sqrtn" else count
-    return ops.concatenate(sums, axis=-1) / divisor
+    blocks, end = [], 0
+    for order, ((signature, valid), width) in enumerate(zip(grams, widths, strict=True)):
+        begin, end = end, end + width
+        counted = signature * valid
+        if scatter:
+            sums = [add_rows(ops.cast(project(counted, h[begin:end], axis=2), "float32"), places, num_slots)]
+        else:
+            step = columns or width
+            chunks = [h[first : min(first + step, end)] for first in range(begin, end, step)]
+            rows = [ops.cast(project(counted, chunk), "float32") for chunk in chunks]  # [B, columns, L]
+            sums = [ops.matmul(member, ops.transpose(row, (0, 2, 1))) for row in rows]
+        divisor = ops.maximum(length - float(order), 1.0) if order < len(config.widths) else ops.ones_like(length)
+        divisor = ops.sqrt(divisor) if config.pooling == "sqrtn" else divisor
+        # Three exact factors make 2 ** 31, which alone would be infinite in float16.
+        divisor = divisor * 2.0**11 * 2.0**10 * 2.0**10
+        blocks += [part / divisor for part in sums]
+    return ops.concatenate(blocks, axis=-1)
 
 
 def lexicon_rows(

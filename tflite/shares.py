@@ -57,7 +57,8 @@ def cuts(graph: Graph, layers: int) -> list[tuple[str, int]]:
     if len(dense) != layers * _DENSE_PER_BLOCK + _DENSE_OF_HEAD or not division:
         raise InputError("not a file for the target mobile")
     first = graph.consumers()[graph.inputs[0]][0]  # with it, what a call costs whatever it computes
-    found = [("call", int(first.outputs[0])), ("front_end", int(division[0].outputs[0]))]
+    (whole,) = graph.consumers()[int(division[0].outputs[0])]  # puts the blocks of the hash together
+    found = [("call", int(first.outputs[0])), ("front_end", int(whole.outputs[0]))]
     found.append(("embeddings", int(dense[0].inputs[0])))
     for block in range(layers):
         start = block * _DENSE_PER_BLOCK
