@@ -1,25 +1,17 @@
-"""Scores on GLUE: every task with several seeds, kept run by run, so that an interrupted table goes on where it was."""
+"""Scores on GLUE: every task with several seeds, and a learning rate chosen without a look at the development sets."""
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.errors import InputError
-from eelbert_tf.files import replace_file
-
 from .contenders import Contender, split_off
 from .glue_tasks import TASKS, read_task, scores
-
-Result = dict[str, Any]
+from .score_runs import Result, Scores
 
 
 @dataclass(frozen=True)
@@ -45,94 +37,28 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What names its result within a contender's."""
-        return f"{self.task} {'choosing' if self.choosing else 'seed'} {self.seed} {self.learning_rate:g}"
+        """What names its result."""
+        kind = "choosing" if self.choosing else "seed"
+        return f"{self.contender.name}: {self.task} {kind} {self.seed} {self.learning_rate:g}"
 
-
-def run_job(job: Job) -> Result:
-    """Trains and scores: `sets`, the official metrics of each development set, and `seconds`."""
-    task = TASKS[job.task]
-    data = read_task(task, job.data)
-    train, sets = data.train, data.dev
-    if job.choosing:
-        train, held_out = split_off(train)
-        sets = {"held-out": held_out}
-    begin = time.perf_counter()
-    predict = job.contender.train(train, task.classes, job.learning_rate, job.seed)
-    seconds = time.perf_counter() - begin
-    found = {name: scores(task, table.labels, predict(table.texts)) for name, table in sets.items()}
-    return {"sets": found, "seconds": round(seconds, 1)}
+    def run(self) -> Result:
+        """Trains and scores: `sets`, the official metrics of each development set, and `seconds`."""
+        task = TASKS[self.task]
+        data = read_task(task, self.data)
+        train, sets = data.train, data.dev
+        if self.choosing:
+            train, held_out = split_off(train)
+            sets = {"held-out": held_out}
+        begin = time.perf_counter()
+        predict = self.contender.train(train, task.classes, self.learning_rate, self.seed)
+        seconds = time.perf_counter() - begin
+        found = {name: scores(task, table.labels, predict(table.texts)) for name, table in sets.items()}
+        return {"sets": found, "seconds": round(seconds, 1)}
 
 
 def score_of(result: Result) -> float:
     """The mean of a result's metrics over its sets."""
     return statistics.fmean(value for found in result["sets"].values() for value in found.values())
-
-
-class Scores:
-    """The results of one contender, in a JSON file that is written after every run.
-
-    Args:
-        path: the file.
-        settings: all that the results depend on; a file with others is refused.
-
-    Raises:
-        InputError: the file holds something else.
-    """
-
-    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        self.path = path
-        self.settings = json.loads(json.dumps(settings))
-        self.results: dict[str, Result] = {}
-        if path.is_file():
-            try:
-                found = json.loads(path.read_text("utf-8"))
-                before, self.results = found["settings"], found["results"]
-            except (OSError, ValueError, KeyError, TypeError):
-                raise InputError(f"{path}: holds something else than scores; choose another --output") from None
-            for name, value in self.settings.items():
-                if before.get(name) != value:
-                    raise InputError(
-                        f"{path}: was begun with {name} {json.dumps(before.get(name))}, not {json.dumps(value)}; "
-                        "go on with the same, or choose another --output"
-                    )
-
-    def add(self, job: Job, result: Result) -> None:
-        """Keeps one result."""
-        self.results[f"{job.contender.name}: {job.key}"] = result
-        with replace_file(self.path) as temporary:
-            temporary.write_text(
-                json.dumps({"settings": self.settings, "results": self.results}, indent=1) + "\n", "utf-8"
-            )
-
-    def get(self, job: Job) -> Result | None:
-        """The result of a job that is done."""
-        return self.results.get(f"{job.contender.name}: {job.key}")
-
-
-def run_jobs(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Result]]:
-    """Runs jobs, several at a time, each on its share of the cores; results come as they are ready."""
-    if processes <= 1:
-        for job in jobs:
-            yield job, run_job(job)
-        return
-    threads = max(1, (os.cpu_count() or 1) // processes)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_limit_threads, initargs=(threads,)) as pool:
-        futures: dict[Future[Result], Job] = {pool.submit(run_job, job): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            for future in futures:
-                future.cancel()
-
-
-def _limit_threads(threads: int) -> None:
-    """For a fresh process: small models on small batches gain nothing from a second core, two of them do."""
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ[name] = str(threads)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def best_rate(scores: Scores, contender: Contender, task: str, data: str, rates: Sequence[float]) -> float:

@@ -47,9 +47,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
     from ..contenders import Contender
-    from ..glue import Job, Scores, best_rate, run_jobs, settings_of, summary
+    from ..glue import Job, best_rate, settings_of, summary
     from ..glue_report import markdown, plot
     from ..glue_tasks import read_task
+    from ..score_runs import Scores, run_jobs
 
     output = Path(args.output)
     if output.suffix != ".json":
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 scores.add(job, result)
                 bar.update()
                 found = ", ".join(f"{m} {v:.2f}" for found in result["sets"].values() for m, v in found.items())
-                bar.write(f"{job.contender.name}, {job.key}: {found}", file=sys.stderr)
+                bar.write(f"{job.key}: {found}", file=sys.stderr)
 
         work(choosing)
         work(
