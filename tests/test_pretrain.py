@@ -194,7 +194,9 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage, name):
     for step in (1, 2, 3):
         checkpoint.write_checkpoint(tmp_path, step, {"a": np.full(50, step, np.float32)}, {"seconds": 1.5})
     damage(tmp_path / "step-00000003" / name)
-    arrays, state = checkpoint.read_checkpoint(tmp_path, said.append)
+    found = checkpoint.read_checkpoint(tmp_path, said.append)
+    assert found is not None
+    arrays, state = found
     np.testing.assert_array_equal(arrays["a"], 2)
     assert (state["step"], state["seconds"]) == (2, 1.5)
     assert "step-00000003: damaged" in said[0]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -54,6 +55,7 @@ class Bench:
         (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
         (folder / "sitecustomize.py").write_text(BLOCK)
         self.processes: list[subprocess.Popen] = []
+        self.errors: dict[int, IO[str]] = {}  # by process
 
     def start(self, output: str, *options: str, backend: str = "jax", program: tuple[str, ...] = ("-m", "eelbert_tf")):
         """A process that trains; on JAX without TensorFlow."""
@@ -74,15 +76,16 @@ class Bench:
         process = subprocess.Popen(
             [str(part) for part in command], env=environment, stdout=subprocess.PIPE, stderr=log, text=True
         )
-        process.errors = log
+        self.errors[process.pid] = log
         self.processes.append(process)
         return process
 
     def end(self, process) -> dict:
         """The report of a process."""
         output, _ = process.communicate(timeout=240)
-        process.errors.seek(0)
-        assert process.returncode == 0, process.errors.read()[-3000:]
+        log = self.errors[process.pid]
+        log.seek(0)
+        assert process.returncode == 0, log.read()[-3000:]
         return json.loads(output.splitlines()[-1])
 
     def weights(self, output: str) -> dict[str, np.ndarray]:
@@ -96,7 +99,7 @@ def bench(tmp_path_factory):
     for process in made.processes:
         process.kill()
         process.wait()
-        process.errors.close()
+        made.errors[process.pid].close()
 
 
 @pytest.fixture(scope="module")
