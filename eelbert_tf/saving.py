@@ -24,6 +24,7 @@ FORMAT = "eelbert"
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
+VOCABULARY_FILE = "vocab.txt"
 PRESETS = Path(__file__).parent / "presets"
 
 # A configuration that asks for longer inputs is damaged: it bounds the memory that one text can take.
@@ -87,7 +88,11 @@ def holds_model(directory: Path) -> bool:
         names = {path.name for path in directory.iterdir()}
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(fields, dict) and fields.get("format") == FORMAT and names <= {CONFIG_FILE, WEIGHTS_FILE}
+    return (
+        isinstance(fields, dict)
+        and fields.get("format") == FORMAT
+        and names <= {CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE}
+    )
 
 
 def read_info(directory: Path) -> tuple[ModelInfo, str]:
@@ -256,7 +261,7 @@ def save_model(model: Any, directory: str | Path, notes: dict[str, Any] | None =
     """Writes a backbone or a classifier; the directory appears whole or not at all.
 
     Args:
-        model: an `EelbertBackbone` or `EelbertClassifier`.
+        model: an `EelbertBackbone` or `EelbertClassifier`; a `BertClassifier`'s vocabulary is saved beside it.
         directory: where to; an older model there is replaced.
         notes: JSON values kept in the configuration.
 
@@ -277,6 +282,10 @@ def save_model(model: Any, directory: str | Path, notes: dict[str, Any] | None =
     with replace_directory(Path(directory), holds_model) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(data)
         (temporary / CONFIG_FILE).write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        vocabulary = getattr(model, "vocabulary", None)
+        if vocabulary is not None:
+            pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+            (temporary / VOCABULARY_FILE).write_bytes(b"\n".join(pieces) + b"\n")
 
 
 def _assign(model: Any, arrays: dict[str, np.ndarray], directory: Path) -> None:
@@ -338,6 +347,12 @@ def load_classifier(name: str | Path, **changes: Any) -> Any:
     config = info.config.replace(**changes)
     with _damage(directory / CONFIG_FILE):
         backbone = EelbertBackbone(config, pair=info.pair, name="backbone")
-        model = EelbertClassifier(backbone, info.num_classes, info.labels, task=info.task)
+        head: dict[str, Any] = {"num_classes": info.num_classes, "labels": info.labels, "task": info.task}
+        if config.vocab_size is None:
+            model: EelbertClassifier = EelbertClassifier(backbone, **head)
+        else:
+            from eelbert_tf.wordpiece import BertClassifier, read_vocabulary
+
+            model = BertClassifier(backbone, **head, vocabulary=read_vocabulary(directory, config))
     _assign(model, arrays, directory)
     return model

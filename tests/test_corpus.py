@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from eelbert_tf.config import HashConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.reference import embed_token, lexicon_index, tokenize
+from eelbert_tf.split_words import clean, split_words
 from eelbert_tf.training import corpus_parts, corpus_tokens
 from eelbert_tf.training.corpus import UNKNOWN, Corpus
 from eelbert_tf.training.corpus_sources import Source, find_sources
-from eelbert_tf.training.corpus_tokens import MAX_WORD_LENGTH, PASSAGE_WORDS, Segment, clean, count_words, split_words
+from eelbert_tf.training.corpus_tokens import MAX_WORD_LENGTH, PASSAGE_WORDS, Segment, count_words
 from eelbert_tf.training.corpus_writer import build_corpus
 from eelbert_tf.training.words import embedding_table, lexicon_table
 

@@ -18,11 +18,10 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.saving import load_backbone, save_model, weight_names
 from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.training import teachers
-from eelbert_tf.training.bert_texts import PieceTexts
 from eelbert_tf.training.corpus import Corpus
 from eelbert_tf.training.huggingface import is_bert_folder, load_bert
-from eelbert_tf.training.pretrain_pieces import RESERVED
 from eelbert_tf.training.sentences import sample
+from eelbert_tf.wordpiece import RESERVED, PieceTexts
 from tests.conftest import randomize
 from tests.small_corpora import build
 from tests.small_models import FOLDER

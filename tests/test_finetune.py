@@ -88,9 +88,9 @@ def test_decay_spares_biases_and_norms(rich: EelbertConfig) -> None:
 
 def test_start(preset: Path, tiny: EelbertConfig) -> None:
     """Fresh weights of a size, or those of a model, with fewer slots; impossible changes are the user's to mend."""
-    fresh = start("scratch", named_config("eelbert_uno"), True, {"max_tokens": 8})
+    fresh, _ = start("scratch", named_config("eelbert_uno"), True, {"max_tokens": 8})
     assert (fresh.config.hidden_size, fresh.config.max_tokens, fresh.pair) == (128, 8, True)
-    assert start(str(preset), named_config("eelbert_uno"), False, {}).config == tiny
+    assert start(str(preset), named_config("eelbert_uno"), False, {})[0].config == tiny
     for origin, changes, message in (
         (str(preset), {"max_tokens": 17}, "tiny: `max_tokens` must lie between 4 and"),
         ("scratch", {"max_tokens": 513}, "scratch: `max_tokens` must lie between 4 and"),

@@ -8,8 +8,9 @@ import pytest
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.training.pretrain import Habits, build_model, pretrain
-from eelbert_tf.training.pretrain_pieces import corpus_pieces, encode_word
+from eelbert_tf.training.pretrain_pieces import corpus_pieces
 from eelbert_tf.training.pretrain_settings import Settings
+from eelbert_tf.wordpiece import encode_word
 from tests.small_corpora import build, topical
 
 HABITS = Habits(log_every=50, eval_every=1000, jit_compile=False, quiet=True)

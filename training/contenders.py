@@ -105,16 +105,8 @@ class Contender:
         """The encoder to fine-tune, and the ids of its pieces where it has any."""
         from eelbert_tf.encoder import EelbertBackbone
 
-        from .bert_texts import read_vocabulary
-        from .huggingface import is_bert_folder, load_bert
-
         name = self.model.removeprefix(_FRESH)
-        if is_bert_folder(name):
-            backbone, vocabulary = load_bert(name, pair)
-        else:
-            backbone, vocabulary = start(name, read_config(self.config), pair, {}), None
-            if backbone.config.vocab_size is not None:
-                vocabulary = read_vocabulary(name, backbone.config)
+        backbone, vocabulary = start(name, read_config(self.config), pair, {})
         if name != self.model:
             backbone = EelbertBackbone(backbone.config, pair=pair, name="backbone")
         return backbone, vocabulary

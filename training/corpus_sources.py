@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.split_words import clean
 
-from .corpus_tokens import BREAK, clean
+from .corpus_tokens import BREAK
 
 KINDS = ("documents", "paragraphs", "lines")
 TFDS = "tfds:"

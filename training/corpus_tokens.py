@@ -1,8 +1,4 @@
-"""From text to word ids: BERT's basic tokenizer as one compiled expression, 3 million words/s per core.
-
-The words are those of `eelbert_tf.reference.tokenize` without its cuts; tests/test_corpus.py proves it. What a "word"
-is: a run of letters and digits, or one punctuation mark, ideograph or emoji.
-"""
+"""From text to the numbers of its words (`eelbert_tf.split_words`), a part of a corpus at a time."""
 
 from __future__ import annotations
 
@@ -11,6 +7,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+
+from eelbert_tf.split_words import WIDE_SPACE, WORD
 
 # No word holds a byte up to 0x20: these two mark the end of a document, and separate the words of a list.
 BREAK = b"\x0c"
@@ -23,22 +21,7 @@ MAX_WORD_LENGTH = 512
 # sequence is padding, and a book still gives a hundred documents of which some can be held out.
 PASSAGE_WORDS = 4096
 
-# Lower-cases ASCII; other bytes up to 0x20 than the line feed become spaces, so that `BREAK` is free to mark.
-_CLEAN = bytes(c + 32 if 0x41 <= c <= 0x5A else 0x20 if c <= 0x20 and c != 0x0A else c for c in range(256))
 _BLANK_LINES = re.compile(rb"\n *\n[\n ]*")
-
-_WIDE_SPACE = re.compile(rb"\xc2\xa0|\xe2\x80[\x80-\x8f]|\xe3\x80\x80")
-_PLAIN = rb"[a-z0-9\x80-\xc1\xc3-\xe1\xea-\xee\xf1-\xff]"
-# Bytes that can lead a symbol and here do not: they are part of a word.
-_LEAD = (
-    rb"(?:\xc2|\xe2(?!\x80[\x80-\xbf]|\x81[\x80-\xaf])|\xe3(?![\x80\x90-\xbf][\x80-\xbf])|[\xe4-\xe9](?![\x80-\xbf]{2})"
-    rb"|\xef(?![\xa4-\xab][\x80-\xbf])|\xf0(?![\x9f-\xbf][\x80-\xbf]{2}))"
-)
-_SYMBOL = rb"[!-/:-@\[-`{-\x7f\x0c]|[\xe2-\xef][\x80-\xbf]{2}|\xf0[\x80-\xbf]{3}"
-_WORD = re.compile(
-    rb"%(plain)s+(?:%(lead)s%(plain)s*)*|(?:%(lead)s%(plain)s*)+|%(symbol)s"
-    % {b"plain": _PLAIN, b"lead": _LEAD, b"symbol": _SYMBOL}
-)
 
 # Text is matched in slices of this size, cut at white space: the list of matches stays in the processor's cache.
 _SLICE_BYTES = 1 << 20
@@ -58,16 +41,6 @@ class CountedText(NamedTuple):
     words: list[bytes]  # [distinct words]
     counts: np.ndarray  # int64 [distinct words]
     lengths: np.ndarray  # int64 [documents], words of each
-
-
-def clean(data: bytes) -> bytes:
-    """ASCII lower-cased, control characters other than the line feed as spaces; as long as it was."""
-    return data.translate(_CLEAN)
-
-
-def split_words(data: bytes) -> list[bytes]:
-    """The words of a text, lower-cased: those of `reference.tokenize` without limits on bytes and tokens."""
-    return _WORD.findall(_WIDE_SPACE.sub(b" ", clean(data)))
 
 
 def count_words(segments: Iterable[Segment]) -> CountedText:
@@ -104,7 +77,7 @@ def _mark_documents(segment: Segment) -> bytes:
         text = _BLANK_LINES.sub(BREAK, text)
     elif segment.kind == "lines":
         text = text.replace(NEWLINE, BREAK)
-    return _WIDE_SPACE.sub(b" ", text)
+    return WIDE_SPACE.sub(b" ", text)
 
 
 def _word_ids(text: bytes, numbers: _Numbers) -> np.ndarray:
@@ -118,7 +91,7 @@ def _word_ids(text: bytes, numbers: _Numbers) -> np.ndarray:
                 spaces = (text.find(mark, end) for mark in (b" ", NEWLINE, BREAK))
                 space = min((s for s in spaces if s >= 0), default=len(text))
             end = space + 1
-        words = _WORD.findall(text, start, end)
+        words = WORD.findall(text, start, end)
         slices.append(np.fromiter(map(numbers.__getitem__, words), np.uint32, len(words)))
         start = end
     return np.concatenate(slices)

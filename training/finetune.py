@@ -16,11 +16,13 @@ from eelbert_tf import metrics
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import MAX_INPUT_BYTES, load_backbone, save_model
+from eelbert_tf.saving import MAX_INPUT_BYTES, find_model, load_backbone, save_model
 from eelbert_tf.strings import TextOrPair
 from eelbert_tf.tasks import EelbertClassifier
+from eelbert_tf.training.huggingface import is_bert_folder, load_bert
 from eelbert_tf.training.optimizer import adamw
 from eelbert_tf.training.progress import Progress
+from eelbert_tf.wordpiece import BertClassifier, read_vocabulary
 
 SCRATCH = "scratch"
 
@@ -71,11 +73,14 @@ class Labelled:
     labels: Sequence[str] | Sequence[float]
 
 
-def start(preset: str, config: EelbertConfig, pair: bool, changes: dict[str, Any]) -> EelbertBackbone:
-    """The encoder to fine-tune.
+def start(
+    preset: str, config: EelbertConfig, pair: bool, changes: dict[str, Any]
+) -> tuple[EelbertBackbone, dict[bytes, int] | None]:
+    """The encoder to fine-tune, and the ids of its pieces where it has a vocabulary.
 
     Args:
-        preset: "scratch" for fresh weights of `config`, a preset's name, or a model directory.
+        preset: "scratch" for fresh weights of `config`, a preset's name, a model directory, or a folder in Hugging
+            Face's layout.
         config: used from scratch only.
         pair: whether the texts are pairs.
         changes: fields of the configuration to change, `max_tokens` for example.
@@ -87,8 +92,12 @@ def start(preset: str, config: EelbertConfig, pair: bool, changes: dict[str, Any
         raise InputError(f"--max-bytes: must be at most {MAX_INPUT_BYTES}, not {changes['max_bytes']}")
     try:
         if preset == SCRATCH:
-            return EelbertBackbone(config.replace(**changes), pair=pair, name="backbone")
-        return load_backbone(preset, pair=pair, **changes)
+            return EelbertBackbone(config.replace(**changes), pair=pair, name="backbone"), None
+        if is_bert_folder(preset):
+            return load_bert(preset, pair, **changes)
+        backbone = load_backbone(preset, pair=pair, **changes)
+        has_pieces = backbone.config.vocab_size is not None
+        return backbone, read_vocabulary(find_model(preset), backbone.config) if has_pieces else None
     except InputError:
         raise
     except ValueError as error:  # the configuration says which field and why
@@ -130,8 +139,6 @@ def finetune(
     if vocabulary is None:
         model: EelbertClassifier = EelbertClassifier(backbone, **head)
     else:
-        from eelbert_tf.training.bert_texts import BertClassifier
-
         model = BertClassifier(backbone, **head, vocabulary=vocabulary)
     targets = _targets(train, classes)
     validation = None if dev is None else (list(dev.texts), _targets(dev, classes))

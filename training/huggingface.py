@@ -15,8 +15,7 @@ from eelbert_tf.config import EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving import weight_names
-
-from .pretrain_pieces import RESERVED
+from eelbert_tf.wordpiece import RESERVED
 
 _WEIGHTS = "model.safetensors"
 _VOCABULARY = "vocab.txt"

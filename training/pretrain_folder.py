@@ -14,13 +14,12 @@ from typing import Any
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
-from eelbert_tf.saving import CONFIG_FILE, WEIGHTS_FILE, save_model, weight_names
+from eelbert_tf.saving import CONFIG_FILE, VOCABULARY_FILE, WEIGHTS_FILE, save_model, weight_names
 
 from .pretrain_log import CURVE_FILE, LOG_FILE
 from .pretrain_settings import RUN_FILE, check_same
 
 CHECKPOINTS = "checkpoints"
-VOCABULARY_FILE = "vocab.txt"
 _OURS = (RUN_FILE, CHECKPOINTS, LOG_FILE, CURVE_FILE, CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE)
 
 

@@ -17,6 +17,7 @@ from keras import ops
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
+from eelbert_tf.wordpiece import RESERVED, encode_word
 
 from .corpus import Corpus
 from .masking import PieceMasking, Specials
@@ -25,12 +26,8 @@ from .pretrain_tokens import TokenSource
 
 Tensor = Any
 
-RESERVED = (b"[PAD]", b"[UNK]", b"[CLS]", b"[SEP]", b"[MASK]")
-UNKNOWN = b"[UNK]"
 
 _MIN_COUNT = 5  # words that occur less often do not take part in learning the vocabulary
-_LONGEST = 100  # bytes; longer words are [UNK], as in BERT
-_JOINER = b"##"
 _ROOM = 1.08  # rows hold a little less than what fits on average, so that few are cut
 
 
@@ -108,23 +105,6 @@ def _learner() -> Any:
         'a model with a vocabulary learns it with tensorflow-text; install it (pip install "eelbert-tf[text]"), or '
         "take a configuration with a hash"
     )
-
-
-def encode_word(word: bytes, vocabulary: dict[bytes, int]) -> list[int]:
-    """The ids of a word's pieces: the longest that fits, again and again; [UNK] where none does."""
-    ids: list[int] = []
-    start = 0
-    while start < len(word) <= _LONGEST:
-        prefix = _JOINER if start else b""
-        for end in range(len(word), start, -1):
-            found = vocabulary.get(prefix + word[start:end])
-            if found is not None:
-                ids.append(found)
-                start = end
-                break
-        else:
-            return [vocabulary[UNKNOWN]]
-    return ids or [vocabulary[UNKNOWN]]
 
 
 def _encode_all(corpus: Corpus, vocabulary: list[bytes]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,11 +16,11 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
+from eelbert_tf.wordpiece import RESERVED, encode_word
 
 from .corpus import Corpus
 from .huggingface import is_bert_folder, load_bert
 from .masking import Specials, add_specials, spread_pieces
-from .pretrain_pieces import RESERVED, encode_word
 from .pretrain_settings import weights_digest
 from .sentences import Sentences
 from .words import embedding_table, lexicon_table

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     keras.utils.set_random_seed(args.seed)
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)
-    backbone = start(args.preset, named_config(args.config), pair, changes)
+    backbone, vocabulary = start(args.preset, named_config(args.config), pair, changes)
     origin = args.config if args.preset == "scratch" else Path(args.preset).name
     before = _written(output)
     try:
@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             output,
             classes,
             {"trained_on": train.path.name, "started_from": origin},
+            vocabulary,
         )
     except KeyboardInterrupt:
         state = "is as it was before" if _written(output) == before else "holds the last finished epoch"

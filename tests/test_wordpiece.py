@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from eelbert_tf.__main__ import main
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import save_model
+from eelbert_tf.saving import load_classifier, save_model
 from eelbert_tf.tables import Table
-from eelbert_tf.training.bert_texts import BertClassifier, PieceTexts, read_vocabulary
 from eelbert_tf.training.contenders import Contender
-from eelbert_tf.training.pretrain_pieces import RESERVED
+from eelbert_tf.wordpiece import RESERVED, BertClassifier, PieceTexts, read_vocabulary
 
 PIECES = [*RESERVED, *b"the cat sat on mat ##s ##ting un ##known ! . good bad".split()]
 VOCABULARY = {piece: i for i, piece in enumerate(PIECES)}
@@ -95,3 +96,18 @@ def test_pads_do_not_matter() -> None:
     alone = model.predict(["the cat sat"], verbose=0)
     beside = model.predict(["the cat sat", "the mat " * 20], batch_size=2, verbose=0)
     np.testing.assert_allclose(alone[0], beside[0], rtol=0, atol=1e-6)
+
+
+def test_saved_with_its_vocabulary(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fine-tuned baseline is saved, evaluated and loaded like any model; only TFLite has no place for its pieces."""
+    rows = [f"the cat is {word} !,{label}" for word, label in (("good", "yes"), ("bad", "no"))] * 8
+    (tmp_path / "train.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    output = tmp_path / "model"
+    words = ["--train", tmp_path / "train.csv", "--preset", folder, "--output", output, "--learning-rate", 5e-3]
+    assert main(["finetune", *map(str, words), "--epochs", "30", "--batch-size", "8"]) == 0
+    assert main(["evaluate", "--model", str(output), "--test", str(tmp_path / "train.csv")]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["accuracy"] == 1.0
+    model = load_classifier(output)
+    assert model.vocabulary == VOCABULARY
+    assert main(["convert", "--model", str(output), "--output", str(tmp_path / "model.tflite")]) == 2
+    assert "only hashed models can be converted" in capsys.readouterr().err

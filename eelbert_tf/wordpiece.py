@@ -1,4 +1,4 @@
-"""Texts for a model with a WordPiece vocabulary: BERT, the baseline. The words are those of the hashed models."""
+"""WordPiece: BERT's own token source, for baselines and for teachers. The words are those of the hashed models."""
 
 from __future__ import annotations
 
@@ -13,11 +13,31 @@ from eelbert_tf.batches import SMALLEST_SLOTS, EncodedTexts
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
+from eelbert_tf.saving import VOCABULARY_FILE
+from eelbert_tf.split_words import split_words
 from eelbert_tf.tasks import EelbertClassifier, as_texts
 
-from .corpus_tokens import split_words
-from .pretrain_folder import VOCABULARY_FILE
-from .pretrain_pieces import RESERVED, encode_word
+RESERVED = (b"[PAD]", b"[UNK]", b"[CLS]", b"[SEP]", b"[MASK]")
+UNKNOWN = b"[UNK]"
+_LONGEST = 100  # bytes; longer words are [UNK], as in BERT
+_JOINER = b"##"
+
+
+def encode_word(word: bytes, vocabulary: dict[bytes, int]) -> list[int]:
+    """The ids of a word's pieces: the longest that fits, again and again; [UNK] where none does."""
+    ids: list[int] = []
+    start = 0
+    while start < len(word) <= _LONGEST:
+        prefix = _JOINER if start else b""
+        for end in range(len(word), start, -1):
+            found = vocabulary.get(prefix + word[start:end])
+            if found is not None:
+                ids.append(found)
+                start = end
+                break
+        else:
+            return [vocabulary[UNKNOWN]]
+    return ids or [vocabulary[UNKNOWN]]
 
 
 def read_vocabulary(folder: str | Path, config: EelbertConfig) -> dict[bytes, int]:
