@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ from eelbert_tf.training import teachers
 from eelbert_tf.training.corpus import Corpus
 from eelbert_tf.training.huggingface import is_bert_folder, load_bert
 from eelbert_tf.training.sentences import sample
+from eelbert_tf.training.soft_labels import make_up
 from eelbert_tf.wordpiece import RESERVED, PieceTexts
 from tests.conftest import randomize
 from tests.small_corpora import build
@@ -250,3 +252,55 @@ def test_sentence_encoder(tmp_path: Path) -> None:
     save_model(backbone, tmp_path / "model")
     again = EelbertSentenceEncoder.from_preset(str(tmp_path / "model"))
     np.testing.assert_allclose(again.predict(texts), found, rtol=0, atol=1e-6)
+
+
+def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pupil learns a class that its labels hide, from a teacher that knows better."""
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefgh"), 4)) for _ in range(30)]
+    texts = [" ".join([*rng.choice(words, 3), str(rng.choice(["good", "bad"]))]) for _ in range(120)]
+
+    def write(name: str, wrong: float) -> Path:
+        rows = [f"{t},{'no' if ('bad' in t) != (rng.random() < wrong) else 'yes'}" for t in texts]
+        (tmp_path / name).write_text("text,label\n" + "\n".join(rows) + "\n")
+        return tmp_path / name
+
+    right, noisy = write("right.csv", 0.0), write("noisy.csv", 0.4)
+    shape = tmp_path / "pupil.json"
+    shape.write_text(json.dumps(PUPIL.to_dict()))
+    words_of = ["--train", right, "--output", tmp_path / "teacher", "--epochs", 12, "--learning-rate", 3e-3]
+    assert main(["finetune", *map(str, words_of), "--max-tokens", "16", "--max-bytes", "64"]) == 0
+    common = ["--teacher", tmp_path / "teacher", "--train", noisy, "--dev", right, "--config", shape]
+    taught = [*common, "--unlabelled", right, "--trust", 1, "--epochs", 25, "--learning-rate", 1e-2]
+    assert distill(*taught, "--output", tmp_path / "pupil") == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["labelled"] == 120
+    assert report["train_texts"] > 300
+    assert report["dev"]["accuracy"] > 0.95
+
+    (tmp_path / "other.csv").write_text("text,label\na,maybe\nb,no\n")
+    assert (
+        distill("--teacher", tmp_path / "teacher", "--train", tmp_path / "other.csv", "--output", tmp_path / "x") == 2
+    )
+    assert "the label 'maybe' does not occur in training" in capsys.readouterr().err
+    assert distill(*common, "--output", tmp_path / "x", "--trust", 2) == 2
+    assert "--trust: must lie between 0 and 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["one two three four five six", "seven eight nine ten eleven twelve"],
+        [("a b c d e f", "g h i j"), ("k", "l m n o")],
+    ],
+)
+def test_made_up_texts(texts: list[Any]) -> None:
+    """They are made of the training texts' words, differ from them, and depend on the seed alone."""
+    found = make_up(texts, 50, seed=3)
+    assert found == make_up(texts, 50, seed=3) != make_up(texts, 50, seed=4)
+    assert 30 < len(found) <= 100  # some come out as they were
+    known = {word for text in texts for side in ([text] if isinstance(text, str) else text) for word in side.split()}
+    for text in found:
+        assert text not in texts
+        assert all([text] if isinstance(text, str) else text)
+        assert {word for side in ([text] if isinstance(text, str) else text) for word in side.split()} <= known

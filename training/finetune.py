@@ -67,10 +67,10 @@ def default_epochs(texts: int, batch_size: int) -> int:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Texts with their targets: class names, or numbers for regression."""
+    """Texts with their targets: class names, float `[n, classes]` of their probabilities, or numbers for regression."""
 
     texts: Sequence[TextOrPair]
-    labels: Sequence[str] | Sequence[float]
+    labels: Sequence[str] | Sequence[float] | np.ndarray
 
 
 def start(
@@ -142,9 +142,13 @@ def finetune(
         model = BertClassifier(backbone, **head, vocabulary=vocabulary)
     targets = _targets(train, classes)
     validation = None if dev is None else (list(dev.texts), _targets(dev, classes))
+    if validation is not None and classes and targets.ndim == 2:
+        validation = (validation[0], np.eye(len(classes), dtype=np.float32)[validation[1]])
     steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
     if classes:
-        loss: keras.losses.Loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        sparse = targets.ndim == 1
+        kind = keras.losses.SparseCategoricalCrossentropy if sparse else keras.losses.CategoricalCrossentropy
+        loss: keras.losses.Loss = kind(from_logits=True)
         shown = ["accuracy"]
     else:
         loss, shown = keras.losses.MeanSquaredError(), []
@@ -206,8 +210,8 @@ def score(model: EelbertClassifier, data: Labelled) -> dict[str, float]:
 
 
 def _targets(data: Labelled, classes: Sequence[str] | None) -> np.ndarray:
-    """Labels as numbers: int32 `[n]` of classes, or float32 `[n]`."""
-    if classes is None:
+    """Labels as numbers: int32 `[n]` of classes, float32 `[n, classes]` of probabilities, or float32 `[n]`."""
+    if classes is None or isinstance(data.labels, np.ndarray):
         return np.asarray(data.labels, np.float32)
     index = {name: i for i, name in enumerate(classes)}
     return np.array([index[str(label)] for label in data.labels], np.int32)

@@ -1,4 +1,4 @@
-"""`eelbert distill`: an encoder learns from a larger one."""
+"""`eelbert distill`: a small model learns from a larger one, sentence embeddings of a corpus or classes of a table."""
 
 from __future__ import annotations
 
@@ -9,51 +9,75 @@ from typing import Any
 
 from eelbert_tf.errors import InputError
 
+_ENCODERS = {"sentences": 500_000, "epochs": 10, "batch_size": 256, "learning_rate": 2e-3}
+_CLASSIFIERS = {"epochs": 3, "batch_size": 32, "learning_rate": 1e-3}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.description = (
-        "Teaches an encoder the sentence embeddings of a larger one, on the sentences of a corpus. The folder it "
-        "writes is a model, to be used as `eelbert finetune --preset DIR`. What the teacher says is kept in the "
-        "corpus's cache. Interrupt at any time; --resume continues."
+        "With --corpus: teaches an encoder the sentence embeddings of a larger one; the folder it writes is a model, "
+        "to be used as `eelbert finetune --preset DIR`. What the teacher says is kept in the corpus's cache. Interrupt "
+        "at any time; --resume continues. "
+        "With --train: teaches a classifier the probabilities of a larger one, on labelled, unlabelled and made-up "
+        "texts; the folder it writes is a model, to be used as `eelbert predict --model DIR`."
     )
     add = parser.add_argument
     add(
         "--teacher",
         required=True,
         metavar="DIR",
-        help="a BERT in Hugging Face's layout, of sentence-transformers for example, or a model of this project",
+        help="with --corpus a BERT in Hugging Face's layout, of sentence-transformers for example, or a model of this "
+        "project; with --train what `eelbert finetune` wrote",
     )
-    add("--corpus", required=True, metavar="DIR", help="what `eelbert corpus` wrote")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--corpus", metavar="DIR", help="what `eelbert corpus` wrote")
+    source.add_argument("--train", metavar="F", help="CSV or TSV with a header: text (or text_a, text_b), label")
     add("--preset", metavar="PRESET", help="weights to start from: a preset or a model directory; fresh ones without")
     add("--config", metavar="NAME|F.json", help="shape from fresh weights (eelbert_uno)")
-    add("--output", required=True, metavar="DIR", help="folder of the run")
-    add("--resume", action="store_true", help="continue the run in DIR; begin it if there is none")
-    add("--sentences", type=int, default=500_000, metavar="N", help="sentences of the corpus to learn from")
-    add("--epochs", type=int, default=10, metavar="N", help="passes over them")
-    add("--batch-size", type=int, default=256, metavar="N", help="sentences per step")
-    add("--sequence-length", type=int, default=32, metavar="N", help="tokens of a sentence; longer ones are left out")
-    add("--learning-rate", type=float, default=2e-3, metavar="X", help="peak of the schedule")
-    add("--seed", type=int, default=0, metavar="N", help="fixes weights and order")
-    add("--checkpoint-minutes", type=float, default=5.0, metavar="M", help="between two checkpoints")
+    add("--output", required=True, metavar="DIR", help="folder to write")
+    add("--epochs", type=int, metavar="N", help="passes over the texts (10, or 3 with --train)")
+    add("--batch-size", type=int, metavar="N", help="texts per step (256, or 32)")
+    add("--learning-rate", type=float, metavar="X", help="peak of the schedule (0.002, or 0.001)")
+    add("--seed", type=int, default=0, metavar="N", help="fixes weights, order and texts")
+    corpus = parser.add_argument_group("with --corpus")
+    corpus.add_argument("--resume", action="store_true", help="continue the run in DIR; begin it if there is none")
+    corpus.add_argument("--sentences", type=int, metavar="N", help="sentences of the corpus (500,000)")
+    corpus.add_argument("--sequence-length", type=int, default=32, metavar="N", help="tokens; longer ones are left out")
+    corpus.add_argument("--checkpoint-minutes", type=float, default=5.0, metavar="M", help="between two checkpoints")
+    train = parser.add_argument_group("with --train")
+    train.add_argument("--dev", metavar="F", help="held-out file, scored after each epoch")
+    train.add_argument("--unlabelled", nargs="+", default=[], metavar="F", help="CSV or TSV files of more texts")
+    train.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
+    train.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
+    train.add_argument("--made-up", type=int, default=4, metavar="N", help="made-up variants of each training text")
+    train.add_argument(
+        "--trust", type=float, default=0.5, metavar="X", help="share of the teacher where there is a label"
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Asks the teacher what it has not said yet, and trains.
+    """Asks the teacher, and trains.
 
     Returns:
-        The figures of `pretrain`.
+        The figures of `pretrain`, or of `finetune`.
 
     Raises:
         InputError: bad input, or an impossible output.
     """
-    from ..pretrain_settings import Settings, read_config
-
-    for name in ("sentences", "epochs", "batch_size"):
-        if getattr(args, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')}: must be positive, not {getattr(args, name)}")
     if args.preset and args.config:
         raise InputError("--config: the shape is that of --preset; give one of the two")
+    for name, value in (_ENCODERS if args.corpus else _CLASSIFIERS).items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+        if not getattr(args, name) > 0:
+            raise InputError(f"--{name.replace('_', '-')}: must be positive, not {getattr(args, name)}")
+    return _encoder(args) if args.corpus else _classifier(args)
+
+
+def _encoder(args: argparse.Namespace) -> dict[str, Any]:
+    from ..pretrain_settings import Settings, read_config
+
     settings = Settings(
         objective="teacher",
         teacher=args.teacher,
@@ -81,3 +105,57 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         warn=lambda text: print(f"eelbert distill: {text}", file=sys.stderr),
     )
     return pretrain(Corpus(args.corpus), config, settings, Path(args.output), habits)
+
+
+def _classifier(args: argparse.Namespace) -> dict[str, Any]:
+    from eelbert_tf.files import check_directory
+    from eelbert_tf.saving import holds_model, load_classifier
+    from eelbert_tf.tables import check_seen, iter_rows, read_table
+
+    from ..pretrain_settings import read_config
+
+    output = Path(args.output)
+    check_directory(output, holds_model)
+    if not 0 <= args.trust <= 1:
+        raise InputError(f"--trust: must lie between 0 and 1, not {args.trust}")
+    if args.made_up < 0:
+        raise InputError(f"--made-up: must not be negative, not {args.made_up}")
+    train = read_table(args.train, args.text_columns, args.label_column)
+    dev = read_table(args.dev, args.text_columns, args.label_column) if args.dev else None
+    unlabelled = [row.text for path in args.unlabelled for row in iter_rows(path, args.text_columns, None)]
+    config = read_config(args.config or "eelbert_uno")
+    teacher = load_classifier(args.teacher)
+    classes = teacher.labels
+    if not classes:
+        raise InputError(f"--teacher: {args.teacher}: gives scores, not classes")
+    for table in (train, dev):
+        if table is not None:
+            check_seen(table, classes)
+    pair = isinstance(train.texts[0], tuple)
+    if pair != teacher.backbone.pair:
+        raise InputError(f"--teacher: {args.teacher}: takes {'single texts' if pair else 'pairs of texts'}")
+
+    import keras
+    import numpy as np
+
+    from ..finetune import SCRATCH, Labelled, Recipe, finetune, start
+    from ..soft_labels import make_up, probabilities, soften
+
+    known = set(train.texts)
+    more = [text for text in [*unlabelled, *make_up(train.texts, args.made_up, args.seed)] if text not in known]
+    print(f"eelbert distill: the teacher reads {len(train) + len(more):,} texts", file=sys.stderr)
+    taught = probabilities(teacher, [*train.texts, *more])
+    targets = soften(train.labels, classes, taught[: len(train)], args.trust)
+    keras.utils.set_random_seed(args.seed)
+    backbone, vocabulary = start(args.preset or SCRATCH, config, pair, {})
+    _, report = finetune(
+        backbone,
+        Labelled([*train.texts, *more], np.concatenate([targets, taught[len(train) :]])),
+        None if dev is None else Labelled(dev.texts, dev.labels),
+        Recipe(args.epochs, args.batch_size, args.learning_rate, seed=args.seed),
+        output,
+        classes,
+        {"trained_on": train.path.name, "started_from": args.preset or SCRATCH, "taught_by": Path(args.teacher).name},
+        vocabulary,
+    )
+    return {"output": str(output), "labelled": len(train), **report}
