@@ -67,7 +67,7 @@ def probabilities(teacher: Any, texts: Sequence[Text]) -> np.ndarray:
     return (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def soften(labels: Sequence[str], classes: Sequence[str], taught: np.ndarray, trust: float) -> np.ndarray:
+def soften(labels: Sequence[Any], classes: Sequence[str], taught: np.ndarray, trust: float) -> np.ndarray:
     """Targets of labelled texts: float32 `[n, classes]`, between the label and what the teacher says.
 
     Args:
