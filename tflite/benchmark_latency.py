@@ -15,11 +15,13 @@ from eelbert_tf.tflite.timing import summary, take_turns
 
 SLOTS = (32, 64, 128)
 BYTES_PER_SLOT = 4
+OURS = {"eelbert_uno": "none", "eelbert_uno_int8": "int8"}  # how each is quantized
 METHOD = (
     "LiteRT, one thread, one text at a time, random weights, two classes. The models take turns on every text, in one "
-    "process; p50 and p95 are over all texts and rounds. EELBERT is given the UTF-8 bytes of the text and splits and "
-    "hashes them inside the model; BERT-tiny is given the ids of 30,522 WordPieces, and its tokenization is timed in "
-    "the same turn. ratio = median of EELBERT / (median of BERT-tiny + median of its tokenization)."
+    "process; p50 and p95 are over all texts and rounds. EELBERT, in float32 and with int8 weights, is given the UTF-8 "
+    "bytes of the text and splits and hashes them inside the model; BERT-tiny, in float32, is given the ids of 30,522 "
+    "WordPieces, and its tokenization is timed in the same turn. ratio = median of EELBERT / (median of BERT-tiny + "
+    "median of its tokenization)."
 )
 
 
@@ -43,30 +45,33 @@ def rust_tokenizer(vocabulary: Sequence[str], slots: int) -> Callable[[str], np.
     try:
         from tokenizers.implementations import BertWordPieceTokenizer
     except ImportError:
-        raise InputError("the latency suite needs tokenizers: pip install 'eelbert-tf[bench]'") from None
+        raise InputError("the BERT rival needs tokenizers: pip install 'eelbert-tf[bench]'") from None
     tokenizer = BertWordPieceTokenizer({piece: i for i, piece in enumerate(vocabulary)})
     tokenizer.enable_truncation(slots)
     tokenizer.enable_padding(length=slots)
     return lambda text: np.array([tokenizer.encode(text).ids], np.int32)
 
 
-def ids_to_tflite(config_name: str, slots: int) -> bytes:
-    """A BERT classifier on token ids as a float TFLite file: int32 `[1, T]` to float32 `[1, 2]`."""
-    import tensorflow as tf
-
+def bert_classifier(config_name: str, slots: int) -> Any:
+    """A BERT classifier of two classes with random weights."""
     from eelbert_tf.config import named_config
     from eelbert_tf.encoder import EelbertBackbone
     from eelbert_tf.tasks import EelbertClassifier
 
     config = named_config(config_name).replace(max_position_embeddings=slots, max_tokens=slots)
-    model = EelbertClassifier(EelbertBackbone(config), 2)
+    return EelbertClassifier(EelbertBackbone(config), 2)
+
+
+def ids_to_tflite(model: Any) -> bytes:
+    """A BERT classifier on token ids as a float TFLite file: int32 `[1, T]` to float32 `[1, C]`."""
+    import tensorflow as tf
 
     weights = [
         [tf.constant(variable.numpy()) for variable in group]  # as variables the converter would lose them
         for group in (model.trainable_variables, model.non_trainable_variables)
     ]
 
-    @tf.function(input_signature=[tf.TensorSpec((1, slots), tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec((1, model.backbone.config.max_tokens), tf.int32)])
     def serve(ids: Any) -> Any:
         mask = tf.cast(ids != 0, tf.int32)
         logits, _ = model.stateless_call(*weights, {"token_ids": ids, "padding_mask": mask}, training=False)
@@ -76,15 +81,19 @@ def ids_to_tflite(config_name: str, slots: int) -> bytes:
     return converter.convert()
 
 
-def bytes_to_tflite(config_name: str, slots: int) -> bytes:
-    """An EELBERT classifier on bytes as a TFLite file: int32 `[1, L]` to float32 `[1, 2]`."""
+def bytes_to_tflite(config_name: str, slots: int, quantize: str) -> bytes:
+    """An EELBERT classifier on bytes as `eelbert convert` writes it: int32 `[1, L]` to float32 `[1, 2]`."""
     from eelbert_tf.config import named_config
     from eelbert_tf.encoder import EelbertBackbone
     from eelbert_tf.tasks import EelbertClassifier
+    from eelbert_tf.tflite.convert import MOBILE, settings_of
     from eelbert_tf.tflite.export import to_tflite
+    from eelbert_tf.tflite.flatbuffer import finish
 
     limits = {"max_position_embeddings": slots, "max_tokens": slots, "max_bytes": slots * BYTES_PER_SLOT}
-    return to_tflite(EelbertClassifier(EelbertBackbone(named_config(config_name).replace(**limits)), 2))
+    model = EelbertClassifier(EelbertBackbone(named_config(config_name).replace(**limits)), 2)
+    settings = settings_of(model, "mobile", quantize)
+    return finish(MOBILE[quantize](to_tflite(model)), settings)
 
 
 def runner(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
@@ -126,25 +135,21 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
     rows = []
     for slots in SLOTS:
         width = slots * BYTES_PER_SLOT
-        ours, theirs = bytes_to_tflite("eelbert_uno", slots), ids_to_tflite("bert_tiny", slots)
-        run_ours, run_theirs = runner(ours), runner(theirs)
+        ours = {name: bytes_to_tflite("eelbert_uno", slots, quantize) for name, quantize in OURS.items()}
+        theirs = ids_to_tflite(bert_classifier("bert_tiny", slots))
         tokenize = rust_tokenizer(vocabulary, slots)
         ids = {text: tokenize(text) for text in texts}
         calls: dict[str, Callable[[str], Any]] = {
-            "eelbert_uno": partial(_run_bytes, run_ours, width),
+            **{name: partial(_run_bytes, runner(model), width) for name, model in ours.items()},
             "tokenization": tokenize,
-            "bert_tiny": partial(_run_ids, run_theirs, ids),
+            "bert_tiny": partial(_run_ids, runner(theirs), ids),
         }
         times = take_turns(calls, texts, rounds)
         medians = {name: float(np.median(values)) for name, values in times.items()}
-        rows.append(
-            {
-                "max_tokens": slots,
-                "max_bytes": width,
-                **{name: summary(values) for name, values in times.items()},
-                "eelbert_uno_bytes": len(ours),
-                "bert_tiny_bytes": len(theirs),
-                "ratio": round(medians["eelbert_uno"] / (medians["bert_tiny"] + medians["tokenization"]), 3),
-            }
-        )
+        rival = medians["bert_tiny"] + medians["tokenization"]
+        found: dict[str, Any] = {name: summary(values) for name, values in times.items()}
+        found["bert_tiny"]["bytes"] = len(theirs)
+        for name, model in ours.items():
+            found[name] |= {"bytes": len(model), "ratio": round(medians[name] / rival, 3)}
+        rows.append({"max_tokens": slots, "max_bytes": width, **found})
     return {"method": METHOD, "texts": len(texts), "rounds": rounds, "rows": rows}

@@ -1,4 +1,4 @@
-"""`eelbert benchmark`: speed, beside rivals in the same run, with the method written beside the figures."""
+"""`eelbert benchmark`: speed and size, beside rivals in the same run, with the method beside the figures."""
 
 from __future__ import annotations
 
@@ -9,51 +9,124 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
 
-# Named, not imported: a suite loads only what it needs, and one of them stands in the folder beside this one.
-SUITES = {
+# Named, not imported: a suite loads only what it needs, and some stand in the folder beside this one.
+SPEED_SUITES = {
     "latency": "eelbert_tf.tflite.benchmark_latency",
     "hash": "eelbert_tf.tflite.benchmark_hash",
     "training": "eelbert_tf.training.benchmark_training",
 }
+SIZE_SUITE = "size"
+RIVALS = "eelbert_tf.training.benchmark_rivals"
 FEWEST_TEXTS, MOST_TEXTS = 20, 20000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--suite", default="latency", choices=sorted(SUITES), help="what to measure")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--suite", default="latency", choices=sorted([*SPEED_SUITES, SIZE_SUITE]), help="what to measure")
+    add(
         "--text",
         metavar="F",
         help="texts to measure on: CSV, TSV, or plain text, one per line; made-up sentences by default",
     )
-    parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="column of the texts (text)")
-    parser.add_argument("--limit", type=int, default=500, metavar="N", help="texts taken of the file")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="passes over the texts")
-    parser.add_argument("--output", metavar="F.json", help="file that also gets the result")
+    add("--text-columns", nargs="+", metavar="NAME", help="column of the texts (text)")
+    add("--limit", type=int, default=500, metavar="N", help="texts taken of the file to measure time on")
+    add("--rounds", type=int, default=5, metavar="N", help="passes over the texts")
+    add(
+        "--output",
+        metavar="F.json",
+        help="file that also gets the result; the size suite puts a table (.md) and two plots (.png) beside it",
+    )
+    size = parser.add_argument_group("the size suite")
+    size.add_argument("--model", nargs="+", metavar="DIR", help="classifiers, converted to every format")
+    size.add_argument("--train", metavar="F", help="labelled texts (CSV, TSV) to calibrate on and to train rivals on")
+    size.add_argument("--test", metavar="F", help="labelled texts to measure on, instead of --text")
+    size.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
+    size.add_argument("--max-tokens", type=int, default=64, metavar="N", help="token slots, with [CLS] and [SEP]")
+    size.add_argument("--max-bytes", type=int, default=256, metavar="N", help="bytes read of a text")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Runs one suite."""
     if args.rounds < 1 or not FEWEST_TEXTS <= args.limit <= MOST_TEXTS:
         raise InputError(f"--rounds must be positive and --limit between {FEWEST_TEXTS} and {MOST_TEXTS}")
-    texts = _texts(args)
-    print(f"benchmark {args.suite}: {len(texts)} texts, {args.rounds} rounds ...", file=sys.stderr, flush=True)
     result = {
         "suite": args.suite,
-        "text": Path(args.text).name if args.text else "made-up sentences",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        **importlib.import_module(SUITES[args.suite]).run_suite(texts, args.rounds),
+        **(_size if args.suite == SIZE_SUITE else _speed)(args),
     }
     if args.output:
         with replace_file(args.output) as temporary:
             temporary.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return result
+
+
+def _speed(args: argparse.Namespace) -> dict[str, Any]:
+    for option in ("model", "train", "test"):
+        if getattr(args, option) is not None:
+            raise InputError(f"--{option} is for --suite {SIZE_SUITE}, not for --suite {args.suite}")
+    texts = _texts(args)
+    print(f"benchmark {args.suite}: {len(texts)} texts, {args.rounds} rounds ...", file=sys.stderr, flush=True)
+    return {
+        "text": Path(args.text).name if args.text else "made-up sentences",
+        **importlib.import_module(SPEED_SUITES[args.suite]).run_suite(texts, args.rounds),
+    }
+
+
+def _size(args: argparse.Namespace) -> dict[str, Any]:
+    """Measures, and writes a table and plots beside the output."""
+    missing = [f"--{name}" for name in ("model", "train", "test", "output") if getattr(args, name) is None]
+    if missing:
+        raise InputError(f"--suite {SIZE_SUITE} needs {', '.join(missing)}")
+    if args.text is not None:
+        raise InputError(f"--suite {SIZE_SUITE} measures on the texts of --test: leave out --text")
+    if Path(args.output).suffix != ".json":
+        raise InputError(f"--output: expected a name that ends in .json, not {args.output}")
+    from eelbert_tf.tables import read_table
+    from eelbert_tf.tflite.benchmark_size import check, our_files, run_suite
+
+    train, test = (read_table(path, args.text_columns, args.label_column) for path in (args.train, args.test))
+    limits = (args.max_tokens, args.max_bytes)
+    check(args.model, test, *limits)
+    with tempfile.TemporaryDirectory(prefix="eelbert-benchmark-") as folder:
+        ours, left_out = our_files(args.model, train, Path(folder), *limits)
+        print("benchmark size: training the rivals ...", file=sys.stderr, flush=True)
+        rivals, others = importlib.import_module(RIVALS).rivals(train, Path(folder))
+        found = run_suite([*ours, *rivals], test, args.limit, args.rounds)
+    result = {
+        "train": f"{train.path.name}, {len(train)} texts",
+        "test": f"{test.path.name}, {len(test)} texts",
+        "texts": min(args.limit, len(test)),
+        "rounds": args.rounds,
+        "max_tokens": args.max_tokens,
+        "max_bytes": args.max_bytes,
+        "left_out": [*left_out, *others],
+        **found,
+    }
+    _report(result, Path(args.output))
+    return result
+
+
+def _report(result: dict[str, Any], output: Path) -> None:
+    from eelbert_tf.tflite.benchmark_report import PLOTS, markdown, plot
+
+    table = markdown(result["rows"])
+    with replace_file(output.with_suffix(".md")) as temporary:
+        temporary.write_text(table, "utf-8")
+    try:
+        for name, value in PLOTS.items():
+            plot(result["rows"], value, output.with_name(f"{output.stem}-{name}.png"))
+    except ImportError:
+        result["left_out"].append("plots: matplotlib is not installed: pip install 'eelbert-tf[plot]'")
+    lines = [table, result["method"], *(f"Left out: {line}" for line in result["left_out"])]
+    print("\n".join(lines), file=sys.stderr)
 
 
 def _texts(args: argparse.Namespace) -> list[str]:
