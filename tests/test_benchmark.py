@@ -19,7 +19,7 @@ from eelbert_tf.tflite.benchmark_memory import Classify, peak_growth
 from eelbert_tf.tflite.timing import summary, take_turns
 from eelbert_tf.training import benchmark_rivals
 from eelbert_tf.training.device_commands import device_commands
-from tests.small_models import LABELS, saved
+from tests.small_models import CONFIGS, LABELS, saved
 
 MEGABYTE = 10**6
 
@@ -111,6 +111,32 @@ def test_rivals_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     found, left_out = benchmark_rivals.rivals(table, tmp_path)
     assert [rival.name for rival in found] == ["TF-IDF + logistic regression"]
     assert left_out == ["the fastText rival needs it: pip install 'eelbert-tf[bench]'"]
+
+
+def test_fine_tuned_bert(tables: dict[str, Path], tmp_path: Path) -> None:
+    """A model with a vocabulary takes the place of the one with random weights, and says what it says in Keras."""
+    import keras
+
+    from eelbert_tf import EelbertBackbone, load_classifier, save_model
+    from eelbert_tf.wordpiece import RESERVED, BertClassifier
+    from tests.conftest import randomize
+
+    keras.utils.set_random_seed(7)
+    words = ["turn", "the", "light", "##s", "##ing", "on", "off", "it", "is", "dark", "in", "blinds", "open", "close"]
+    pieces = [*RESERVED, *(word.encode() for word in words)]
+    config = CONFIGS["small"].replace(hash=None, vocab_size=len(pieces))
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    model = randomize(BertClassifier(EelbertBackbone(config), 3, LABELS, vocabulary=vocabulary))
+    table = read_table(tables["test"], ["sentence"], "kind")
+    model.classifier.bias.assign_sub(model.predict(table.texts, verbose=0).mean(axis=0))  # else one class wins always
+    save_model(model, tmp_path / "bert")
+    benchmark_size.check([str(tmp_path / "bert")], table, 12, 48)
+    (file,), left_out = benchmark_size.our_files([str(tmp_path / "bert")], table, tmp_path, 12, 48)
+    assert not left_out
+    expected = np.asarray(load_classifier(tmp_path / "bert", max_tokens=12).predict(table.texts, verbose=0))
+    classify = file.load()
+    assert [classify(str(text)) for text in table.texts] == [LABELS[i] for i in expected.argmax(axis=1)]
+    assert len(set(expected.argmax(axis=1).tolist())) > 1
 
 
 def keras_accuracy(path: Path) -> float:

@@ -235,8 +235,8 @@ def run_suite(contenders: Sequence[Contender], test: Table, limit: int, rounds: 
         )
         if arena is None:
             calls[str(number)] = classify
-    for number, times in take_turns(calls, texts[:limit], rounds).items():
-        rows[int(number)] |= summary(times)
+    for key, times in take_turns(calls, texts[:limit], rounds).items():
+        rows[int(key)] |= summary(times)
     return {"method": METHOD, "rows": rows}
 
 
