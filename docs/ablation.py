@@ -1,0 +1,129 @@
+"""What each part of the input is worth: the table and the plot of docs/results.md, "Ablation".
+
+    python docs/ablation.py --data GLUE [--tasks SST-2] [--seeds 3] [--epochs 2] [--only NAME ...] --work DIR
+
+Every variant of the UNO shape learns each task from fresh weights with the same budget. `learned WordPiece table` needs
+--vocabulary: a folder that `eelbert pretrain` wrote for a BERT, whose pieces it takes. What is finished is kept in
+--work and not done again. Writes ablation.json, ablation.md and ablation.png there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from eelbert_tf.config import EelbertConfig, HashConfig, named_config
+from eelbert_tf.files import replace_file
+from eelbert_tf.training.contenders import Contender
+from eelbert_tf.training.glue import Job, summary
+from eelbert_tf.training.score_runs import Scores, run_jobs
+
+UNO = named_config("eelbert_uno").replace(max_position_embeddings=128)
+RATE = 1e-3
+
+
+def hashed(*widths: int, **fields: Any) -> EelbertConfig:
+    """UNO with another hash."""
+    return UNO.replace(hash=HashConfig(widths, **fields))
+
+
+def lexicon(size: int, width: int) -> EelbertConfig:
+    """UNO with boundary markers and a learned table of buckets."""
+    return hashed(43, 43, 42, boundaries=True).replace(lexicon_size=size, lexicon_width=width)
+
+
+VARIANTS = {
+    "the paper's hash": UNO,
+    "N = 1": hashed(128),
+    "N = 2": hashed(64, 64),
+    "N = 4": hashed(32, 32, 32, 32),
+    "wider for longer n-grams": hashed(16, 48, 64),
+    "boundary markers": hashed(43, 43, 42, boundaries=True),
+    "norms rescaled": hashed(43, 43, 42, pooling="sqrtn"),
+    "random vector per word": hashed(1, word_width=127),  # but for one number, since a hash has at least one
+    "whole-word signature": hashed(32, 32, 32, boundaries=True, word_width=32),
+    "hash of 384, projected": hashed(128, 128, 128, boundaries=True),
+    "64 positions": UNO.replace(max_position_embeddings=64, max_tokens=64),
+    "512 positions": UNO.replace(max_position_embeddings=512),
+    **{f"lexicon {size} x {width}": lexicon(size, width) for size, width in ((512, 32), (1024, 32), (2048, 16))},
+    **{f"lexicon {size} x {width}": lexicon(size, width) for size, width in ((2048, 32), (4096, 16), (8192, 32))},
+}
+TABLE = "learned WordPiece table"
+
+
+def main() -> None:
+    """Trains what is not in --work yet, and writes the table and the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", required=True, help="folder of GLUE's folders")
+    add("--tasks", nargs="+", default=["SST-2"])
+    add("--seeds", type=int, default=3)
+    add("--epochs", type=int, default=2)
+    add("--only", nargs="+", choices=[*VARIANTS, TABLE])
+    add("--vocabulary", help="folder of a pretrained BERT")
+    add("--jobs", type=int, default=1)
+    add("--work", required=True, type=Path)
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+
+    contenders: dict[str, Contender] = {}
+    sizes: dict[str, int] = {}
+    for name in args.only or [*VARIANTS, *([TABLE] if args.vocabulary else [])]:
+        if name == TABLE:
+            contenders[name] = Contender(f"scratch:{args.vocabulary}", epochs=args.epochs)
+            continue
+        path = args.work / (name.replace(" ", "_").replace("'", "").replace(",", "") + ".json")
+        path.write_text(json.dumps(VARIANTS[name].to_dict()))
+        contenders[name] = Contender("scratch", str(path), args.epochs)
+        sizes[name] = parameters(VARIANTS[name])
+    scores = Scores(args.work / "ablation.json", {"script": "docs/ablation.py"})
+    jobs = [
+        Job(c, task, args.data, RATE, s) for s in range(args.seeds) for c in contenders.values() for task in args.tasks
+    ]
+    waiting = [job for job in jobs if scores.get(job) is None]
+    for job, result in tqdm(run_jobs(waiting, args.jobs), total=len(waiting), unit="run", file=sys.stderr):
+        scores.add(job, result)
+
+    lines = ["| input | parameters | " + " | ".join(args.tasks) + " |", "|---" * (2 + len(args.tasks)) + "|"]
+    points = []
+    for name, contender in contenders.items():
+        row = summary(scores, contender, args.tasks, args.data, [RATE], args.seeds)
+        cells = [f"{c['score']:.1f} ({c['least']:.1f} to {c['greatest']:.1f})" for c in row["tasks"].values()]
+        lines.append(f"| {name} | {sizes.get(name, 0):,} | " + " | ".join(cells) + " |")
+        points.append((name, sizes.get(name, 0), row["average"]))
+    table = "\n".join(lines) + "\n"
+    (args.work / "ablation.md").write_text(table)
+    plot(points, args.work / "ablation.png", args.tasks)
+    print(table)
+
+
+def parameters(config: EelbertConfig) -> int:
+    """Learned numbers of the encoder."""
+    from eelbert_tf.encoder import EelbertBackbone
+
+    return int(EelbertBackbone(config).count_params())
+
+
+def plot(points: list[tuple[str, int, float]], path: Path, tasks: list[str]) -> None:
+    """Score against the bytes of float32 weights."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, size, score in points:
+        axes.scatter(4 * size / 1e6, score, s=20)
+        axes.annotate(name, (4 * size / 1e6, score), textcoords="offset points", xytext=(4, 2), fontsize="x-small")
+    axes.set_xlabel("weights in float32, MB")
+    axes.set_ylabel(f"{', '.join(tasks)}, dev")
+    axes.grid(alpha=0.3)
+    with replace_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()
