@@ -1,0 +1,1 @@
+"""The commands that train: each has `add_arguments` and `run`."""
