@@ -47,6 +47,7 @@ def plot(rows: Sequence[Row], value: str, path: Path) -> None:
         path: the PNG.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -65,7 +66,10 @@ def plot(rows: Sequence[Row], value: str, path: Path) -> None:
             label=f"{row['model']}, {row['format']}",
         )
     axes.set_xscale("log")
-    axes.set_xlabel("bytes of the file")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter("B"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("size of the file")
     axes.set_ylabel(_AXES[value])
     if value != "accuracy":
         axes.set_ylim(bottom=0)
