@@ -1,0 +1,90 @@
+"""Puts a trained model into the package as a preset, with its card.
+
+    python docs/freeze_preset.py --run DIR --name uno_en_paper --about "..." --data "..." [--scores "..."]
+
+The run is what `eelbert pretrain`, `distill` or `finetune` wrote. The card, README.md, is made of what the run knows of
+itself: configuration, tokens seen, loss curve, held-out scores. The weights' checksum stands in config.json and is
+verified whenever the preset is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from eelbert_tf.files import replace_file
+from eelbert_tf.saving import CONFIG_FILE, PRESETS, WEIGHTS_FILE, find_model, load_backbone, read_info
+
+CARD = "README.md"
+CURVE = "loss.png"
+LIMITS = """English, lower-cased ASCII; other scripts are read byte by byte, but were hardly seen. It knows what its
+text knew, with the errors and biases of encyclopedias and old books. It is a small model: it classifies, compares and
+ranks short texts after fine-tuning; it does not generate, and it should decide nothing of weight alone."""
+
+
+def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Namespace) -> str:
+    """The preset's README."""
+    run = fields["notes"].get("pretraining", {})
+    config = fields["config"]
+    lines = [f"# {name}", "", args.about, ""]
+    lines += ["| | |", "|---|---|"]
+    shape = f"{config['num_hidden_layers']} layers, width {config['hidden_size']}, inner {config['intermediate_size']}"
+    lines += [
+        f"| shape | {shape}, {config['num_attention_heads']} heads, {config['max_position_embeddings']} positions |"
+    ]
+    lines += [f"| learned numbers | {parameters:,} ({4 * parameters / 1e6:.2f} MB as float32) |"]
+    lines += [f"| hash | `{json.dumps(config['hash'])}` |"]
+    if config["lexicon_size"]:
+        lines += [f"| lexicon | {config['lexicon_size']} rows of {config['lexicon_width']} |"]
+    lines += [f"| text | {args.data} |"]
+    if run:
+        lines += [
+            f"| objective | {run['objective']}, {run['finished_steps']:,} steps of {run['batch_size']} x "
+            f"{run['sequence_length']} tokens, peak rate {run['learning_rate']:g} |",
+            f"| tokens seen | {run['tokens'] / 1e6:,.0f} million slots, {run['share_of_slots_with_words']:.0%} of them "
+            f"words: {run['epochs']:.1f} passes over {run['corpus_words'] / 1e6:,.1f} million words |",
+            f"| held-out text | {', '.join(f'{k} {v:.4f}' for k, v in run['held_out'].items())} |",
+            f"| dropped with the head | {run['head_parameters']:,} numbers |",
+            f"| trained in | {run['seconds'] / 3600:.1f} hours, {run['backend']} |",
+        ]
+    if args.scores:
+        lines += [f"| scores | {args.scores} |"]
+    lines += ["", f"![loss]({CURVE})" if (Path(args.run) / CURVE).is_file() else "", "", "**Limits.** " + args.limits]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    """Checks the model, then copies it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--run", required=True)
+    add("--name", required=True)
+    add("--about", required=True, help="what it is, in a sentence or two")
+    add("--data", required=True, help="what text it was trained on, and its licence")
+    add("--scores", default="")
+    add("--limits", default=LIMITS)
+    args = parser.parse_args()
+    source = find_model(args.run)
+    read_info(source)
+    parameters = int(load_backbone(args.run).count_params())  # its checksum is verified here
+    fields = json.loads((source / CONFIG_FILE).read_text("utf-8"))
+    text = card(args.name, fields, parameters, args)
+    target = PRESETS / args.name
+    target.mkdir(parents=True, exist_ok=True)
+    fields["notes"].get("pretraining", {}).pop("teacher", None)  # a path of the machine it was trained on
+    fields["notes"].get("pretraining", {}).pop("preset", None)
+    for name in (WEIGHTS_FILE, CURVE):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+    with replace_file(target / CONFIG_FILE) as temporary:
+        temporary.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    with replace_file(target / CARD) as temporary:
+        temporary.write_text(text, "utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
