@@ -130,7 +130,7 @@ def test_fine_tuned_bert(tables: dict[str, Path], tmp_path: Path) -> None:
     table = read_table(tables["test"], ["sentence"], "kind")
     model.classifier.bias.assign_sub(model.predict(table.texts, verbose=0).mean(axis=0))  # else one class wins always
     save_model(model, tmp_path / "bert")
-    benchmark_size.check([str(tmp_path / "bert")], table, 12, 48)
+    benchmark_size.check([str(tmp_path / "bert")], table, table, 12, 48)
     (file,), left_out = benchmark_size.our_files([str(tmp_path / "bert")], table, tmp_path, 12, 48)
     assert not left_out
     expected = np.asarray(load_classifier(tmp_path / "bert", max_tokens=12).predict(table.texts, verbose=0))
@@ -195,6 +195,8 @@ def test_bad_input(tables: dict[str, Path], tmp_path: Path, capsys: pytest.Captu
     good = size_options(tables, output, small)
     other = tmp_path / "other.tsv"
     other.write_text("sentence\tkind\na\tunheard_of\n")
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("sentence\tother\tkind\na\tb\tlights_on\n")
     for arguments, message in (
         (["benchmark", "--suite", "size"], "--suite size needs --model, --train, --test, --output"),
         (["benchmark", "--test", "test.tsv"], "--test is for --suite size, not for --suite latency"),
@@ -206,6 +208,10 @@ def test_bad_input(tables: dict[str, Path], tmp_path: Path, capsys: pytest.Captu
         (size_options(tables, output, "nowhere"), "nowhere"),
         ([*good, "--max-tokens", "64"], "small: "),
         ([*good, "--test", str(other)], "other.tsv, row 2: the label 'unheard_of' does not occur"),
+        (
+            [*good, "--test", str(pairs), "--train", str(pairs), "--text-columns", "sentence", "other"],
+            "pairs.tsv: pairs",
+        ),
         ([*good, "--limit", "3"], "--limit between 20 and"),
     ):
         assert main(arguments) == 2

@@ -136,14 +136,17 @@ class BertFile:
         return lambda text: names[int(run(tokenize(text))[0].argmax())]
 
 
-def check(models: Sequence[str], test: Table, max_tokens: int, max_bytes: int) -> None:
-    """Looks at the models before any work.
+def check(models: Sequence[str], train: Table, test: Table, max_tokens: int, max_bytes: int) -> None:
+    """Looks at models and texts before any work.
 
     Raises:
-        InputError: one is missing, or is no classifier of single texts with the labels of the test set.
+        InputError: a model is missing, or is no classifier of single texts with the labels of the test set.
     """
     from eelbert_tf.saving import find_model, read_info
 
+    for table in (train, test):
+        if isinstance(table.texts[0], tuple):
+            raise InputError(f"{table.path}: pairs of texts; the size suite compares classifiers of single texts")
     names = [_name(model) for model in models]
     for model, name in zip(models, names, strict=True):
         if names.count(name) > 1:

@@ -94,7 +94,7 @@ def _size(args: argparse.Namespace) -> dict[str, Any]:
 
     train, test = (read_table(path, args.text_columns, args.label_column) for path in (args.train, args.test))
     limits = (args.max_tokens, args.max_bytes)
-    check(args.model, test, *limits)
+    check(args.model, train, test, *limits)
     with tempfile.TemporaryDirectory(prefix="eelbert-benchmark-") as folder:
         ours, left_out = our_files(args.model, train, Path(folder), *limits)
         print("benchmark size: training the rivals ...", file=sys.stderr, flush=True)
