@@ -11,7 +11,7 @@ from typing import Any
 
 from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, named_config
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import WEIGHTS_FILE, find_model
+from eelbert_tf.saving import WEIGHTS_FILE, find_model, read_info
 
 from .corpus import Corpus
 from .objectives import GENERATORS, OBJECTIVES
@@ -115,6 +115,23 @@ def read_config(name: str) -> EelbertConfig:
         raise InputError(f"--config: {path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"--config: {path}: not a configuration: {error}") from None
+
+
+def shape_of(preset: str | None, config: str | None) -> EelbertConfig:
+    """The configuration of what a run starts from, or of fresh weights.
+
+    Args:
+        preset: a preset's name or a model directory.
+        config: what `read_config` takes; "eelbert_uno" where both are `None`.
+
+    Raises:
+        InputError: both are given, or there is no such thing.
+    """
+    if preset is None:
+        return read_config(config or "eelbert_uno")
+    if config is not None:
+        raise InputError("--config: the shape is that of --preset; give one of the two")
+    return read_info(find_model(preset))[0].config
 
 
 def identity(config: EelbertConfig, settings: Settings, corpus: Corpus) -> dict[str, Any]:

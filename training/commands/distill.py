@@ -65,8 +65,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         InputError: bad input, or an impossible output.
     """
-    if args.preset and args.config:
-        raise InputError("--config: the shape is that of --preset; give one of the two")
     for name, value in (_ENCODERS if args.corpus else _CLASSIFIERS).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
@@ -76,8 +74,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _encoder(args: argparse.Namespace) -> dict[str, Any]:
-    from ..pretrain_settings import Settings, read_config
+    from ..pretrain_settings import Settings, shape_of
 
+    config = shape_of(args.preset, args.config)
     settings = Settings(
         objective="teacher",
         teacher=args.teacher,
@@ -89,12 +88,6 @@ def _encoder(args: argparse.Namespace) -> dict[str, Any]:
         learning_rate=args.learning_rate,
         seed=args.seed,
     )
-    if args.preset:
-        from eelbert_tf.saving import find_model, read_info
-
-        config = read_info(find_model(args.preset))[0].config
-    else:
-        config = read_config(args.config or "eelbert_uno")
 
     from ..corpus import Corpus
     from ..pretrain import Habits, pretrain
@@ -112,7 +105,7 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.saving import holds_model, load_classifier
     from eelbert_tf.tables import check_seen, iter_rows, read_table
 
-    from ..pretrain_settings import read_config
+    from ..pretrain_settings import shape_of
 
     output = Path(args.output)
     check_directory(output, holds_model)
@@ -123,7 +116,7 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     train = read_table(args.train, args.text_columns, args.label_column)
     dev = read_table(args.dev, args.text_columns, args.label_column) if args.dev else None
     unlabelled = [row.text for path in args.unlabelled for row in iter_rows(path, args.text_columns, None)]
-    config = read_config(args.config or "eelbert_uno")
+    config = shape_of(args.preset, args.config)
     teacher = load_classifier(args.teacher)
     classes = teacher.labels
     if not classes:

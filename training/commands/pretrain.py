@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     add, given = parser.add_argument, Settings()
     add("--corpus", required=True, metavar="DIR", help="what `eelbert corpus` wrote")
-    add("--config", default="eelbert_uno", metavar="NAME|F.json", help="a named size, or a JSON file of its fields")
+    add("--config", metavar="NAME|F.json", help="a named size, or a JSON file of its fields (eelbert_uno)")
+    add("--preset", metavar="PRESET", help="weights to start from: a preset or a model directory; fresh ones without")
     add("--output", required=True, metavar="DIR", help="folder of the run")
     add("--resume", action="store_true", help="continue the run in DIR; begin it if there is none")
     add("--steps", type=int, default=given.steps, metavar="N", help="updates of the weights")
@@ -73,11 +74,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     from ..corpus import Corpus
     from ..pretrain_parallel import start
-    from ..pretrain_settings import read_config
+    from ..pretrain_settings import shape_of
 
     fields = {f.name for f in dataclasses.fields(Settings)}
     settings = Settings(**{name: value for name, value in vars(args).items() if name in fields})
-    config = read_config(args.config)
+    config = shape_of(args.preset, args.config)
     corpus = Corpus(args.corpus)
     parallel = start(args.strategy, args.coordinator, args.processes, args.process)
 
