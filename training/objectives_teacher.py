@@ -10,6 +10,7 @@ from keras import ops
 
 from eelbert_tf.errors import InputError
 
+from .corpus_sequences import SPLITS
 from .masking import Batch, Specials, add_specials
 from .objectives_base import Metrics, Objective
 from .pretrain_data import Corruption
@@ -51,19 +52,28 @@ class TeacherEmbeddings(Objective):
     metric_names = ("cosine", "pooled_cosine")
     uses_pooler = True
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.splits: dict[str, Sentences] = {}
+
     def build(self, *_: Any) -> None:
         """It has no weights."""
         self.built = True
 
     def sequences(self, sequence_length: int, seed: int, split: str) -> Sentences:
+        if not self.splits:
+            self._ask(sequence_length)
+        return self.splits[split]
+
+    def _ask(self, sequence_length: int) -> None:
+        """Finds the sentences and hears the teacher: seconds at best, so once for both splits."""
         every = sample(self.tokens.corpus, self.settings.sentences or 0, sequence_length - 2)
         if len(every) < 2:
             raise InputError(
                 f"{self.tokens.corpus.directory}: has no two sentences of up to {sequence_length - 2} words"
             )
         self.targets = teacher_targets(self.settings.teacher or "", every, self.config.hidden_size)
-        train, held_out = every.split(min(_HELD_OUT, max(1, len(every) // 10)))
-        return train if split == "train" else held_out
+        self.splits = dict(zip(SPLITS, every.split(min(_HELD_OUT, max(1, len(every) // 10))), strict=True))
 
     def corruption(self, sequence_length: int) -> Corruption:
         return _Targets(self.specials, self.targets)

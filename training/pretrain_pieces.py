@@ -61,7 +61,7 @@ def corpus_pieces(corpus: Corpus, vocab_size: int) -> Pieces:
     if not path.is_file():
         counts = corpus.counts
         vocabulary = learn_vocabulary(corpus, vocab_size)
-        ids, ends = _encode_all(corpus, vocabulary)
+        ids, ends = encode_words(corpus, {piece: i for i, piece in enumerate(vocabulary)})
         # By falling frequency, so that an output vocabulary is a prefix of this one.
         each = np.bincount(ids, np.repeat(counts, np.diff(ends, prepend=0)), len(vocabulary))
         each[: len(RESERVED)] = np.inf
@@ -107,9 +107,9 @@ def _learner() -> Any:
     )
 
 
-def _encode_all(corpus: Corpus, vocabulary: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    numbers = {piece: i for i, piece in enumerate(vocabulary)}
-    encoded = [encode_word(word, numbers) for word in corpus.words]
+def encode_words(corpus: Corpus, vocabulary: dict[bytes, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Every distinct word in pieces: their ids, int32 `[n]`, one word after the other, and where each ends, int64."""
+    encoded = [encode_word(word, vocabulary) for word in corpus.words]
     ids = np.fromiter((i for word in encoded for i in word), np.int32)
     return ids, np.cumsum([len(word) for word in encoded], dtype=np.int64)
 

@@ -16,14 +16,14 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
-from eelbert_tf.wordpiece import RESERVED, encode_word
+from eelbert_tf.wordpiece import RESERVED
 
 from .corpus import Corpus
 from .huggingface import is_bert_folder, load_bert
 from .masking import Specials, add_specials, spread_pieces
+from .pretrain_pieces import encode_words
 from .pretrain_settings import weights_digest
 from .sentences import Sentences
-from .words import embedding_table, lexicon_table
 
 Embed = Callable[[np.ndarray], np.ndarray]  # rows int32 [n, W] of word ids to float32 [n, d]
 
@@ -44,9 +44,7 @@ def _bert(folder: str, corpus: Corpus) -> Embed:
     backbone, vocabulary = load_bert(folder, max_tokens=MAX_PIECES)
     pad, _, cls, sep, mask = (vocabulary[piece] for piece in RESERVED)
     specials = Specials(cls, sep, mask, pad)
-    encoded = [encode_word(word, vocabulary) for word in corpus.words]
-    pieces = np.fromiter((i for word in encoded for i in word), np.int32)
-    ends = np.cumsum([len(word) for word in encoded], dtype=np.int64)
+    pieces, ends = encode_words(corpus, vocabulary)
 
     def inputs(rows: np.ndarray) -> dict[str, np.ndarray]:
         spread, _ = spread_pieces(rows, pieces, ends, MAX_PIECES - 2)
@@ -59,33 +57,19 @@ def _bert(folder: str, corpus: Corpus) -> Embed:
 
 
 def _own(folder: str, corpus: Corpus) -> Embed:
-    from eelbert_tf.reference import CLS, SEP, embed_token
     from eelbert_tf.saving import load_backbone
+
+    from .pretrain_words import WordTables
 
     backbone = load_backbone(folder)
     config = backbone.config
     if config.hash is None:
         raise InputError(f"--teacher: {folder}: a BERT of this project cannot teach; take one with a hash")
-    hash_config = config.hash
-    ends = np.stack([embed_token(token, hash_config) for token in (CLS, SEP)])
-    table = np.concatenate([embedding_table(corpus, hash_config), ends, np.zeros_like(ends[:1])])
-    specials = Specials.after(len(corpus.words))
-    places = {specials.cls: len(corpus.words), specials.sep: len(corpus.words) + 1, specials.pad: len(corpus.words) + 2}
-    lexicon = lexicon_table(corpus, hash_config, config.lexicon_size) if config.lexicon_size else None
-
-    def inputs(rows: np.ndarray) -> dict[str, np.ndarray]:
-        ids = add_specials(rows, specials)[:, : config.max_tokens]
-        found = {"padding_mask": (ids != specials.pad).astype(np.int32)}
-        if lexicon is not None:
-            found["lexicon_rows"] = np.where(ids < len(lexicon), lexicon[np.minimum(ids, len(lexicon) - 1)], -1)
-        for token, place in places.items():
-            ids = np.where(ids == token, place, ids)
-        return {**found, "embeddings": table[ids]}
-
-    return _embedder(backbone, inputs)
+    tokens = WordTables(corpus, config, name="teacher_words")
+    return _embedder(backbone, lambda rows: tokens(add_specials(rows, tokens.specials)[:, : config.max_tokens]))
 
 
-def _embedder(backbone: Any, inputs: Callable[[np.ndarray], dict[str, np.ndarray]]) -> Embed:
+def _embedder(backbone: Any, inputs: Callable[[np.ndarray], dict[str, Any]]) -> Embed:
     from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
 
     encoder = EelbertSentenceEncoder(backbone)
