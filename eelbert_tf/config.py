@@ -33,6 +33,9 @@ class HashConfig:
         boundaries: whether the first and the last byte of a token are told apart from inner bytes.
         word_width: width of one more block, from the signature of the whole token; 0 for none.
         pooling: "mean" (the paper) or "sqrtn", the sum divided by the square root of the number of n-grams.
+
+    Raises:
+        ValueError: a value is out of range.
     """
 
     widths: tuple[int, ...] = (43, 43, 42)
@@ -86,6 +89,9 @@ class EelbertConfig:
         max_bytes: bytes read of one input.
         lexicon_size: rows of a learned table indexed by the token's own signature, a power of two; 0 for none.
         lexicon_width: width of those rows, projected to `hidden_size` and added to the hash.
+
+    Raises:
+        ValueError: values are out of range, or do not fit one another.
     """
 
     hidden_size: int = 128
@@ -142,6 +148,12 @@ class EelbertConfig:
     def from_dict(cls, fields: dict[str, Any]) -> EelbertConfig:
         """The inverse of `to_dict`.
 
+        Args:
+            fields: as `config.json` has them.
+
+        Returns:
+            The configuration.
+
         Raises:
             ValueError: a field is unknown or out of range.
         """
@@ -154,7 +166,17 @@ class EelbertConfig:
         return cls(**fields)
 
     def replace(self, **changes: Any) -> EelbertConfig:
-        """A copy with some fields changed."""
+        """A copy with some fields changed.
+
+        Args:
+            **changes: the fields.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ValueError: a value is out of range.
+        """
         return dataclasses.replace(self, **changes)
 
 
@@ -174,6 +196,9 @@ def named_config(name: str) -> EelbertConfig:
 
     Args:
         name: one of `CONFIG_NAMES`.
+
+    Returns:
+        The published shape (Devlin et al. 2019; Turc et al. 2019; for UNO, Cohn et al. 2023), 128 tokens and 512 bytes.
 
     Raises:
         ValueError: the name is unknown.

@@ -121,7 +121,11 @@ def read_task(task: Task, source: str) -> TaskData:
 
 
 def _read_tfds(task: Task) -> TaskData:
-    """The same from tensorflow-datasets, which fetches it once."""
+    """The same from tensorflow-datasets, which fetches it once.
+
+    Raises:
+        InputError: tensorflow-datasets is not installed.
+    """
     try:
         import tensorflow_datasets as tfds
     except ImportError:
