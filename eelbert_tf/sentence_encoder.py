@@ -33,7 +33,7 @@ class EelbertSentenceEncoder(keras.Model):
     Example:
 
     >>> encoder = EelbertSentenceEncoder(EelbertBackbone.from_name("eelbert_uno"))
-    >>> a, b = encoder.predict(["Turn on the lights.", "Lights on, please."])
+    >>> a, b = encoder.predict(["Turn on the lights.", "Lights on, please."], verbose=0)
     >>> similarity = a @ b
     """
 

@@ -93,7 +93,7 @@ class EelbertClassifier(keras.Model):
 
     >>> classifier = EelbertClassifier(EelbertBackbone.from_name("eelbert_uno"), num_classes=2)
     >>> classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    >>> history = classifier.fit(["good", "bad"], [1, 0])
+    >>> history = classifier.fit(["good", "bad"], [1, 0], verbose=0)
     """
 
     def __init__(

@@ -48,6 +48,12 @@ def links(page: Path) -> list[str]:
     return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match("[a-z]+:", target)]
 
 
+def files(page: Path) -> set[str]:
+    """Names of files of this repository that a page gives in backquotes."""
+    kinds = "py|md|json|c|cc|h|js|html|svg|toml|cfg"
+    return set(re.findall(rf"`([\w./-]+\.(?:{kinds}))`", page.read_text("utf-8")))
+
+
 def anchors(page: Path) -> set[str]:
     """Names of a page's headings, as links say them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)

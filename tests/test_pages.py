@@ -12,7 +12,7 @@ import pytest
 
 from eelbert_tf.__main__ import _parser
 from tests.forms import ROOT
-from tests.pages import anchors, commands, links, pages
+from tests.pages import anchors, commands, files, links, pages
 
 
 def script(name: str) -> Any:
@@ -38,6 +38,15 @@ def test_links(page: Path) -> None:
         assert path.exists(), f"{link}: no such file"
         if heading:
             assert heading in anchors(path), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_names_of_files(page: Path) -> None:
+    """What a page calls by name is there, or is something that a command writes."""
+    written = {"config.json", "run.json", "eelbert_model.c", "eelbert_model.h"}
+    folders = ("", "docs", "eelbert_tf", "tests", "tflite", "tflite/c", "tflite/web", "training")
+    for name in files(page) - written:
+        assert any((ROOT / folder / name).is_file() for folder in folders), f"{name}: no such file"
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if commands(page)], ids=named)

@@ -160,15 +160,3 @@ def scores(task: Task, truth: Sequence[Any], predicted: Sequence[Any]) -> dict[s
         index = {name: i for i, name in enumerate(task.classes)}
         arrays = [np.array([index[label] for label in values], np.int64) for values in (truth, predicted)]
     return {name: 100 * METRICS[name](*arrays) for name in task.metrics}
-
-
-def named_tasks(names: Sequence[str]) -> list[Task]:
-    """Tasks by name, in GLUE's order.
-
-    Raises:
-        InputError: one is unknown.
-    """
-    unknown = sorted(set(names) - set(TASKS))
-    if unknown:
-        raise InputError(f"--tasks: unknown: {unknown[0]}; known: {', '.join(TASKS)}")
-    return [task for name, task in TASKS.items() if name in names]
