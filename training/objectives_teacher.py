@@ -54,7 +54,7 @@ class TeacherEmbeddings(Objective):
     added: the teacher's embeddings are brought to the encoder's width beforehand (`teachers.teacher_targets`).
     """
 
-    metric_names = ("cosine", "word_cosine", "pooled_cosine")
+    metric_names: tuple[str, ...] = ("cosine", "word_cosine", "pooled_cosine")
     uses_pooler = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
