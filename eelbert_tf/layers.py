@@ -212,6 +212,7 @@ class HashLexicon(keras.layers.Layer):
     Args:
         size: rows, a power of two.
         width: numbers per row; a projection brings them to `hidden_size`.
+        lookups: rows per token, 1 or 2, one behind the other.
         hidden_size: width of the result.
         hash: the hash whose signatures are used.
         initializer_range: standard deviation of the projection's initial kernel; that of the rows is width ** -0.5.
@@ -231,12 +232,14 @@ class HashLexicon(keras.layers.Layer):
         width: int,
         hidden_size: int,
         hash: HashConfig | dict[str, Any],
+        lookups: int = 1,
         initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.size = size
         self.width = width
+        self.lookups = lookups
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
         self.initializer_range = initializer_range
@@ -250,19 +253,30 @@ class HashLexicon(keras.layers.Layer):
             shape=(self.size, self.width),
             initializer=keras.initializers.TruncatedNormal(stddev=self.width**-0.5),
         )
-        self.projection.build((None, None, self.width))
+        self.projection.build((None, None, self.width * self.lookups))
         self.built = True
 
     def call(self, tokens: text.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
-        rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, self.size)
+        codes = self.size**self.lookups
+        rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, codes)
         member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, T, L]
         # Of each slot's bytes only the last one counts. Not a matrix product, which accelerators round to 8 bits.
         from_one = ops.sum(member * ops.cast(ops.expand_dims((rows + 1) * lasts, 1), "float32"), axis=2)
         return self.look_up(ops.cast(from_one, "int32") - 1)
 
     def look_up(self, rows: Tensor) -> Tensor:
-        """The result for words whose rows are known: int32 `[...]`, -1 for none, to float `[..., hidden_size]`."""
-        found = ops.take(ops.convert_to_tensor(self.table), ops.maximum(rows, 0), axis=0)
+        """The result for words whose codes are known: int32 `[...]`, -1 for none, to float `[..., hidden_size]`.
+
+        With one lookup a code is a row; with two it is the first row times `size` plus the second.
+        """
+        table, codes = ops.convert_to_tensor(self.table), ops.maximum(rows, 0)
+        if self.lookups == 1:
+            found = ops.take(table, codes, axis=0)
+        else:
+            # In float32, exactly: TFLite Micro does not divide integers.
+            first = ops.cast(ops.floor(ops.cast(codes, "float32") * (1.0 / self.size)), "int32")
+            parts = [ops.take(table, part, axis=0) for part in (first, codes - first * self.size)]
+            found = ops.concatenate(parts, axis=-1)
         there = ops.cast(ops.expand_dims(ops.greater_equal(rows, 0), -1), found.dtype)
         return self.projection(found * there)
 
@@ -274,6 +288,7 @@ class HashLexicon(keras.layers.Layer):
             "width": self.width,
             "hidden_size": self.hidden_size,
             "hash": dataclasses.asdict(self.hash),
+            "lookups": self.lookups,
             "initializer_range": self.initializer_range,
         }
 
