@@ -54,7 +54,7 @@ lint: $(VENV)/.lint  ## ruff and mypy
 	@MYPYPATH=$(VENV)/typed $(BIN)/python -m mypy -p eelbert_tf -p tests
 
 package:  ## the wheel and the sdist, in dist/, tried in an empty environment
-	@TF_CPP_MIN_LOG_LEVEL=3 PYTHON="$(PYTHON)" .ci/package
+	@PYTHON="$(PYTHON)" .ci/package
 
 clean:  ## remove .venv, caches and build folders
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

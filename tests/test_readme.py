@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -157,6 +158,21 @@ def test_every_block_is_found() -> None:
     assert text.count("```") == 2 * sum(block.language != "shell" for block in blocks(README))
     starts = [line for line in text.splitlines() if line.startswith(("    eelbert ", "    make ", "    pip "))]
     assert len(starts) == len(commands(README)) > 15
+
+
+@pytest.mark.parametrize("name", ["eelbert_uno", "eelbert_tiny", "eelbert_mini"])
+def test_sizes_of_the_readme(name: str) -> None:
+    """The table of sizes says what the models have; test_encoder.py knows the largest too."""
+    from eelbert_tf import EelbertBackbone, EelbertClassifier
+
+    (row,) = re.findall(rf"^\| `{name}` \|(.*)\|$", README.read_text("utf-8"), re.MULTILINE)
+    layers, width, heads, inner, parameters, size = (cell.strip().replace(",", "") for cell in row.split("|"))
+    model = EelbertClassifier(EelbertBackbone.from_name(name), num_classes=2)
+    config = model.backbone.config
+    shape = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
+    assert [int(cell) for cell in (layers, width, heads, inner)] == list(shape)
+    assert model.count_params() == int(parameters)
+    assert float(size.removesuffix(" MB")) == pytest.approx(4e-6 * int(parameters), rel=0.005)
 
 
 def test_presets_of_the_readme_are_in_the_package() -> None:
