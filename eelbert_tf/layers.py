@@ -199,7 +199,6 @@ class HashLexicon(keras.layers.Layer):
         lookups: rows per token, 1 or 2, one behind the other.
         hidden_size: width of the result.
         hash: the hash whose signatures are used.
-        initializer_range: standard deviation of the projection's initial kernel; that of the rows is width ** -0.5.
 
     Call arguments:
         tokens: `text.Split` with int32 `[B, L]` tensors.
@@ -217,7 +216,6 @@ class HashLexicon(keras.layers.Layer):
         hidden_size: int,
         hash: HashConfig | dict[str, Any],
         lookups: int = 1,
-        initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -226,9 +224,10 @@ class HashLexicon(keras.layers.Layer):
         self.lookups = lookups
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
-        self.initializer_range = initializer_range
-        normal = keras.initializers.TruncatedNormal(stddev=initializer_range)
-        self.projection = keras.layers.Dense(hidden_size, use_bias=False, kernel_initializer=normal, name="projection")
+        # Larger than BERT's kernels: the lexicon then weighs about as much as the hash from the start.
+        self.projection = keras.layers.Dense(
+            hidden_size, use_bias=False, kernel_initializer="glorot_uniform", name="projection"
+        )
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the table."""
@@ -273,7 +272,6 @@ class HashLexicon(keras.layers.Layer):
             "hidden_size": self.hidden_size,
             "hash": dataclasses.asdict(self.hash),
             "lookups": self.lookups,
-            "initializer_range": self.initializer_range,
         }
 
 
