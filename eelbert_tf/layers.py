@@ -239,9 +239,10 @@ class HashLexicon(keras.layers.Layer):
 
     def call(self, tokens: text.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
         rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, self.size)
-        member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, T, L]
+        member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, C, T, W]
         # Of each slot's bytes only the last one counts. Not a matrix product, which accelerators round to 8 bits.
-        from_one = ops.sum(member * ops.cast(ops.expand_dims((rows + 1) * lasts, 1), "float32"), axis=2)
+        marked = ops.expand_dims(hashing.in_blocks((rows + 1) * lasts), 2)
+        from_one = ops.sum(member * ops.cast(marked, "float32"), axis=(1, 3))
         return self.look_up(ops.cast(from_one, "int32") - 1)
 
     def look_up(self, rows: Tensor) -> Tensor:
