@@ -22,6 +22,9 @@ SEPARATOR_BYTE = 31
 WORD_DOUBLINGS = 6
 MAX_WORD_BYTES = 2**WORD_DOUBLINGS
 
+# A token's code in the lexicon is counted in float32 on the way, which holds whole numbers up to here.
+MAX_LEXICON_CODES = 2**24
+
 
 @dataclass(frozen=True)
 class HashConfig:
@@ -86,6 +89,10 @@ class EelbertConfig:
         max_bytes: bytes read of one input.
         lexicon_size: rows of a learned table indexed by the token's own signature, a power of two; 0 for none.
         lexicon_width: width of those rows, projected to `hidden_size` and added to the hash.
+        lexicon_lookups: rows that a token has, 1 or 2, one behind the other: with two, hardly a pair of words shares
+            both. At most 4096 rows then.
+        pooling: what a text comes down to: "cls" (BERT), the output at [CLS] through a learned dense layer; or "mean",
+            the mean of the output over a text's tokens, without weights.
     """
 
     hidden_size: int = 128
@@ -105,6 +112,8 @@ class EelbertConfig:
     max_bytes: int = 512
     lexicon_size: int = 0
     lexicon_width: int = 0
+    lexicon_lookups: int = 1
+    pooling: str = "cls"
 
     def __post_init__(self) -> None:
         if (self.hash is None) == (self.vocab_size is None):
@@ -117,6 +126,8 @@ class EelbertConfig:
                 "`num_attention_heads` must divide `hidden_size`. "
                 f"Received: hidden_size={self.hidden_size}, num_attention_heads={self.num_attention_heads}"
             )
+        if self.pooling not in ("cls", "mean"):
+            raise ValueError(f'`pooling` must be "cls" or "mean". Received: pooling={self.pooling!r}')
         if self.hidden_act not in ("gelu", "relu"):
             raise ValueError(f'`hidden_act` must be "gelu" or "relu". Received: hidden_act={self.hidden_act!r}')
         if not 4 <= self.max_tokens <= self.max_position_embeddings:
@@ -133,6 +144,16 @@ class EelbertConfig:
                 "`lexicon_size` must be a power of two and `lexicon_width` positive. "
                 f"Received: lexicon_size={self.lexicon_size}, lexicon_width={self.lexicon_width}"
             )
+        if self.lexicon_lookups not in (1, 2) or self.lexicon_codes > MAX_LEXICON_CODES:
+            raise ValueError(
+                f"`lexicon_lookups` must be 1 or 2, and `lexicon_size` to its power at most {MAX_LEXICON_CODES}. "
+                f"Received: lexicon_lookups={self.lexicon_lookups}, lexicon_size={self.lexicon_size}"
+            )
+
+    @property
+    def lexicon_codes(self) -> int:
+        """Combinations of rows that a token can have: each is found as a row of a lexicon of this size would be."""
+        return self.lexicon_size**self.lexicon_lookups
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON types."""

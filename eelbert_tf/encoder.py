@@ -21,6 +21,13 @@ from eelbert_tf.layers import (
 Tensor = Any
 
 
+def unit_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """The mean of the rows that count, brought to a mean square of 1: float `[B, T, d]` and `[B, T]` to `[B, d]`."""
+    shares = mask / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0)
+    mean = ops.matmul(ops.expand_dims(shares, 1), x)[:, 0]  # [B, d]
+    return mean * ops.rsqrt(ops.mean(mean * mean, axis=-1, keepdims=True) + 1e-6)
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class EelbertBackbone(keras.Model):
     """A BERT encoder whose input table is replaced by hashed n-gram embeddings.
@@ -35,16 +42,19 @@ class EelbertBackbone(keras.Model):
         inputs: anything `NgramHashEmbedding` takes, or a dictionary with one of
             - `bytes`: int32 or uint8 `[B, L]`; with `padding_mask` `[B, T]` only T token slots are laid out;
             - `embeddings`: float `[B, T, hash.size]`, with `padding_mask` and optional `segment_ids`, and for a model
-              with a lexicon `lexicon_rows` int32 `[B, T]`, -1 where there is no word;
+              with a lexicon `lexicon_rows` int32 `[B, T]`, words' codes in it, -1 where there is no word;
             - `token_ids`: int32 `[B, T]`, for a model with a vocabulary, likewise.
             With `output_positions` int32 `[B, M]` beside it, the last block computes these positions only.
         training: whether dropout applies.
-        pooled_only: whether the pooled output is enough: the last block then computes [CLS] only.
+        pooled_only: whether the pooled output is enough: where it is that of [CLS], the last block computes no other.
 
     Returns:
-        A dictionary of `sequence_output` float `[B, T, hidden_size]`, `pooled_output` float `[B, hidden_size]` and
+        A dictionary of `sequence_output` float `[B, T, hidden_size]`, `pooled_output` float `[B, pooled_size]` and
         `padding_mask` int32 `[B, T]`. With `output_positions`: `sequence_output` `[B, M, hidden_size]` and the mask.
         With `pooled_only`: no `sequence_output`.
+
+    Attributes:
+        pooled_size: `hidden_size`; four times that for pairs pooled by their means.
 
     Example:
 
@@ -71,7 +81,12 @@ class EelbertBackbone(keras.Model):
                 self.projection = keras.layers.Dense(config.hidden_size, kernel_initializer=normal, name="projection")
             if config.lexicon_size:
                 self.lexicon = HashLexicon(
-                    config.lexicon_size, config.lexicon_width, config.hidden_size, config.hash, name="lexicon"
+                    config.lexicon_size,
+                    config.lexicon_width,
+                    config.hidden_size,
+                    config.hash,
+                    config.lexicon_lookups,
+                    name="lexicon",
                 )
         else:
             self.token_embedding = keras.layers.Embedding(
@@ -93,9 +108,13 @@ class EelbertBackbone(keras.Model):
             )
             for i in range(config.num_hidden_layers)
         ]
-        self.pooler = keras.layers.Dense(
-            config.hidden_size, activation="tanh", kernel_initializer=normal, name="pooler"
-        )
+        by_means = config.pooling == "mean"
+        self.pooled_size = 4 * config.hidden_size if by_means and pair else config.hidden_size
+        self.pooler: Any = None
+        if not by_means:
+            self.pooler = keras.layers.Dense(
+                config.hidden_size, activation="tanh", kernel_initializer=normal, name="pooler"
+            )
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
@@ -119,7 +138,8 @@ class EelbertBackbone(keras.Model):
         self.embeddings_norm.build(wide)
         for block in self.blocks:
             block.build(wide)
-        self.pooler.build((None, config.hidden_size))
+        if self.pooler is not None:
+            self.pooler.build((None, config.hidden_size))
         self.built = True
 
     def embed(self, inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -183,12 +203,34 @@ class EelbertBackbone(keras.Model):
         for block in self.blocks[:-1]:
             x = block(x, bias, training=training)
         positions = inputs.get("output_positions") if isinstance(inputs, dict) else None
-        x = self.blocks[-1](x, bias, training=training, positions=1 if pooled_only else positions)
-        if pooled_only:
-            return {"pooled_output": self.pooler(x[:, 0]), "padding_mask": mask}
-        if positions is not None:
+        first_only = pooled_only and self.pooler is not None
+        x = self.blocks[-1](x, bias, training=training, positions=1 if first_only else positions)
+        if positions is not None and not pooled_only:
             return {"sequence_output": x, "padding_mask": mask}
-        return {"sequence_output": x, "pooled_output": self.pooler(x[:, 0]), "padding_mask": mask}
+        pooled = self.pooler(x[:, 0]) if self.pooler is not None else self.pool_means(x, mask, segments)
+        found = {"pooled_output": pooled, "padding_mask": mask}
+        return found if pooled_only else {"sequence_output": x, **found}
+
+    def pool_means(self, x: Tensor, padding_mask: Tensor, segment_ids: Tensor) -> Tensor:
+        """Texts as the mean of their tokens, and pairs as what their two means have in common and what not.
+
+        A mean is brought to a mean square of 1, so that the product of two sums up to their cosine. Pairs are compared
+        as in Conneau et al. 2017 (InferSent).
+
+        Args:
+            x: float `[B, T, hidden_size]`.
+            padding_mask: int32 `[B, T]`.
+            segment_ids: int32 `[B, T]`.
+
+        Returns:
+            float `[B, pooled_size]`: u, or for pairs u, v, |u - v| and u * v.
+        """
+        mask = ops.cast(padding_mask, x.dtype)
+        if not self.pair:
+            return unit_mean(x, mask)
+        second = mask * ops.cast(segment_ids, x.dtype)
+        u, v = unit_mean(x, mask - second), unit_mean(x, second)
+        return ops.concatenate([u, v, ops.abs(u - v), u * v], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -196,6 +196,7 @@ class HashLexicon(keras.layers.Layer):
     Args:
         size: rows, a power of two.
         width: numbers per row; a projection brings them to `hidden_size`.
+        lookups: rows per token, 1 or 2, one behind the other.
         hidden_size: width of the result.
         hash: the hash whose signatures are used.
         initializer_range: standard deviation of the projection's initial kernel; that of the rows is width ** -0.5.
@@ -215,15 +216,18 @@ class HashLexicon(keras.layers.Layer):
         width: int,
         hidden_size: int,
         hash: HashConfig | dict[str, Any],
+        lookups: int = 1,
         initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.size = size
         self.width = width
+        self.lookups = lookups
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
         self.initializer_range = initializer_range
+        self.scatter = False  # for exporters, as in NgramHashEmbedding
         normal = keras.initializers.TruncatedNormal(stddev=initializer_range)
         self.projection = keras.layers.Dense(hidden_size, use_bias=False, kernel_initializer=normal, name="projection")
 
@@ -234,20 +238,36 @@ class HashLexicon(keras.layers.Layer):
             shape=(self.size, self.width),
             initializer=keras.initializers.TruncatedNormal(stddev=self.width**-0.5),
         )
-        self.projection.build((None, None, self.width))
+        self.projection.build((None, None, self.width * self.lookups))
         self.built = True
 
     def call(self, tokens: text.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
-        rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, self.size)
-        member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, C, T, W]
-        # Of each slot's bytes only the last one counts. Not a matrix product, which accelerators round to 8 bits.
-        marked = ops.expand_dims(hashing.in_blocks((rows + 1) * lasts), 2)
-        from_one = ops.sum(member * ops.cast(marked, "float32"), axis=(1, 3))
-        return self.look_up(ops.cast(from_one, "int32") - 1)
+        codes = self.size**self.lookups
+        rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, codes)
+        marked = (rows + 1) * lasts  # of each slot's bytes only the last one counts
+        if self.scatter:
+            places = slots * (tokens.starts + tokens.continues)
+            from_one = hashing.add_rows(ops.expand_dims(marked, 2), places, num_slots)[..., 0]
+        else:
+            member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, C, T, W]
+            marked = ops.cast(ops.expand_dims(hashing.in_blocks(marked), 2), "float32")
+            # Not a matrix product, which accelerators round to 8 bits.
+            from_one = ops.cast(ops.sum(member * marked, axis=(1, 3)), "int32")
+        return self.look_up(from_one - 1)
 
     def look_up(self, rows: Tensor) -> Tensor:
-        """The result for words whose rows are known: int32 `[...]`, -1 for none, to float `[..., hidden_size]`."""
-        found = ops.take(ops.convert_to_tensor(self.table), ops.maximum(rows, 0), axis=0)
+        """The result for words whose codes are known: int32 `[...]`, -1 for none, to float `[..., hidden_size]`.
+
+        With one lookup a code is a row; with two it is the first row times `size` plus the second.
+        """
+        table, codes = ops.convert_to_tensor(self.table), ops.maximum(rows, 0)
+        if self.lookups == 1:
+            found = ops.take(table, codes, axis=0)
+        else:
+            # In float32, exactly: TFLite Micro does not divide integers.
+            first = ops.cast(ops.floor(ops.cast(codes, "float32") * (1.0 / self.size)), "int32")
+            parts = [ops.take(table, part, axis=0) for part in (first, codes - first * self.size)]
+            found = ops.concatenate(parts, axis=-1)
         there = ops.cast(ops.expand_dims(ops.greater_equal(rows, 0), -1), found.dtype)
         return self.projection(found * there)
 
@@ -259,6 +279,7 @@ class HashLexicon(keras.layers.Layer):
             "width": self.width,
             "hidden_size": self.hidden_size,
             "hash": dataclasses.asdict(self.hash),
+            "lookups": self.lookups,
             "initializer_range": self.initializer_range,
         }
 

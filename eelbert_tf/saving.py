@@ -211,8 +211,9 @@ def _check_sizes(info: ModelInfo, arrays: dict[str, np.ndarray], path: Path) -> 
     shapes = {
         "position_embedding": (config.max_position_embeddings, width),
         "segment_embedding": (config.type_vocab_size, width),
-        "pooler/kernel": (width, width),
     }
+    if config.pooling == "cls":
+        shapes["pooler/kernel"] = (width, width)
     if config.hash is None:
         shapes["token_embedding/embeddings"] = (config.vocab_size or 0, width)
     elif config.hash.size != width:
@@ -221,7 +222,8 @@ def _check_sizes(info: ModelInfo, arrays: dict[str, np.ndarray], path: Path) -> 
         shapes["lexicon/table"] = (config.lexicon_size, config.lexicon_width)
     shapes = {prefix + name: shape for name, shape in shapes.items()}
     if info.kind == "classifier":
-        shapes["classifier/kernel"] = (width, info.num_classes)
+        by_means = config.pooling == "mean" and info.pair
+        shapes["classifier/kernel"] = (4 * width if by_means else width, info.num_classes)
     for name, shape in shapes.items():
         _check_shape(name, shape, arrays, path)
     for i in range(config.num_hidden_layers):

@@ -121,7 +121,7 @@ class EelbertClassifier(keras.Model):
     def build(self, input_shape: Any = None) -> None:
         """Creates the head."""
         if not self.built:
-            self.classifier.build((None, self.backbone.config.hidden_size))
+            self.classifier.build((None, self.backbone.pooled_size))
             self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
@@ -303,7 +303,8 @@ class EelbertMaskedLM(keras.Model):
             self.output_embeddings = self.add_weight(
                 name="output_embeddings", shape=(self.output_size, size), initializer="zeros", trainable=False
             )
-        self.backbone.pooler.trainable = False
+        if self.backbone.pooler is not None:
+            self.backbone.pooler.trainable = False
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:

@@ -166,7 +166,7 @@ def test_epochs(corpus: Corpus) -> None:
 
 
 def test_targets(teacher: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are the teacher's mean-pooled embeddings but for a rotation; an interrupted teacher goes on."""
+    """The mean-pooled embeddings but for a rotation, and those of words; an interrupted teacher goes on."""
     monkeypatch.setattr(teachers, "_PART", 32)
     few = sample(corpus, 100, 12)
     backbone, vocabulary = load_bert(teacher)
@@ -177,8 +177,8 @@ def test_targets(teacher: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch)
     asked: list[int] = []
     load = teachers.load_teacher
 
-    def tired(folder: str, corpus: Corpus) -> teachers.Embed:
-        embed = load(folder, corpus)
+    def tired(*args: Any) -> teachers.Embed:
+        embed = load(*args)
 
         def answer(rows: np.ndarray) -> np.ndarray:
             asked.append(len(rows))
@@ -193,7 +193,18 @@ def test_targets(teacher: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch)
         teachers.teacher_targets(str(teacher), few, 24)
     found = teachers.teacher_targets(str(teacher), few, 24)
     assert asked == [100, 32, 32, 32, 32, 4]
-    np.testing.assert_allclose(found.astype(np.float32) @ found.T, expected @ expected.T, rtol=0, atol=3e-3)
+    sentences = found[:, 0].astype(np.float32)
+    np.testing.assert_allclose(sentences @ sentences.T, expected @ expected.T, rtol=0, atol=3e-3)
+    row = int(few.lengths.argmax())
+    first = PieceTexts([texts[row]], backbone.config, vocabulary)
+    output = np.asarray(backbone(first.batch(np.arange(1)))["sequence_output"])[0]
+    counts = [1 if word == "." else len(word) for word in texts[row].split()]  # pieces: one a letter
+    ends = 1 + np.cumsum(counts)
+    means = np.stack([output[end - count : end].mean(axis=0) for end, count in zip(ends, counts, strict=True)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    words = found[row, 1 : 1 + len(counts)].astype(np.float32)
+    np.testing.assert_allclose(words @ words.T, means @ means.T, rtol=0, atol=3e-3)
+    assert not found[row, 1 + len(counts) :].any()
     again = teachers.teacher_targets(str(teacher), few, 24)
     np.testing.assert_array_equal(again, found)
     assert len(asked) == 6
@@ -215,7 +226,7 @@ def test_pupil(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.Cap
     untrained = [*words[:-4], "--output", tmp_path / "fresh", "--learning-rate", 1e-9]
     assert distill(*untrained, "--epochs", 1) == 0
     before = json.loads(capsys.readouterr().out.splitlines()[-1])["held_out"]
-    for name in ("cosine", "pooled_cosine"):
+    for name in ("cosine", "word_cosine", "pooled_cosine"):
         assert report["held_out"][name] > before[name] + 0.1
     assert load_backbone(tmp_path / "pupil").config == PUPIL
     assert distill(*words, "--epochs", 5, "--resume") == 2

@@ -208,6 +208,29 @@ def test_projection_and_lexicon(rich: EelbertConfig) -> None:
     np.testing.assert_allclose(found[0, : len(tokens)], expected, rtol=0, atol=1e-5)
 
 
+def test_two_lookups(rich: EelbertConfig) -> None:
+    """A token's two rows are the halves of its row in a lexicon of the size squared."""
+    config = rich.replace(lexicon_lookups=2)
+    model = randomize(EelbertBackbone(config))
+    table, kernel = (np.asarray(v) for v in (model.lexicon.table, model.lexicon.projection.kernel))
+    assert kernel.shape == (2 * rich.lexicon_width, rich.hidden_size)
+    tokens = tokenize(b"some words, and others", rich.max_tokens, rich.max_bytes).with_specials()[0][1:-1]
+    assert rich.hash is not None
+    codes = [lexicon_index(token, rich.hash, rich.lexicon_size**2) for token in tokens]
+    rows = [np.concatenate([table[code // rich.lexicon_size], table[code % rich.lexicon_size]]) for code in codes]
+    alone = EelbertBackbone(config.replace(lexicon_size=0))
+    alone.projection.set_weights(model.projection.get_weights())
+    text = tf.constant(["some words, and others"])
+    added = np.asarray(model.embed(text)[0] - alone.embed(text)[0])[0]
+    np.testing.assert_allclose(added[1 : len(tokens) + 1], np.stack(rows) @ kernel, rtol=0, atol=1e-5)
+    assert not added[0].any()
+    np.testing.assert_allclose(
+        model.lexicon.look_up(np.array([*codes, -1], np.int32)),
+        [*(row @ kernel for row in rows), [0.0] * rich.hidden_size],
+        atol=1e-5,
+    )
+
+
 def test_pooled_output_alone(rich: EelbertConfig) -> None:
     """Without the other slots of the last block, which nothing then reads, the pooled output is the same."""
     backbone = randomize(EelbertBackbone(rich))
@@ -215,6 +238,27 @@ def test_pooled_output_alone(rich: EelbertConfig) -> None:
     alone = backbone(data, pooled_only=True)
     assert "sequence_output" not in alone
     np.testing.assert_allclose(alone["pooled_output"], backbone(data)["pooled_output"], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_pooling_by_means(rich: EelbertConfig, pair: bool) -> None:
+    """The pooled output is what NumPy makes of the sequence output; empty slots and batch widths do not matter."""
+    backbone = randomize(EelbertBackbone(rich.replace(pooling="mean"), pair=pair))
+    assert not any("pooler" in v.path for v in backbone.weights)
+    texts = hard_texts(20)
+    data = encode_texts(list(zip(texts, texts[::-1], strict=True)) if pair else texts, rich.max_bytes)
+    found = {name: np.asarray(array) for name, array in backbone(data).items()}
+    segments = np.asarray(backbone.embed(data)[2])
+    for i, pooled in enumerate(found["pooled_output"]):
+        filled = found["padding_mask"][i] > 0
+        means = [found["sequence_output"][i][filled & (segments[i] == side)].mean(axis=0) for side in range(1 + pair)]
+        means = [mean / np.sqrt(np.mean(mean**2)) for mean in means]
+        u, v = means[0], means[-1]
+        expected = np.concatenate([u, v, abs(u - v), u * v]) if pair else u
+        np.testing.assert_allclose(pooled, expected, rtol=0, atol=2e-5)
+    assert backbone.pooled_size == found["pooled_output"].shape[1] == rich.hidden_size * (4 if pair else 1)
+    alone = backbone(data, pooled_only=True)
+    np.testing.assert_allclose(alone["pooled_output"], found["pooled_output"], rtol=0, atol=2e-6)
 
 
 def test_config_round_trip(rich: EelbertConfig) -> None:

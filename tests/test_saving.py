@@ -210,7 +210,7 @@ HUGE: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("segments", lambda f: f["config"].update(type_vocab_size=10**12), "segment_embedding"),
     ("hash", lambda f: f["config"]["hash"].update(widths=[10**12]), "projection/kernel"),
     ("word", lambda f: f["config"]["hash"].update(word_width=10**12), "projection/kernel"),
-    ("lexicon", lambda f: f["config"].update(lexicon_size=2**50), "lexicon/table"),
+    ("lexicon", lambda f: f["config"].update(lexicon_size=2**23), "lexicon/table"),
     ("lexicon width", lambda f: f["config"].update(lexicon_width=2**50), "lexicon/table"),
     ("vocabulary", lambda f: f["config"].update(hash=None, vocab_size=10**12), "token_embedding"),
     ("classes", lambda f: f.update(num_classes=10**12, labels=None), "classifier/kernel"),

@@ -20,7 +20,11 @@ GENERATORS = ("pairs", "network")
 OBJECTIVES = {
     "mlm": ("objectives_masked", "MaskedWords", "predict masked words among the most frequent ones"),
     "open": ("objectives_masked", "OpenWords", "tell masked words from the other masked words of the batch"),
-    "teacher": ("objectives_teacher", "TeacherEmbeddings", "give a sentence teacher's embeddings"),
+    "teacher": (
+        "objectives_teacher",
+        "TeacherEmbeddings",
+        "give a sentence teacher's embeddings of sentences and words",
+    ),
     "replaced": ("objectives_replaced", "ReplacedWords", "find the words that were replaced"),
 }
 
@@ -37,6 +41,7 @@ class ObjectiveSettings:
         seed: of random draws on the device.
         teacher: folder of the model whose sentence embeddings `teacher` learns.
         sentences: how many of the corpus `teacher` learns from.
+        teacher_precision: the arithmetic of `teacher`'s model, a name in `pretrain_settings.POLICIES`.
     """
 
     output_words: int = 8192
@@ -46,6 +51,7 @@ class ObjectiveSettings:
     seed: int = 0
     teacher: str | None = None
     sentences: int | None = None
+    teacher_precision: str = "none"
 
 
 def make_objective(name: str, *args: Any, **kwargs: Any) -> Objective:

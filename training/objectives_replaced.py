@@ -86,7 +86,8 @@ class Generator(OpenWords):
             ),
             name="encoder",
         )
-        self.encoder.pooler.trainable = False
+        if self.encoder.pooler is not None:
+            self.encoder.pooler.trainable = False
         self.random = keras.random.SeedGenerator(self.settings.seed, name="seed_generator")
 
     def fill(self, batch: dict[str, Tensor], training: bool | None = None) -> tuple[Tensor, dict[str, Tensor]]:

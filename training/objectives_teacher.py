@@ -29,31 +29,38 @@ class _Targets:
 
     Args:
         specials: ids of the special tokens.
-        targets: float16 `[n, d]`, by the sentence's number.
+        targets: float16 `[n, 1 + W, d]`, by the sentence's number: the sentence, then its words.
     """
 
     specials: Specials
     targets: np.ndarray
 
     def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> Batch:
-        """`token_ids` int32 `[B, W + 2]` and `targets` float32 `[B, d]`, for rows that begin with their number."""
+        """The arrays of a step, for rows that begin with their number.
+
+        Returns:
+            `token_ids` int32 `[B, W + 2]`, `targets` float32 `[B, d]` and `word_targets` float32 `[B, W, d]`.
+        """
         ids = add_specials(np.ascontiguousarray(rows[:, 1:]), self.specials)
-        return {"token_ids": ids, "targets": self.targets[rows[:, 0]].astype(np.float32)}
+        targets = self.targets[rows[:, 0]].astype(np.float32)
+        return {"token_ids": ids, "targets": targets[:, 0], "word_targets": targets[:, 1:]}
 
 
 class TeacherEmbeddings(Objective):
-    """The mean of the encoder's output over a sentence's tokens, and its pooled output, point where the teacher's does.
+    """The output at each word, its mean over a sentence's tokens, and the pooled output point where the teacher's do.
 
-    The loss is 1 minus the cosine, for each of the two, and how far the cosines between the batch's sentences are from
-    the teacher's, so that neighbours stay neighbours (Park et al. 2019, relational distillation). No weights are added:
-    the teacher's embeddings are brought to the encoder's width beforehand (`teachers.teacher_targets`).
+    The loss is 1 minus the cosine, for each of the three, and how far the cosines between the batch's sentences are
+    from the teacher's, so that neighbours stay neighbours (Park et al. 2019, relational distillation). No weights are
+    added: the teacher's embeddings are brought to the encoder's width beforehand (`teachers.teacher_targets`).
     """
 
-    metric_names = ("cosine", "pooled_cosine")
+    metric_names: tuple[str, ...] = ("cosine", "word_cosine", "pooled_cosine")
     uses_pooler = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.config.pooling == "mean":
+            self.metric_names = self.metric_names[:-1]  # the pooled output is the mean
         self.splits: dict[str, Sentences] = {}
 
     def build(self, *_: Any) -> None:
@@ -72,7 +79,9 @@ class TeacherEmbeddings(Objective):
             raise InputError(
                 f"{self.tokens.corpus.directory}: has no two sentences of up to {sequence_length - 2} words"
             )
-        self.targets = teacher_targets(self.settings.teacher or "", every, self.config.hidden_size)
+        self.targets = teacher_targets(
+            self.settings.teacher or "", every, self.config.hidden_size, self.settings.teacher_precision
+        )
         self.splits = dict(zip(SPLITS, every.split(min(_HELD_OUT, max(1, len(every) // 10))), strict=True))
 
     def corruption(self, sequence_length: int) -> Corruption:
@@ -81,18 +90,30 @@ class TeacherEmbeddings(Objective):
     def call(self, batch: dict[str, Tensor], backbone: Any, training: bool | None = None) -> tuple[Tensor, Metrics]:
         inputs = self.tokens(batch["token_ids"])
         found = backbone(inputs, training=training)
+        output = ops.cast(found["sequence_output"], "float32")  # [B, T, d]
+        words = batch["word_targets"]
+        there = ops.sum(ops.square(words), axis=-1)  # [B, W], 1 where there is a word
+        cosines = ops.sum(unit(output[:, 1:-1]) * words, axis=-1)
+        count = ops.sum(there)
+        word_cosine = ops.sum(cosines) / ops.maximum(count, 1.0)
         weights = ops.expand_dims(ops.cast(inputs["padding_mask"], "float32"), -1)
-        mean = ops.sum(ops.cast(found["sequence_output"], "float32") * weights, axis=1)  # [B, d]
-        pooled = ops.cast(found["pooled_output"], "float32")
+        vectors = {"cosine": ops.sum(output * weights, axis=1)}  # [B, d]
+        if backbone.pooler is not None:
+            vectors["pooled_cosine"] = ops.cast(found["pooled_output"], "float32")
         targets = batch["targets"]
         wanted = ops.matmul(targets, ops.transpose(targets))  # [B, B]
-        count = ops.cast(ops.shape(targets)[0], "float32")
-        loss: Tensor = 0.0
-        metrics: Metrics = {}
-        for name, vectors in zip(self.metric_names, (mean, pooled), strict=True):
-            vectors = vectors * ops.rsqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True) + 1e-6)
-            cosine = ops.mean(ops.sum(vectors * targets, axis=-1))
-            between = ops.matmul(vectors, ops.transpose(vectors))
+        sentences = ops.cast(ops.shape(targets)[0], "float32")
+        loss: Tensor = 1.0 - word_cosine
+        metrics: Metrics = {"word_cosine": (word_cosine, count)}
+        for name, vector in vectors.items():
+            vector = unit(vector)
+            cosine = ops.mean(ops.sum(vector * targets, axis=-1))
+            between = ops.matmul(vector, ops.transpose(vector))
             loss = loss + 1.0 - cosine + _RELATIONS * ops.mean(ops.square(between - wanted))
-            metrics[name] = (cosine, count)
+            metrics[name] = (cosine, sentences)
         return loss, metrics
+
+
+def unit(x: Tensor) -> Tensor:
+    """Vectors along the last axis, brought to length 1."""
+    return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 1e-6)

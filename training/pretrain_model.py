@@ -32,7 +32,8 @@ class PretrainingModel(keras.Model):
         self.backbone = backbone
         self.objective = objective
         self.trackers = {name: keras.metrics.Mean(name=name) for name in objective.metric_names}
-        backbone.pooler.trainable = objective.uses_pooler
+        if backbone.pooler is not None:
+            backbone.pooler.trainable = objective.uses_pooler
         if not objective.built:
             objective.build()
         self.built = True

@@ -47,6 +47,7 @@ class Settings:
         preset: a preset's name, or a model directory, whose weights it starts from; `None` for fresh ones.
         teacher: folder of the model that `teacher` learns from.
         sentences: how many sentences `teacher` learns from.
+        teacher_precision: the arithmetic of `teacher`'s model, a name in `POLICIES`.
     """
 
     steps: int = 10_000
@@ -70,6 +71,7 @@ class Settings:
     preset: str | None = None
     teacher: str | None = None
     sentences: int | None = None
+    teacher_precision: str = "none"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "output_words", "accumulate", "clip_norm"):
@@ -78,7 +80,13 @@ class Settings:
         for name in ("mask_rate", "warmup", "dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{_option(name)}: must lie in [0, 1), not {getattr(self, name)}")
-        choices = {"objective": OBJECTIVES, "generator": GENERATORS, "decay": DECAYS, "mixed_precision": POLICIES}
+        choices = {
+            "objective": OBJECTIVES,
+            "generator": GENERATORS,
+            "decay": DECAYS,
+            "mixed_precision": POLICIES,
+            "teacher_precision": POLICIES,
+        }
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"--{_option(name)}: unknown: {getattr(self, name)}; known: {', '.join(known)}")

@@ -9,6 +9,8 @@ from typing import Any
 
 from eelbert_tf.errors import InputError
 
+from ..pretrain_settings import POLICIES
+
 _ENCODERS = {"sentences": 500_000, "epochs": 10, "batch_size": 256, "learning_rate": 2e-3}
 _CLASSIFIERS = {"epochs": 3, "batch_size": 32, "learning_rate": 1e-3}
 
@@ -44,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     corpus.add_argument("--resume", action="store_true", help="continue the run in DIR; begin it if there is none")
     corpus.add_argument("--sentences", type=int, metavar="N", help="sentences of the corpus (500,000)")
     corpus.add_argument("--sequence-length", type=int, default=32, metavar="N", help="tokens; longer ones are left out")
+    corpus.add_argument(
+        "--teacher-precision",
+        default="none",
+        choices=tuple(POLICIES),
+        help="type of the teacher's arithmetic: bfloat16 is faster on processors that have it",
+    )
     corpus.add_argument("--checkpoint-minutes", type=float, default=5.0, metavar="M", help="between two checkpoints")
     train = parser.add_argument_group("with --train")
     train.add_argument("--dev", metavar="F", help="held-out file, scored after each epoch")
@@ -81,6 +89,7 @@ def _encoder(args: argparse.Namespace) -> dict[str, Any]:
         objective="teacher",
         teacher=args.teacher,
         sentences=args.sentences,
+        teacher_precision=args.teacher_precision,
         preset=args.preset,
         steps=max(1, args.epochs * args.sentences // args.batch_size),
         batch_size=args.batch_size,
