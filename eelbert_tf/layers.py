@@ -224,6 +224,7 @@ class HashLexicon(keras.layers.Layer):
         self.lookups = lookups
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
+        self.scatter = False  # for exporters, as in NgramHashEmbedding
         # Larger than BERT's kernels: the lexicon then weighs about as much as the hash from the start.
         self.projection = keras.layers.Dense(
             hidden_size, use_bias=False, kernel_initializer="glorot_uniform", name="projection"
@@ -242,10 +243,16 @@ class HashLexicon(keras.layers.Layer):
     def call(self, tokens: text.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
         codes = self.size**self.lookups
         rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, codes)
-        member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, T, L]
-        # Of each slot's bytes only the last one counts. Not a matrix product, which accelerators round to 8 bits.
-        from_one = ops.sum(member * ops.cast(ops.expand_dims((rows + 1) * lasts, 1), "float32"), axis=2)
-        return self.look_up(ops.cast(from_one, "int32") - 1)
+        marked = (rows + 1) * lasts  # of each slot's bytes only the last one counts
+        if self.scatter:
+            places = slots * (tokens.starts + tokens.continues)
+            from_one = hashing.add_rows(ops.expand_dims(marked, 2), places, num_slots)[..., 0]
+        else:
+            member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, C, T, W]
+            marked = ops.cast(ops.expand_dims(hashing.in_blocks(marked), 2), "float32")
+            # Not a matrix product, which accelerators round to 8 bits.
+            from_one = ops.cast(ops.sum(member * marked, axis=(1, 3)), "int32")
+        return self.look_up(from_one - 1)
 
     def look_up(self, rows: Tensor) -> Tensor:
         """The result for words whose codes are known: int32 `[...]`, -1 for none, to float `[..., hidden_size]`.
