@@ -21,6 +21,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.files import recover_directory, replace_directory
 
 FORMAT = "eelbert"
+from eelbert_tf.sealed import SEAL, is_intact, seal
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -99,7 +100,7 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
     """`config.json` of a model directory, and the checksum it gives for the weights.
 
     Raises:
-        InputError: the file is no configuration of ours, or of another version.
+        InputError: the file is no configuration of ours, of another version, or damaged.
     """
     path = directory / CONFIG_FILE
     try:
@@ -124,7 +125,12 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
             notes=fields.get("notes", {}),
         )
         _check_info(info)
-        return info, str(fields["weights_sha256"])
+        weights_sha256 = str(fields["weights_sha256"])
+    if not is_intact(fields):
+        raise InputError(
+            f"{path}: damaged: its checksum differs. Copy it again; if you edited it, remove its field {SEAL!r}."
+        )
+    return info, weights_sha256
 
 
 @contextmanager
@@ -273,12 +279,14 @@ def save_model(model: Any, directory: str | Path, notes: dict[str, Any] | None =
     info = _info_of(model, notes)
     arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in weight_names(model).items()}
     data = safetensors.numpy.save(arrays)
-    fields = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        **dataclasses.asdict(info),
-        "weights_sha256": hashlib.sha256(data).hexdigest(),
-    }
+    fields = seal(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            **dataclasses.asdict(info),
+            "weights_sha256": hashlib.sha256(data).hexdigest(),
+        }
+    )
     with replace_directory(Path(directory), holds_model) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(data)
         (temporary / CONFIG_FILE).write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -24,6 +24,7 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
+from eelbert_tf.sealed import is_intact, seal
 
 from .corpus import FORMAT, FORMAT_VERSION, INDEX, UNKNOWN
 from .corpus_parts import PartDone, cut_parts, read_part, read_part_words, write_parts
@@ -154,7 +155,8 @@ def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text())
         same = index["format_version"] == FORMAT_VERSION and all(index[key] == wanted[key] for key in wanted)
-        whole = all((folder / e["file"]).stat().st_size == e["bytes"] for e in [*index["shards"], *index["files"]])
+        entries = [*index["shards"], *index["files"]]
+        whole = is_intact(index) and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
     except (ValueError, KeyError, TypeError, OSError):
         same = whole = False
     if same and whole:
@@ -219,7 +221,7 @@ def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], pr
         "files": files,
     }
     with replace_file(folder / INDEX) as temporary:
-        temporary.write_text(json.dumps(index, indent=1) + "\n")
+        temporary.write_text(json.dumps(seal(index), indent=1) + "\n")
     return index
 
 
