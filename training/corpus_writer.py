@@ -257,7 +257,7 @@ def _most_frequent(totals: dict[bytes, int], number: int) -> dict[bytes, int]:
 def _write(folder: Path, name: str, array: np.ndarray) -> dict[str, Any]:
     """Writes an array's bytes and gives the file's entry in the index."""
     with replace_file(folder / name) as temporary:
-        array.tofile(temporary)
+        temporary.write_bytes(array.data)  # `tofile` does not say that the disk is full
     return {"file": name, "bytes": array.nbytes, "crc32": zlib.crc32(array.data)}
 
 
