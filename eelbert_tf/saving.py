@@ -6,9 +6,11 @@ so that nothing in a directory can execute.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,14 +21,15 @@ import numpy as np
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import recover_directory, replace_directory
+from eelbert_tf.sealed import SEAL, is_intact, seal
 
 FORMAT = "eelbert"
-from eelbert_tf.sealed import SEAL, is_intact, seal
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 VOCABULARY_FILE = "vocab.txt"
 PRESETS = Path(__file__).parent / "presets"
+DRAFT = ".model"  # in a folder that holds more than a model: the one that takes its place, first weights, then config
 
 # A configuration that asks for longer inputs is damaged: it bounds the memory that one text can take.
 MAX_INPUT_BYTES = 2**20
@@ -72,6 +75,7 @@ def find_model(name: str | Path) -> Path:
     try:
         if not path.exists():
             recover_directory(path)
+        finish_draft(path)
         if (path / CONFIG_FILE).is_file():
             return path
     except OSError as error:
@@ -80,6 +84,14 @@ def find_model(name: str | Path) -> Path:
     if path.is_dir():
         raise InputError(f"{path}: not a model directory: it has no {CONFIG_FILE}.")
     raise InputError(f"{name}: neither a directory nor a preset. Presets: {known}.")
+
+
+def finish_draft(directory: Path) -> None:
+    """Gives new weights their configuration, as the process that was replacing both does, or should have done."""
+    draft = directory / DRAFT
+    if (draft / CONFIG_FILE).is_file() and not (draft / WEIGHTS_FILE).exists():
+        with contextlib.suppress(OSError):  # another process was faster, or a reader lacks the right
+            os.replace(draft / CONFIG_FILE, directory / CONFIG_FILE)
 
 
 def holds_model(directory: Path) -> bool:
@@ -188,10 +200,14 @@ def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
     import safetensors.numpy
 
     path = directory / WEIGHTS_FILE
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no regular file.")  # a device may never end
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise InputError(f"{path}: {path.stat().st_size:,} bytes do not fit into memory.") from None
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(f"{path}: damaged: its checksum differs from the one in {CONFIG_FILE}.")
     try:
