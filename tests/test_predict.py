@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from eelbert_tf import load_classifier
 from eelbert_tf.__main__ import main
 from eelbert_tf.sealed import seal
+from eelbert_tf.tflite.commands.inputs import spread_texts
 from eelbert_tf.tflite.hard_texts import hard_texts
 from eelbert_tf.tflite.scores import softmax
 from tests.small_models import LABELS, converted, saved
@@ -191,3 +193,14 @@ def test_errors_cannot_drive_a_terminal(capsys):
     line = refuse(capsys, "predict", "--model", "no\x9b31m\x1b[2J\u202emodel", "--text", "a")
     assert line.isprintable()
     assert "no\\u009b31m\\u001b[2J\\u202emodel" in line
+
+
+def test_texts_spread_over_a_file(tmp_path):
+    """The file is never held as a whole; all of a short one is taken."""
+    path = tmp_path / "texts.csv"
+    path.write_text("text\n" + "".join(f"row {i}\n" for i in range(1203)))
+    assert spread_texts(str(path), None, 100) == [f"row {i}" for i in range(0, 1200, 12)]
+    assert len(spread_texts(str(path), None, 5000)) == 1203
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cp", path, tmp_path / "pipe"]):
+        assert len(spread_texts(str(tmp_path / "pipe"), None, 100)) == 1203  # which cannot be read twice
