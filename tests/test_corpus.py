@@ -300,6 +300,15 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_corpus(tmp_path):
     assert contents(killed) == contents(whole)
 
 
+def test_killed_before_the_parts_are_removed(tmp_path):
+    """The corpus is whole; the next run removes what it no longer needs."""
+    corpus = build(tmp_path, text_of(3))
+    (corpus.directory / "parts").mkdir()
+    (corpus.directory / "parts" / "part-00000.npz").touch()
+    assert build_corpus([Source(str(tmp_path / "text.txt"))], corpus.directory, 1)["reused_shards"] == 1
+    assert not (corpus.directory / "parts").exists()
+
+
 def test_a_damaged_part_is_not_reused(tmp_path):
     """Wherever in the file a bit is flipped: it would be found only when all text is read."""
     (tmp_path / "text.txt").write_bytes(text_of(3))

@@ -112,7 +112,7 @@ def build_corpus(
             names = ", ".join(source.name for source in sources[:3]) + (", ..." if len(sources) > 3 else "")
             raise InputError(f"{names}: not one word of text; a corpus needs some")
         index = _write_shards(folder, done, wanted, progress)
-        shutil.rmtree(parts, ignore_errors=True)
+    shutil.rmtree(folder / _PARTS, ignore_errors=True)  # also where an earlier run died just before
     seconds = time.perf_counter() - began
     return {
         "documents": index["documents"],
