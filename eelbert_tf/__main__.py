@@ -91,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         output = getattr(args, "output", None) or "output"
         known = error if isinstance(error, InputError) else as_input_error(error, output)
+        if isinstance(error, MemoryError):
+            known = InputError("not enough memory for this input; give a smaller one, or a machine with more")
         if known is None:
             raise
         print(f"eelbert {args.command}: {escape(' '.join(str(known).split()))}", file=sys.stderr)
