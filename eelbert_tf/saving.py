@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 VOCABULARY_FILE = "vocab.txt"
+VOCABULARY_SHA256 = "vocabulary_sha256"
 PRESETS = Path(__file__).parent / "presets"
-DRAFT = ".model"  # in a folder that holds more than a model: the one that takes its place, first weights, then config
+DRAFT = ".model"  # in a folder that holds more than a model: the one that takes its place, its configuration last
 
 # A configuration that asks for longer inputs is damaged: it bounds the memory that one text can take.
 MAX_INPUT_BYTES = 2**20
@@ -279,13 +280,16 @@ def _info_of(model: Any, notes: dict[str, Any] | None) -> ModelInfo:
     )
 
 
-def save_model(model: Any, directory: str | Path, notes: dict[str, Any] | None = None) -> None:
+def save_model(
+    model: Any, directory: str | Path, notes: dict[str, Any] | None = None, vocabulary: Sequence[bytes] | None = None
+) -> None:
     """Writes a backbone or a classifier; the directory appears whole or not at all.
 
     Args:
-        model: an `EelbertBackbone` or `EelbertClassifier`; a `BertClassifier`'s vocabulary is saved beside it.
+        model: an `EelbertBackbone` or `EelbertClassifier`.
         directory: where to; an older model there is replaced.
         notes: JSON values kept in the configuration.
+        vocabulary: pieces by id, of a model that has a vocabulary; a `BertClassifier`'s own by default.
 
     Raises:
         InputError: the place cannot be written, or holds something else.
@@ -295,21 +299,20 @@ def save_model(model: Any, directory: str | Path, notes: dict[str, Any] | None =
     info = _info_of(model, notes)
     arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in weight_names(model).items()}
     data = safetensors.numpy.save(arrays)
-    fields = seal(
-        {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            **dataclasses.asdict(info),
-            "weights_sha256": hashlib.sha256(data).hexdigest(),
-        }
-    )
+    ids = getattr(model, "vocabulary", None)
+    pieces = b"".join(piece + b"\n" for piece in vocabulary or (sorted(ids, key=ids.__getitem__) if ids else ()))
+    fields = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **dataclasses.asdict(info),
+        "weights_sha256": hashlib.sha256(data).hexdigest(),
+        **({VOCABULARY_SHA256: hashlib.sha256(pieces).hexdigest()} if pieces else {}),
+    }
     with replace_directory(Path(directory), holds_model) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(data)
-        (temporary / CONFIG_FILE).write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        vocabulary = getattr(model, "vocabulary", None)
-        if vocabulary is not None:
-            pieces = sorted(vocabulary, key=vocabulary.__getitem__)
-            (temporary / VOCABULARY_FILE).write_bytes(b"\n".join(pieces) + b"\n")
+        (temporary / CONFIG_FILE).write_text(json.dumps(seal(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        if pieces:
+            (temporary / VOCABULARY_FILE).write_bytes(pieces)
 
 
 def _assign(model: Any, arrays: dict[str, np.ndarray], directory: Path) -> None:

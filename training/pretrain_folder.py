@@ -113,12 +113,11 @@ def save_encoder(
             variable.assign(keras.ops.convert_to_numpy(trained[name]))
     finally:
         keras.distribution.set_distribution(distribution)
-    if vocabulary is not None:  # the same through all of the run
-        with replace_file(folder / VOCABULARY_FILE) as temporary:
-            temporary.write_bytes(b"\n".join(vocabulary) + b"\n")
-    # The folder itself holds more, and so cannot be replaced; between the two renames `find_model` helps.
+    # The folder itself holds more, and so cannot be replaced; between the renames `find_model` helps.
     draft = folder / DRAFT
-    save_model(encoder, draft, notes)
+    save_model(encoder, draft, notes, vocabulary)
+    if vocabulary is not None:  # first: it is the same through all of the run
+        os.replace(draft / VOCABULARY_FILE, folder / VOCABULARY_FILE)
     os.replace(draft / WEIGHTS_FILE, folder / WEIGHTS_FILE)
     finish_draft(folder)
     shutil.rmtree(draft, ignore_errors=True)
