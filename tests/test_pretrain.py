@@ -219,9 +219,11 @@ def test_any_flipped_bit_of_a_checkpoint_is_seen(tmp_path):
             damaged[place // 8] ^= 1 << place % 8
             path.write_bytes(damaged)
             try:
-                found, state = checkpoint.read_checkpoint(tmp_path, lambda text: None)
+                read = checkpoint.read_checkpoint(tmp_path, lambda text: None)
             except InputError:
                 continue
+            assert read is not None
+            found, state = read
             assert found["a"].tolist() == arrays["a"].tolist()
             assert [state[key] for key in ("step", "seconds", "backend")] == [1, 1.5, "jax"]
         path.write_bytes(good)
