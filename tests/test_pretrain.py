@@ -240,6 +240,20 @@ def test_a_damaged_log_loses_lines_only(finished, tmp_path):
     assert load_backbone(folder).config == TINY
 
 
+def test_a_full_disk_is_told_on_a_line_of_its_own(tmp_path, monkeypatch, capsys):
+    """The bar ends before; the line names what could not be written."""
+
+    def full(folder, step, arrays, state):
+        raise InputError("checkpoints: cannot write: the disk is full")
+
+    monkeypatch.setattr("eelbert_tf.training.pretrain.write_checkpoint", full)
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+    arguments = ["--corpus", topical().directory, "--config", tmp_path / "tiny.json", "--output", tmp_path / "run"]
+    options = "--steps 2 --batch-size 8 --sequence-length 16 --no-jit --eval-every 0"
+    assert main(["pretrain", *map(str, arguments), *options.split()]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "eelbert pretrain: checkpoints: cannot write: the disk is full"
+
+
 def test_killed_between_weights_and_configuration(finished, tmp_path, monkeypatch):
     """The folder holds a run and so cannot be replaced as a whole: whoever reads it next gives it its configuration."""
     folder = copy(finished, tmp_path)
