@@ -17,6 +17,7 @@ from typing import Any
 
 from eelbert_tf.files import replace_file
 from eelbert_tf.saving import CONFIG_FILE, PRESETS, WEIGHTS_FILE, find_model, load_backbone, read_info
+from eelbert_tf.sealed import seal
 
 CARD = "README.md"
 CURVE = "loss.png"
@@ -80,7 +81,7 @@ def main() -> None:
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
     with replace_file(target / CONFIG_FILE) as temporary:
-        temporary.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(json.dumps(seal(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
     with replace_file(target / CARD) as temporary:
         temporary.write_text(text, "utf-8")
     print(text)

@@ -90,6 +90,16 @@ def test_vocabulary_is_checked(folder: Path) -> None:
         read_vocabulary(folder, CONFIG)
 
 
+def test_a_damaged_vocabulary_is_seen(tmp_path: Path) -> None:
+    """Another letter is another piece, and the model would read other texts than it was trained on."""
+    save_model(BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=VOCABULARY), tmp_path / "model")
+    assert load_classifier(tmp_path / "model").vocabulary == VOCABULARY
+    path = tmp_path / "model" / "vocab.txt"
+    path.write_bytes(path.read_bytes().replace(b"cat", b"cau"))
+    with pytest.raises(InputError, match="vocab.txt: damaged: its checksum differs"):
+        load_classifier(tmp_path / "model")
+
+
 def test_pads_do_not_matter() -> None:
     """The same text in batches of different widths has the same logits."""
     model = BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=VOCABULARY)

@@ -231,7 +231,10 @@ class _Run:
         )
         first, last = step * settings.accumulate, settings.steps * settings.accumulate
         data = for_fit(lambda: self.train.batches(first, last), self.train.batch(first), self.model.objective.ragged)
-        self.model.fit(data, steps_per_epoch=last - first, shuffle=False, verbose=0, callbacks=[watch])
+        try:
+            self.model.fit(data, steps_per_epoch=last - first, shuffle=False, verbose=0, callbacks=[watch])
+        finally:
+            watch.close()
 
     def _score(self) -> dict[str, float]:
         """The metrics on held-out text."""

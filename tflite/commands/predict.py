@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.strings import TextOrPair
+from eelbert_tf.terminal import print_json
 from eelbert_tf.tflite.commands.inputs import argument_bytes, chunks, read_texts, with_progress
 from eelbert_tf.tflite.models import RUNTIMES, model_help, open_model
 from eelbert_tf.tflite.scores import rank
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
             result = describe(logits, model.settings)
             if model.is_cut(text):
                 result["truncated"] = True
-            sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+            print_json(result)
     sys.stdout.flush()
 
 
