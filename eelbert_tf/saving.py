@@ -67,6 +67,12 @@ def preset_names() -> list[str]:
 def find_model(name: str | Path) -> Path:
     """The directory of a preset, or of a model the user saved.
 
+    Args:
+        name: a preset's name, or a directory.
+
+    Returns:
+        The directory; it has a configuration.
+
     Raises:
         InputError: there is neither.
     """
@@ -254,7 +260,11 @@ def _check_sizes(info: ModelInfo, arrays: dict[str, np.ndarray], path: Path) -> 
 
 
 def _check_shape(name: str, shape: tuple[int, ...], arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Raises an InputError unless there is a weight of this name and shape."""
+    """Checks that there is a weight of this name and shape.
+
+    Raises:
+        InputError: there is none, or of another shape.
+    """
     if name not in arrays:
         raise InputError(f"{path}: weight {name!r} is missing.")
     if arrays[name].shape != shape:
@@ -262,7 +272,11 @@ def _check_shape(name: str, shape: tuple[int, ...], arrays: dict[str, np.ndarray
 
 
 def weight_names(model: Any) -> dict[str, Any]:
-    """Variables of a model by stable names: those of its encoder begin with "backbone/"."""
+    """Variables of a model by stable names: those of its encoder begin with "backbone/".
+
+    Raises:
+        ValueError: two weights share a name.
+    """
     encoder = getattr(model, "backbone", None)
     names = {f"backbone/{name}": variable for name, variable in weight_names(encoder).items()} if encoder else {}
     inner = {id(variable) for variable in names.values()}
@@ -336,6 +350,9 @@ def load_backbone(name: str | Path, pair: bool | None = None, **changes: Any) ->
         pair: whether the input is to be pairs; as saved by default.
         **changes: fields of the configuration to change that do not touch the weights, `max_tokens` for example.
 
+    Returns:
+        An `EelbertBackbone` with its weights.
+
     Raises:
         InputError: there is no such model, or it is damaged.
     """
@@ -360,6 +377,9 @@ def load_classifier(name: str | Path, **changes: Any) -> Any:
     Args:
         name: a preset's name, or a directory.
         **changes: fields of the configuration to change that do not touch the weights.
+
+    Returns:
+        An `EelbertClassifier` with its weights; a `BertClassifier` where the model has a vocabulary.
 
     Raises:
         InputError: there is no such model, it is damaged, or it is an encoder without a head.

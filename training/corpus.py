@@ -176,7 +176,11 @@ def _read_index(directory: Path) -> dict[str, Any]:
 
 
 def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:
-    """A file of the corpus as uint8, mapped and checked."""
+    """A file of the corpus as uint8, mapped and checked.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
     path = directory / entry["file"]
     size = path.stat().st_size if path.is_file() else None
     if size is None:

@@ -142,7 +142,11 @@ def usable_cores() -> int:
 
 
 def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The index of a finished corpus of the same inputs; None if there is none and the folder can take one."""
+    """The index of a finished corpus of the same inputs; None if there is none and the folder can take one.
+
+    Raises:
+        InputError: the folder can take none.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; give the name of a folder to write")
     names = sorted(os.listdir(folder)) if folder.is_dir() else []

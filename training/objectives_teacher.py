@@ -74,7 +74,11 @@ class TeacherEmbeddings(Objective):
         return self.splits[split]
 
     def _ask(self, sequence_length: int) -> None:
-        """Finds the sentences and hears the teacher: seconds at best, so once for both splits."""
+        """Finds the sentences and hears the teacher: seconds at best, so once for both splits.
+
+        Raises:
+            InputError: the corpus has no two sentences of that length.
+        """
         every = sample(self.tokens.corpus, self.settings.sentences or 0, sequence_length - 2)
         if len(every) < 2:
             raise InputError(

@@ -194,7 +194,12 @@ class _Run:
         self.held_out_pieces = min(habits.eval_batches * settings.accumulate, max(1, len(held_out) // batch))
 
     def go(self) -> dict[str, Any]:
-        """Trains to the end, or to a signal."""
+        """Trains to the end, or to a signal.
+
+        Raises:
+            KeyboardInterrupt: after SIGINT, when all is saved.
+            SystemExit: after another signal.
+        """
         settings, habits = self.settings, self.habits
         step, clock = self._restore()
         # Only the first process writes; the others' figures are the same.

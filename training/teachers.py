@@ -183,7 +183,11 @@ def teacher_targets(folder: str, sentences: Sentences, size: int, precision: str
 
 
 def _basis(embeddings: np.ndarray, size: int) -> np.ndarray:
-    """The directions in which embeddings `[n, d]` are largest: float32 `[d, size]`, orthonormal columns."""
+    """The directions in which embeddings `[n, d]` are largest: float32 `[d, size]`, orthonormal columns.
+
+    Raises:
+        InputError: the teacher has fewer dimensions than that.
+    """
     if size > embeddings.shape[1]:
         raise InputError(
             f"--teacher: gives {embeddings.shape[1]} dimensions, fewer than the {size} of the model that is to learn"

@@ -121,7 +121,11 @@ def _cached(
     compute: Compute,
     check: Callable[[np.ndarray, np.ndarray], bool],
 ) -> np.ndarray:
-    """The table on the disk, made if it is not there, damaged, or in some rows not that of the specification."""
+    """The table on the disk, made if it is not there, damaged, or in some rows not that of the specification.
+
+    Raises:
+        RuntimeError: arithmetic on this machine is not that of the specification.
+    """
     path = (Path(directory) if directory else corpus.directory / "cache") / name
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     samples = np.unique(np.linspace(0, shape[0] - 1, _SAMPLES).astype(np.int64))

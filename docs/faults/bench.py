@@ -120,7 +120,11 @@ def _run(arguments: list[str], log: Path, out: Path) -> None:
 
 
 def must(bench: Bench, *arguments: object) -> None:
-    """Runs a command that has to succeed."""
+    """Runs a command that has to succeed.
+
+    Raises:
+        RuntimeError: it did not.
+    """
     command = Command(arguments, bench.place / "must.log")
     if command.end():
         raise RuntimeError(f"eelbert {' '.join(map(str, arguments))}:\n{command.log.read_text('utf-8', 'replace')}")

@@ -107,7 +107,11 @@ def look_at_file(path: Path) -> str:
 
 
 def look_at_corpus(path: Path) -> str:
-    """Every file of a corpus; an unfinished one says so, and counts as absent."""
+    """Every file of a corpus; an unfinished one says so, and counts as absent.
+
+    Raises:
+        InputError: it is damaged.
+    """
     try:
         Corpus(path)
     except InputError as error:
