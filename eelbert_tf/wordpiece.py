@@ -58,10 +58,26 @@ def read_vocabulary(folder: str | Path, config: EelbertConfig) -> dict[bytes, in
     expected = json.loads(Path(folder, CONFIG_FILE).read_text("utf-8")).get(VOCABULARY_SHA256)
     if expected is not None and hashlib.sha256(data).hexdigest() != expected:  # earlier versions wrote none
         raise InputError(f"{path}: damaged: its checksum differs from the one in {CONFIG_FILE}.")
-    pieces = data.removesuffix(b"\n").split(b"\n")
-    if len(pieces) > (config.vocab_size or 0) or tuple(pieces[: len(RESERVED)]) != RESERVED:
-        raise InputError(f"{path}: {len(pieces)} pieces, which are not those of a model with {config.vocab_size}")
-    return {piece: i for i, piece in enumerate(pieces)}
+    return number_pieces(data, config, path)
+
+
+def number_pieces(data: bytes, config: EelbertConfig, path: Path) -> dict[bytes, int]:
+    """The pieces in a file, one a line, and their ids, which are the lines' numbers from 0.
+
+    Args:
+        data: the file's contents.
+        config: of the model whose pieces they are.
+        path: for messages.
+
+    Raises:
+        InputError: there are more than the model knows, or a reserved one is missing.
+    """
+    pieces = {piece: i for i, piece in enumerate(data.removesuffix(b"\n").split(b"\n"))}
+    missing = [piece.decode() for piece in RESERVED if piece not in pieces]
+    if missing or len(pieces) > (config.vocab_size or 0):
+        fault = f"without {missing[0]}" if missing else f"more than the {config.vocab_size} of the model"
+        raise InputError(f"{path}: {len(pieces)} pieces, {fault}")
+    return pieces
 
 
 class PieceTexts(EncodedTexts):
