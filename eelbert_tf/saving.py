@@ -28,6 +28,7 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 VOCABULARY_FILE = "vocab.txt"
+TFLITE_FILE = "model.tflite"  # beside the weights of a preset that is ready to use
 VOCABULARY_SHA256 = "vocabulary_sha256"
 PRESETS = Path(__file__).parent / "presets"
 DRAFT = ".model"  # in a folder that holds more than a model: the one that takes its place, its configuration last
@@ -62,6 +63,12 @@ class ModelInfo:
 def preset_names() -> list[str]:
     """Names of the presets in the package."""
     return sorted(path.parent.name for path in PRESETS.glob(f"*/{CONFIG_FILE}"))
+
+
+def preset_file(name: str) -> Path | None:
+    """The TFLite file that comes with a preset, where one does."""
+    path = PRESETS / name / TFLITE_FILE
+    return path if name in preset_names() and path.is_file() else None
 
 
 def find_model(name: str | Path) -> Path:

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", metavar="F", help="CSV or TSV with a header, a .txt with a text per line, - for stdin"
     )
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
-    parser.add_argument("--runtime", choices=RUNTIMES, help="litert for a file, keras for a directory")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, help="litert for a file or a preset that has one, keras for a directory"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
