@@ -176,6 +176,26 @@ def _temporary(target: Path, path: str | os.PathLike[str], suffix: str = "") -> 
         _active.discard(temporary)
 
 
+def reserve(path: Path, size: int) -> None:
+    """Makes a file of zeros whose room on the disk is taken: where that lacks, a write through a mapping is fatal.
+
+    Args:
+        path: the file.
+        size: its bytes.
+
+    Raises:
+        InputError: the disk is full, or refuses otherwise.
+    """
+    try:
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            file.truncate(size)
+    except OSError as error:
+        _remove(path)
+        raise as_input_error(error, path) or error from error
+
+
 def _make_folder(folder: Path, path: str | os.PathLike[str]) -> None:
     """Makes a folder with its parents; `path` is what the user asked for.
 

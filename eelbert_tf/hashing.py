@@ -16,6 +16,9 @@ from eelbert_tf.reference import multipliers
 
 Tensor = Any
 
+# Bytes whose rows are added up before the sums of such blocks are: a float32 sum of many rounds at every one of them.
+BLOCK_BYTES = 32
+
 
 def wrap32(number: int) -> int:
     """`number` modulo 2 ** 32 as the signed integer with the same bits."""
@@ -79,23 +82,33 @@ def word_signatures(units: Tensor, starts: Tensor, continues: Tensor) -> tuple[T
     return signature, lasts
 
 
-def project(signatures: Tensor, h: np.ndarray, axis: int = 1) -> Tensor:
+def project(signatures: Tensor, h: np.ndarray, axis: int = -2) -> Tensor:
     """`int32(s * h)`: the paper's "modulo B, centred" for B = 2 ** 32, before the division by B / 2.
 
     Args:
-        signatures: int32 `[B, L]`.
+        signatures: int32 `[..., L]`.
         h: int32 `[width]`, odd.
-        axis: where the columns go, 1 or 2.
+        axis: where the columns go, -2 or -1.
 
     Returns:
-        int32 `[B, width, L]`, or `[B, L, width]`.
+        int32 `[..., width, L]`, or `[..., L, width]`.
     """
-    shape = (1, -1, 1) if axis == 1 else (1, 1, -1)
-    return ops.expand_dims(signatures, axis) * ops.convert_to_tensor(h.reshape(shape))  # wraps
+    return ops.expand_dims(signatures, axis) * ops.convert_to_tensor(h.reshape((-1, 1) if axis == -2 else -1))  # wraps
+
+
+def in_blocks(x: Tensor) -> Tensor:
+    """Cuts `[B, L]` in C equal blocks of at most BLOCK_BYTES: `[B, C, W]`, zeros behind the end."""
+    length = ops.shape(x)[1]
+    count = (length + BLOCK_BYTES - 1) // BLOCK_BYTES
+    width = (length + count - 1) // count
+    spare = count * width - length
+    if not isinstance(spare, int) or spare:
+        x = ops.pad(x, ((0, 0), (0, spare)))
+    return ops.reshape(x, (ops.shape(x)[0], count, width))
 
 
 def add_rows(rows: Tensor, slots: Tensor, num_slots: int) -> Tensor:
-    """The sum of the rows of each slot: float32 `[B, L, c]` and int32 `[B, L]` to float32 `[B, T, c]`."""
+    """The sum of the rows of each slot: `[B, L, c]` and int32 `[B, L]` to `[B, T, c]`."""
     batch, length, width = rows.shape
     flat = slots + ops.expand_dims(ops.arange(batch, dtype="int32") * num_slots, 1) if batch > 1 else slots
     index = ops.reshape(flat, (batch * length, 1))
@@ -103,12 +116,30 @@ def add_rows(rows: Tensor, slots: Tensor, num_slots: int) -> Tensor:
     return ops.reshape(sums, (batch, num_slots, width))
 
 
+def pieces(starts: Tensor, places: Tensor, num_slots: int) -> tuple[Tensor, Tensor]:
+    """Cuts tokens where blocks begin.
+
+    Args:
+        starts: int32 `[B, L]`, 1 on the first byte of each token.
+        places: int32 `[B, L]`, slots, which never fall from one token to the next; 0 on bytes of no token.
+        num_slots: T.
+
+    Returns:
+        int32 `[B, L]`: the piece each byte belongs to; int32 `[B, P]`: the slot of each piece.
+    """
+    length = places.shape[1]
+    count = -(-length // BLOCK_BYTES)
+    blocks, position = np.divmod(np.arange(length, dtype="int32"), -(-length // count))
+    numbers = places + blocks  # another number for each token in each block, for both only grow
+    firsts = ops.maximum(starts, (position == 0).astype("int32"))
+    return numbers, add_rows(ops.expand_dims(places * firsts, 2), numbers, num_slots + count)[..., 0]
+
+
 def membership(starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor) -> Tensor:
-    """1 where a byte belongs to the token in a slot: float32 `[B, T, L]`."""
-    numbers = ops.reshape(ops.arange(num_slots, dtype="int32"), (1, -1, 1))
-    inside = starts + continues
-    numbered = slots * inside + (inside - 1)  # -1, which is no slot, on bytes of no token
-    return ops.cast(ops.equal(ops.expand_dims(numbered, 1), numbers), "float32")
+    """1 where a byte belongs to the token in a slot: float32 `[B, C, T, W]`, in blocks."""
+    from_one = in_blocks((slots + 1) * (starts + continues))  # 0 on bytes of no token
+    numbers = ops.reshape(ops.arange(num_slots, dtype="int32") + 1, (-1, 1))
+    return ops.cast(ops.equal(ops.expand_dims(from_one, 2), numbers), "float32")
 
 
 def embed_tokens(
@@ -123,8 +154,8 @@ def embed_tokens(
 ) -> Tensor:
     """Hash embeddings of the tokens in a batch of byte strings.
 
-    The sum over each token's n-grams is one product with its `[T, L]` membership; a token of k bytes has k - i + 1
-    i-grams, by which the columns of block i are then divided.
+    The sum over each token's n-grams is a product with its membership; a token of k bytes has k - i + 1 i-grams, by
+    which the columns of order i are then divided.
 
     Args:
         chars: int32 `[B, L]`, bytes as they are hashed.
@@ -151,26 +182,29 @@ def embed_tokens(
     if scatter:
         places = slots * inside
         length = add_rows(ops.cast(ops.expand_dims(inside, 2), "float32"), places, num_slots)
+        numbers, owners = pieces(starts, places, num_slots)
     else:
         member = membership(starts, continues, slots, num_slots)
-        length = ops.sum(member, axis=2, keepdims=True)  # [B, T, 1]
-    blocks, end = [], 0
+        length = ops.expand_dims(ops.sum(member, axis=(1, 3)), 2)  # [B, T, 1]
+    parts, end = [], 0
     for order, ((signature, valid), width) in enumerate(zip(grams, widths, strict=True)):
         begin, end = end, end + width
         counted = signature * valid
         if scatter:
-            sums = [add_rows(ops.cast(project(counted, h[begin:end], axis=2), "float32"), places, num_slots)]
+            rows = ops.cast(project(counted, h[begin:end], axis=-1), "float32")
+            sums = [add_rows(add_rows(rows, numbers, owners.shape[1]), owners, num_slots)]
         else:
             step = columns or width
             chunks = [h[first : min(first + step, end)] for first in range(begin, end, step)]
-            rows = [ops.cast(project(counted, chunk), "float32") for chunk in chunks]  # [B, columns, L]
-            sums = [ops.matmul(member, ops.transpose(row, (0, 2, 1))) for row in rows]
+            counted = in_blocks(counted)
+            rows = [ops.cast(project(counted, chunk), "float32") for chunk in chunks]  # [B, C, columns, W]
+            sums = [ops.sum(ops.matmul(member, ops.transpose(row, (0, 1, 3, 2))), axis=1) for row in rows]
         divisor = ops.maximum(length - float(order), 1.0) if order < len(config.widths) else ops.ones_like(length)
         divisor = ops.sqrt(divisor) if config.pooling == "sqrtn" else divisor
         # Three exact factors make 2 ** 31, which alone would be infinite in float16.
         divisor = divisor * 2.0**11 * 2.0**10 * 2.0**10
-        blocks += [part / divisor for part in sums]
-    return ops.concatenate(blocks, axis=-1)
+        parts += [part / divisor for part in sums]
+    return ops.concatenate(parts, axis=-1)
 
 
 def lexicon_rows(

@@ -215,7 +215,6 @@ class HashLexicon(keras.layers.Layer):
         lookups: rows per token, 1 or 2, one behind the other.
         hidden_size: width of the result.
         hash: the hash whose signatures are used.
-        initializer_range: standard deviation of the projection's initial kernel; that of the rows is width ** -0.5.
 
     Call arguments:
         tokens: `text.Split` with int32 `[B, L]` tensors.
@@ -233,7 +232,6 @@ class HashLexicon(keras.layers.Layer):
         hidden_size: int,
         hash: HashConfig | dict[str, Any],
         lookups: int = 1,
-        initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -242,9 +240,11 @@ class HashLexicon(keras.layers.Layer):
         self.lookups = lookups
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
-        self.initializer_range = initializer_range
-        normal = keras.initializers.TruncatedNormal(stddev=initializer_range)
-        self.projection = keras.layers.Dense(hidden_size, use_bias=False, kernel_initializer=normal, name="projection")
+        self.scatter = False  # for exporters, as in NgramHashEmbedding
+        # Larger than BERT's kernels: the lexicon then weighs about as much as the hash from the start.
+        self.projection = keras.layers.Dense(
+            hidden_size, use_bias=False, kernel_initializer="glorot_uniform", name="projection"
+        )
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the table."""
@@ -259,10 +259,16 @@ class HashLexicon(keras.layers.Layer):
     def call(self, tokens: text.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
         codes = self.size**self.lookups
         rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, codes)
-        member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, T, L]
-        # Of each slot's bytes only the last one counts. Not a matrix product, which accelerators round to 8 bits.
-        from_one = ops.sum(member * ops.cast(ops.expand_dims((rows + 1) * lasts, 1), "float32"), axis=2)
-        return self.look_up(ops.cast(from_one, "int32") - 1)
+        marked = (rows + 1) * lasts  # of each slot's bytes only the last one counts
+        if self.scatter:
+            places = slots * (tokens.starts + tokens.continues)
+            from_one = hashing.add_rows(ops.expand_dims(marked, 2), places, num_slots)[..., 0]
+        else:
+            member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, C, T, W]
+            marked = ops.cast(ops.expand_dims(hashing.in_blocks(marked), 2), "float32")
+            # Not a matrix product, which accelerators round to 8 bits.
+            from_one = ops.cast(ops.sum(member * marked, axis=(1, 3)), "int32")
+        return self.look_up(from_one - 1)
 
     def look_up(self, rows: Tensor) -> Tensor:
         """The result for words whose codes are known: int32 `[...]`, -1 for none, to float `[..., hidden_size]`.
@@ -289,7 +295,6 @@ class HashLexicon(keras.layers.Layer):
             "hidden_size": self.hidden_size,
             "hash": dataclasses.asdict(self.hash),
             "lookups": self.lookups,
-            "initializer_range": self.initializer_range,
         }
 
 

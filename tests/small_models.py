@@ -33,6 +33,8 @@ CONFIGS = {
     "small": _SMALL,
     "pair": _SMALL.replace(hash=_EVERYTHING, lexicon_size=64, lexicon_width=4),  # all that a model can have
     "regression": _SMALL,
+    "means": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4, lexicon_lookups=2),
+    "pair_means": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4),
     "uno": named_config("eelbert_uno").replace(max_tokens=32, max_bytes=128),
 }
 
@@ -45,7 +47,7 @@ def saved(name: str) -> Path:
     from eelbert_tf import EelbertBackbone, EelbertClassifier, save_model
 
     keras.utils.set_random_seed(7)
-    backbone = EelbertBackbone(CONFIGS[name], pair=name == "pair")
+    backbone = EelbertBackbone(CONFIGS[name], pair=name.startswith("pair"))
     if name == "regression":
         model = EelbertClassifier(backbone, 1, task="regression")
     else:

@@ -4,6 +4,8 @@ import gzip
 import json
 import lzma
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.sealed import seal
 from eelbert_tf.training import corpus_parts
 from eelbert_tf.training.corpus import Corpus
 from eelbert_tf.training.corpus_sources import Source, find_sources
@@ -203,6 +206,50 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_corpus(tmp_path):
     assert contents(killed) == contents(whole)
 
 
+def test_killed_before_the_parts_are_removed(tmp_path):
+    """The corpus is whole; the next run removes what it no longer needs."""
+    corpus = build(tmp_path, numbered_text(3))
+    (corpus.directory / "parts").mkdir()
+    (corpus.directory / "parts" / "part-00000.npz").touch()
+    assert build_corpus([Source(str(tmp_path / "text.txt"))], corpus.directory, 1)["reused_shards"] == 1
+    assert not (corpus.directory / "parts").exists()
+
+
+def test_a_damaged_part_is_not_reused(tmp_path):
+    """Wherever in the file a bit is flipped: it would be found only when all text is read."""
+    (tmp_path / "text.txt").write_bytes(numbered_text(3))
+    (part,) = corpus_parts.cut_parts([Source(str(tmp_path / "text.txt"))], PART_BYTES)
+    folder = tmp_path / "parts"
+    list(corpus_parts.write_parts([part], folder, 1))
+    path = corpus_parts.part_path(folder, 0)
+    good = path.read_bytes()
+    expected = corpus_parts.read_arrays(path)
+    rng = random.Random(0)
+    for place in rng.sample(range(8 * len(good)), 200):
+        damaged = bytearray(good)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        (done,) = corpus_parts.write_parts([part], folder, 1)
+        found = corpus_parts.read_arrays(path)
+        assert done.reused or path.read_bytes() == good
+        assert {name: array.tolist() for name, array in found.items()} == {
+            name: array.tolist() for name, array in expected.items()
+        }
+
+
+def test_a_full_disk_under_the_parts_and_the_shards(tmp_path, small_disk):
+    """The message says so, there is no corpus, and with more room the work goes on."""
+    for megabytes in (0.2, 0.5):
+        (tmp_path / "text.txt").write_bytes(numbered_text(round(megabytes * 1000)))
+        sources = [Source(str(tmp_path / "text.txt"))]
+        with pytest.raises(InputError, match="cannot write: the disk is full"):
+            build_corpus(sources, small_disk / "corpus", 1, part_bytes=PART_BYTES)
+        with pytest.raises(InputError, match="unfinished"):
+            Corpus(small_disk / "corpus")
+    shutil.copytree(small_disk / "corpus", tmp_path / "corpus")
+    assert build_corpus(sources, tmp_path / "corpus", 1, part_bytes=PART_BYTES)["reused_shards"] > 0
+
+
 def test_parts_of_another_text_are_not_reused(tmp_path):
     (tmp_path / "text.txt").write_bytes(b"old words")
     parts = corpus_parts.cut_parts([Source(str(tmp_path / "text.txt"))], PART_BYTES)
@@ -245,7 +292,30 @@ def damage_version(folder: Path) -> str:
     return r"version 1, found 99"
 
 
-@pytest.mark.parametrize("damage", [damage_cut, damage_bit, damage_gone, damage_index, damage_json, damage_version])
+def damage_figure(folder: Path) -> str:
+    path = folder / "index.json"
+    path.write_text(path.read_text().replace('"unknown_words": 0', '"unknown_words": 1'))
+    return r"index.json: its checksum differs"
+
+
+def damage_name(folder: Path) -> str:
+    path = folder / "index.json"
+    path.write_text(path.read_text().replace('"shards"', '"shardr"'))
+    return r"index.json: its checksum differs"
+
+
+def hostile_name(folder: Path) -> str:
+    path = folder / "index.json"
+    index = json.loads(path.read_text().replace("words.txt", "../words.txt"))
+    path.write_text(json.dumps(seal(index)))
+    (folder / "words.txt").rename(folder.parent / "words.txt")
+    return r"names a file outside of its folder \(../words.txt\)"
+
+
+DAMAGES = [damage_cut, damage_bit, damage_gone, damage_index, damage_json, damage_version, damage_figure, damage_name]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, hostile_name])
 def test_damage_is_found(tmp_path, damage):
     corpus = build(tmp_path, numbered_text(100), part_bytes=PART_BYTES)
     message = damage(corpus.directory)

@@ -1,5 +1,6 @@
 """The words of a corpus: how text is split, which ones are kept, and the tables of their embeddings."""
 
+import os
 import random
 import types
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eelbert_tf.config import HashConfig
+from eelbert_tf.errors import InputError
 from eelbert_tf.reference import embed_token, lexicon_index, tokenize
 from eelbert_tf.split_words import clean, split_words
 from eelbert_tf.training import corpus_tokens
@@ -101,8 +103,19 @@ def test_a_table_is_kept_and_mended(tmp_path):
     written = path.stat().st_mtime_ns
     embedding_table(corpus, config)
     assert path.stat().st_mtime_ns == written
-    for damaged in (path.read_bytes()[:-4], bytes(path.stat().st_size)):
+    good = path.read_bytes()
+    flipped = bytearray(good)
+    flipped[len(good) // 3] ^= 1
+    for damaged in (good[:-4], bytes(len(good)), flipped):
         path.write_bytes(damaged)
         assert (embedding_table(corpus, config) == expected).all()
     embedding_table(corpus, HashConfig(widths=(4, 4), seed=1))
     assert len(list((corpus.directory / "cache").iterdir())) == 2
+
+
+def test_a_full_disk_under_a_table(tmp_path, small_disk):
+    """A write through a mapping would end the process: room is taken before."""
+    corpus = build(tmp_path, numbered_text(20))
+    with pytest.raises(InputError, match="cannot write: the disk is full"):
+        embedding_table(corpus, HashConfig(), small_disk)
+    assert os.listdir(small_disk) == []

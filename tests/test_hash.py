@@ -224,6 +224,17 @@ def test_random_tokens(tokens: list[bytes]) -> None:
     assert_close(found["embeddings"], tokens, FULL)
 
 
+@pytest.mark.parametrize(("length", "scatter"), [(128, False), (500, False), (500, True)])
+def test_words_of_one_byte(length: int, scatter: bool) -> None:
+    """The sums that float32 is worst at: the same number again and again, which rounds to the same side every time."""
+    config, tokens = HashConfig(), [bytes([c]) * length for c in range(256)]
+    chars, starts, continues = (ops.convert_to_tensor(x) for x in ready_arrays(tokens, length))
+    slots = ops.zeros_like(chars)
+    found = hashing.embed_tokens(chars, starts, continues, slots, 1, config, scatter=scatter)
+    expected = [embed_token(token, config) for token in tokens]
+    np.testing.assert_allclose(np.asarray(found)[:, 0], expected, rtol=0, atol=1e-6)
+
+
 def test_order_and_padding_do_not_matter() -> None:
     """A text's result depends neither on its neighbours nor on the zeros behind it."""
     texts = [text[:60] for text in hard_texts(120)]

@@ -61,7 +61,9 @@ def to_tflite(model: Any) -> bytes:
         InputError: Keras runs on another backend than TensorFlow, or the model has a vocabulary.
     """
     check_exportable(model)
-    model.backbone.hash_embedding.scatter = True
+    for layer in (model.backbone.hash_embedding, model.backbone.lexicon):
+        if layer is not None:
+            layer.scatter = True
     simplify_norms(model)
     graph = Graph(translate(model, to_concrete_function(model)))
     merge_added_constants(graph)

@@ -1,0 +1,94 @@
+"""A CSV file larger than the memory that commands may take: they read it as it comes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.small_models import LABELS, converted, saved
+
+from .bench import Bench, Tally
+
+_SMALL_MB = 20
+_ALLOWED_MB = 200  # more than for the small file
+
+
+def large(bench: Bench) -> list[Tally]:
+    """Peak memory on a large file, less that on a small one; the large one is deleted afterwards."""
+    folder = bench.folder("large")
+    small, big = folder / "small.csv", folder / "big.csv"
+    rows = {
+        path: _write(bench, path, megabytes)
+        for path, megabytes in ((small, _SMALL_MB), (big, bench.sizes["megabytes"]))
+    }
+    model, _ = converted("small")
+    commands = {
+        "predict": ["predict", "--model", model, "--input"],
+        "evaluate": ["evaluate", "--model", model, "--test"],
+        "convert --calibrate": [
+            *("convert", "--model", saved("small"), "--target", "micro", "--quantize", "int8"),
+            *("--output", folder / "out.tflite", "--calibrate"),
+        ],
+    }
+    found = []
+    for name, arguments in bench.bar(commands.items(), "large files", len(commands)):
+        tally = Tally(f"{name} on a CSV file of {big.stat().st_size / 1e9:.1f} GB, {rows[big]:,} rows")
+        status, least = _peak(arguments, small)
+        status, most = (status, 0.0) if status else _peak(arguments, big)
+        tally.notes |= {f"peak MB with {_SMALL_MB} MB": round(least), "with all": round(most)}
+        if status:
+            tally.fail("failed", f"status {status}")
+        elif most - least > _ALLOWED_MB:
+            tally.fail("memory grows with the file", f"{least:.0f} to {most:.0f} MB")
+        else:
+            tally.add("bounded memory")
+        found.append(tally)
+    big.unlink()
+    return [*found, _finetune(bench, small)]
+
+
+def _finetune(bench: Bench, path: Path) -> Tally:
+    """Fine-tuning goes over the texts again and again, and holds them."""
+    tally = Tally("finetune, which holds all texts")
+    tally.notes["bytes per byte of a file of long texts"] = round(_held(path) / path.stat().st_size, 2)
+    short = bench.folder("short") / "short.csv"
+    with short.open("w") as file:
+        file.write("text,label\n")
+        for i in range(200_000):
+            file.write(f"turn the light in room {i} on,{LABELS[i % 3]}\n")
+    tally.notes["bytes per row of short texts"] = round(_held(short) / 200_000)
+    tally.add("measured", 2)
+    return tally
+
+
+def _held(path: Path) -> float:
+    """Bytes that a process grows by when it reads a table."""
+    program = (
+        "import resource, sys; from eelbert_tf.tables import read_table; peak = lambda: "
+        "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; a = peak(); t = read_table(sys.argv[1]); print(peak() - a)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
+    return 1024 * float(done.stdout)
+
+
+def _peak(arguments: list[object], path: Path) -> tuple[int, float]:
+    """Status of a command, and the most memory it took in MB."""
+    command = [sys.executable, "-m", "eelbert_tf", *map(str, arguments), str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss / 1024
+
+
+def _write(bench: Bench, path: Path, megabytes: int) -> int:
+    """Rows of about 100,000 bytes, near the longest that are read; their number."""
+    rows, written = 0, 0
+    with path.open("w") as file:
+        file.write("text,label\n")
+        while written < 1e6 * megabytes:
+            length = int(bench.random.uniform(80_000, 120_000))
+            written += file.write(f'"{("word, " * (length // 6 + 1))[:length]}",{LABELS[rows % 3]}\n')
+            rows += 1
+    return rows
