@@ -45,11 +45,13 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     lines += [f"| pooling | {config['pooling']} |"]
     lines += [f"| text | {args.data} |"]
     if run:
+        text = f"{run['corpus_words'] / 1e6:,.1f} million words"
+        text = f"{run['sentences']:,} sentences" if run["objective"] == "teacher" else text
         lines += [
             f"| objective | {run['objective']}, {run['finished_steps']:,} steps of {run['batch_size']} x "
             f"{run['sequence_length']} tokens, peak rate {run['learning_rate']:g} |",
             f"| tokens seen | {run['tokens'] / 1e6:,.0f} million slots, {run['share_of_slots_with_words']:.0%} of them "
-            f"words: {run['epochs']:.1f} passes over {run['corpus_words'] / 1e6:,.1f} million words |",
+            f"words: {run['epochs']:.1f} passes over {text} |",
             f"| held-out text | {', '.join(f'{k} {v:.4f}' for k, v in run['held_out'].items())} |",
             f"| dropped with the head | {run['head_parameters']:,} numbers |",
             f"| trained in | {run['seconds'] / 3600:.1f} hours, {run['backend']} |",
