@@ -88,7 +88,8 @@ def _write(bench: Bench, path: Path, megabytes: int) -> int:
     with path.open("w") as file:
         file.write("text,label\n")
         while written < 1e6 * megabytes:
-            length = int(bench.random.uniform(80_000, 120_000))
-            written += file.write(f'"{("word, " * (length // 6 + 1))[:length]}",{LABELS[rows % 3]}\n')
+            sentence = "".join(bench.random.choices("abcdefghijklmnopqrstuvwxyz  ,.ABC!?", k=200))
+            text = sentence * bench.random.randint(400, 600)
+            written += file.write(f'"{text}",{LABELS[rows % 3]}\n')
             rows += 1
     return rows
