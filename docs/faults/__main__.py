@@ -2,7 +2,7 @@
 
     python -m docs.faults                       # all of it, an hour or two on two cores
     python -m docs.faults bits hostile          # parts of it
-    python -m docs.faults kills --kills 3       # smaller
+    python -m docs.faults kill_corpus --kills 3      # smaller
 
 From the root of a checkout, in the environment that `make test` makes. The exit status is 1 if anything happened that
 must not. The campaign on full disks mounts small file systems, and is skipped by others than root.
@@ -28,7 +28,10 @@ from .bench import Bench, Tally
 CAMPAIGNS = {
     "front_end": "fuzz",
     "runtimes": "fuzz",
-    "kills": "kills",
+    "kill_finetune": "kills",
+    "kill_convert": "kills",
+    "kill_corpus": "kills",
+    "kill_pretrain": "kills",
     "disk": "disk",
     "large": "large",
     "threads": "threads",

@@ -12,17 +12,36 @@ from . import work
 from .bench import Bench, Command, Tally, must
 
 
-def kills(bench: Bench) -> list[Tally]:
-    """Each command that takes long."""
+def kill_finetune(bench: Bench) -> list[Tally]:
+    """Each epoch replaces the model."""
+    return [_kill(bench, work.finetune(_inputs(bench)))]
+
+
+def kill_convert(bench: Bench) -> list[Tally]:
+    """One file at the end."""
+    return [_kill(bench, work.convert(_inputs(bench)))]
+
+
+def kill_corpus(bench: Bench) -> list[Tally]:
+    """Many parts, then many shards."""
+    return [_kill(bench, work.corpus(_inputs(bench)))]
+
+
+def kill_pretrain(bench: Bench) -> list[Tally]:
+    """Each step writes a checkpoint and a model."""
+    folder = _inputs(bench)
+    must(bench, "corpus", "--input", folder / "corpus.txt", "--output", folder / "corpus", "--workers", 1)
+    return [_kill(bench, work.pretrain(folder))]
+
+
+def _inputs(bench: Bench) -> Path:
     folder = bench.folder("inputs")
     work.make_inputs(folder)
-    must(bench, "corpus", "--input", folder / "corpus.txt", "--output", folder / "corpus", "--workers", 1)
-    jobs = [make(folder) for make in (work.finetune, work.convert, work.corpus, work.pretrain)]
-    return [_kill(bench, job) for job in jobs]
+    return folder
 
 
 def _kill(bench: Bench, job: work.Job) -> Tally:
-    """Kills a command again and again; one that resumes is killed on its way to the end."""
+    """Kills a command again and again; one that resumes is killed on its way to the end, then begins anew."""
     name = job.arguments[0]
     whole, path = bench.folder(f"{name}-whole") / job.name, bench.folder(name) / job.name
     began = time.monotonic()
@@ -31,7 +50,9 @@ def _kill(bench: Bench, job: work.Job) -> Tally:
     expected = job.look(whole)
     tally = Tally(f"kill -9 of {name}")
     before = work.ABSENT
-    for _ in bench.bar(range(bench.sizes["kills"]), tally.name):
+    killed = bench.bar(range(bench.sizes["kills"]), tally.name)
+    ended = False
+    while ended or next(killed, None) is not None:
         command = Command([*job.arguments, job.output, path], bench.place / "killed.log")
         command.process.join(seconds * bench.random.uniform(0.0, 1.0))
         command.process.kill()
@@ -40,12 +61,15 @@ def _kill(bench: Bench, job: work.Job) -> Tally:
             found = job.look(path)
         except (InputError, ValueError, OSError) as error:
             tally.fail("half an output", str(error))
+            ended = False
             continue
-        if found == work.ABSENT and before != work.ABSENT and not ended:
-            tally.fail("the older output is lost", name)
+        if found == work.ABSENT and (before != work.ABSENT or ended):
+            tally.fail("the output is lost", name)
+        elif ended:
+            tally.notes["ended before they were killed"] = tally.notes.get("ended before they were killed", 0) + 1
         elif found == work.ABSENT:
             tally.add("no output yet")
-        elif found == before and not ended:
+        elif found == before:
             tally.add("the older output")
         else:
             tally.add("a whole new output")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.small_models import LABELS, converted, saved
@@ -66,8 +67,8 @@ def _finetune(bench: Bench, path: Path) -> Tally:
 def _held(path: Path) -> float:
     """Bytes that a process grows by when it reads a table."""
     program = (
-        "import resource, sys; from eelbert_tf.tables import read_table; peak = lambda: "
-        "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; a = peak(); t = read_table(sys.argv[1]); print(peak() - a)"
+        "import sys; from eelbert_tf.tables import read_table; peak = lambda: int(open('/proc/self/status').read()"
+        ".split('VmHWM:')[1].split()[0]); before = peak(); table = read_table(sys.argv[1]); print(peak() - before)"
     )
     done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
     return 1024 * float(done.stdout)
@@ -77,9 +78,13 @@ def _peak(arguments: list[object], path: Path) -> tuple[int, float]:
     """Status of a command, and the most memory it took in MB."""
     command = [sys.executable, "-m", "eelbert_tf", *map(str, arguments), str(path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss / 1024
+    most = 0.0
+    while process.poll() is None:  # what `wait4` tells of a process begins with the memory of the one that forked it
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            most = max(most, next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")))
+        time.sleep(0.2)
+    return process.returncode, most
 
 
 def _write(bench: Bench, path: Path, megabytes: int) -> int:
@@ -88,7 +93,8 @@ def _write(bench: Bench, path: Path, megabytes: int) -> int:
     with path.open("w") as file:
         file.write("text,label\n")
         while written < 1e6 * megabytes:
-            length = int(bench.random.uniform(80_000, 120_000))
-            written += file.write(f'"{("word, " * (length // 6 + 1))[:length]}",{LABELS[rows % 3]}\n')
+            sentence = "".join(bench.random.choices("abcdefghijklmnopqrstuvwxyz  ,.ABC!?", k=200))
+            text = sentence * bench.random.randint(400, 600)
+            written += file.write(f'"{text}",{LABELS[rows % 3]}\n')
             rows += 1
     return rows
