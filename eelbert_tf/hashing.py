@@ -192,18 +192,19 @@ def embed_tokens(
         counted = signature * valid
         if scatter:
             rows = ops.cast(project(counted, h[begin:end], axis=-1), "float32")
-            sums = [add_rows(add_rows(rows, numbers, owners.shape[1]), owners, num_slots)]
+            total = add_rows(add_rows(rows, numbers, owners.shape[1]), owners, num_slots)
         else:
             step = columns or width
             chunks = [h[first : min(first + step, end)] for first in range(begin, end, step)]
             counted = in_blocks(counted)
             rows = [ops.cast(project(counted, chunk), "float32") for chunk in chunks]  # [B, C, columns, W]
             sums = [ops.sum(ops.matmul(member, ops.transpose(row, (0, 1, 3, 2))), axis=1) for row in rows]
+            total = sums[0] if len(sums) == 1 else ops.concatenate(sums, axis=-1)
         divisor = ops.maximum(length - float(order), 1.0) if order < len(config.widths) else ops.ones_like(length)
         divisor = ops.sqrt(divisor) if config.pooling == "sqrtn" else divisor
         # Three exact factors make 2 ** 31, which alone would be infinite in float16.
         divisor = divisor * 2.0**11 * 2.0**10 * 2.0**10
-        parts += [part / divisor for part in sums]
+        parts.append(total / divisor)
     return ops.concatenate(parts, axis=-1)
 
 

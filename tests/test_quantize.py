@@ -54,7 +54,7 @@ def variant(model: str, name: str):
     """A converted file and its report."""
     options = VARIANTS[name]
     if name == "micro-int8":
-        options = {**options, "calibration": tuple(calibration(model == "pair"))}
+        options = {**options, "calibration": tuple(calibration(model.startswith("pair")))}
     return converted(model, **options)
 
 
@@ -77,13 +77,13 @@ def test_uno_is_small_and_true(name, largest, difference):
     assert np.abs(EelbertRuntime(path).predict(texts) - expected).max() < difference
 
 
-@pytest.mark.parametrize("model", ["uno", "pair"])
+@pytest.mark.parametrize("model", ["uno", "pair", "means", "pair_means"])
 @pytest.mark.parametrize("name", ["micro", "micro-int8"])
 def test_tflite_micro_runs_it(model, name):
     """TFLite Micro gives LiteRT's logits: equal for float, within the rounding of a few steps for int8."""
     path, report = variant(model, name)
     assert not MISSING_IN_MICRO & set(report["ops"])
-    texts = hard_inputs(model == "pair", 60, seed=6)
+    texts = hard_inputs(model.startswith("pair"), 60, seed=6)
     micro_logits, logits = (runtime(path).predict(texts) for runtime in (TflmRuntime, EelbertRuntime))
     assert np.abs(micro_logits - logits).max() < (1e-5 if name == "micro" else 0.25)
     assert report["tflm_max_abs_diff"] < (1e-5 if name == "micro" else 0.5)

@@ -67,6 +67,7 @@ def to_tflite(model: Any) -> bytes:
     simplify_norms(model)
     graph = Graph(translate(model, to_concrete_function(model)))
     merge_added_constants(graph)
+    drop_selects(graph)
     return graph.to_bytes()
 
 
@@ -116,6 +117,24 @@ def merge_added_constants(graph: Graph) -> None:
             total = functools.reduce(np.add, [values for _, values in found])
             found[0][0].inputs = np.array([found[0][0].inputs[0], graph.add_constant(total)], np.int32)
             producers, consumers = graph.producers(), graph.consumers()
+
+
+def drop_selects(graph: Graph) -> None:
+    """Lets lookups take their index as it is: Keras makes a negative one positive, and no row here has one.
+
+    TFLite Micro has no SELECT besides.
+    """
+    producers, consumers = graph.producers(), graph.consumers()
+    for select in graph.operators:
+        if graph.name(select) != "SELECT":
+            continue
+        condition, _, index = (int(i) for i in select.inputs)
+        zero = graph.constant(int(producers[condition].inputs[1]))
+        readers = consumers[int(select.outputs[0])]
+        if graph.name(producers[condition]) == "LESS" and zero is not None and not zero.any():
+            for reader in readers:
+                if graph.name(reader) == "GATHER":
+                    graph.replace(reader, int(select.outputs[0]), index)
 
 
 def _is_linear(add: Any) -> bool:

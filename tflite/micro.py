@@ -14,6 +14,7 @@ from keras import ops
 
 from eelbert_tf.tflite.export import (
     check_exportable,
+    drop_selects,
     merge_added_constants,
     simplify_norms,
     to_concrete_function,
@@ -24,8 +25,8 @@ from eelbert_tf.tflite.quantize_int8 import to_int8
 
 Tensor = Any
 
-# Columns of the hash that are computed at a time: two [16, L] tensors instead of two [128, L].
-COLUMNS = 16
+# Columns of the hash computed at a time: [8, L] products and [C, T, 8] sums instead of sixteen times as much.
+COLUMNS = 8
 
 # Abramowitz and Stegun 1964, 7.1.26: erf(x) for x >= 0 within 1.5e-7.
 _ERF_SLOPE = 0.3275911
@@ -98,17 +99,3 @@ def transpose_right_sides(graph: Graph) -> None:
         shape = graph.shape(right)
         graph.tensors[right].shape = np.array([*shape[:-2], shape[-1], shape[-2]], np.int32)
         product.builtinOptions.adjY = True
-
-
-def drop_selects(graph: Graph) -> None:
-    """Takes out what makes negative indices of a lookup positive where `maximum(x, 0)` has already: no SELECT here."""
-    producers = graph.producers()
-    for operator in graph.operators:
-        if graph.name(operator) != "SELECT":
-            continue
-        condition, _, index = (int(i) for i in operator.inputs)
-        source = producers.get(index)
-        floor = None if source is None or graph.name(source) != "MAXIMUM" else graph.constant(int(source.inputs[1]))
-        if graph.name(producers[condition]) == "LESS" and floor is not None and (floor == 0).all():
-            for reader in graph.consumers()[int(operator.outputs[0])]:
-                graph.replace(reader, int(operator.outputs[0]), index)

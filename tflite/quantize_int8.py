@@ -80,7 +80,7 @@ class _Quantizer:
         self.result: list[Any] = []
 
     def _choose(self) -> list[Any]:
-        """The operators to quantize: what follows the hash, and each dense layer but the last."""
+        """The operators to quantize: what follows the hash until a text is one row, and dense layers but the last."""
         graph = self.graph
         start = [int(o.outputs[0]) for o in graph.operators if graph.name(o) == "DIV"]
         start += [int(o.inputs[0]) for o in graph.operators if graph.name(o) == "FULLY_CONNECTED"]
@@ -91,7 +91,13 @@ class _Quantizer:
             if graph.name(operator) in _INT8
             and follows.intersection(int(i) for i in operator.inputs)
             and int(operator.outputs[0]) not in graph.outputs
+            and not self._is_of_text(operator)
         ]
+
+    def _is_of_text(self, operator: Any) -> bool:
+        """Whether an operator has one row, as after pooling: float32 costs nothing there, and values vary widely."""
+        shape = self.graph.shape(int(operator.inputs[0]))
+        return len(shape) == 2 and shape[0] == 1 and self.graph.name(operator) not in _SAME_SCALE | {"FULLY_CONNECTED"}
 
     def run(self) -> bytes:
         """The quantized file."""

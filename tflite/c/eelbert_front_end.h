@@ -33,7 +33,7 @@ typedef struct {
     uint8_t pair;                        /* 1 where a separator byte divides two texts; else it is white space */
     uint32_t max_tokens;                 /* slots of the encoder's input, [CLS] and [SEP] included; at least 4 */
     uint32_t max_bytes;                  /* bytes read of a text; at least 4 */
-    uint32_t lexicon_size;               /* rows of the model's lexicon, a power of two, or 0 */
+    uint32_t lexicon_size;               /* rows of the model's lexicon, a power of two, or 0; squared for 2 lookups */
 } eelbert_config;
 
 /* One token. Its bytes lie in the text as they came: they are lower-cased as they are hashed. */
@@ -74,7 +74,10 @@ size_t eelbert_embedding_size(const eelbert_config *config);
 /* The embedding of one token, in `out[eelbert_embedding_size(config)]`. */
 void eelbert_embed_token(const eelbert_config *config, const eelbert_token *token, float *out);
 
-/* The row of one token in the model's lexicon, below `lexicon_size`. */
+/*
+ * The row of one token in the model's lexicon, below `lexicon_size`. With two lookups that is the first row times the
+ * number of rows, plus the second.
+ */
 uint32_t eelbert_lexicon_row(const eelbert_config *config, const eelbert_token *token);
 
 /*
