@@ -6,6 +6,7 @@ After Hinton et al. 2015 and, for the texts that are made up, Tang et al. 2019.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ Text = str | tuple[str, str]
 # A made-up text: each word is left out, or replaced by a random one of the training texts, with these chances; and with
 # this chance only a stretch of it is kept.
 _DROPPED, _REPLACED, _CUT = 0.05, 0.1, 0.25
+
+_PART = 4096  # texts between two looks at the progress
 
 
 def make_up(texts: Sequence[Text], copies: int, seed: int = 0) -> list[Text]:
@@ -61,8 +64,16 @@ def _variant(text: str, words: list[str], rng: np.random.Generator) -> str:
 
 
 def probabilities(teacher: Any, texts: Sequence[Text]) -> np.ndarray:
-    """What a classifier makes of texts: float32 `[n, classes]`."""
-    logits = teacher.predict(list(texts), batch_size=64, verbose=0)
+    """What a classifier makes of texts: float32 `[n, classes]`; shows its progress."""
+    from tqdm import tqdm
+
+    parts = []
+    with tqdm(total=len(texts), desc="teacher", unit="text", file=sys.stderr) as bar:
+        for start in range(0, len(texts), _PART):
+            part = list(texts[start : start + _PART])
+            parts.append(teacher.predict(part, batch_size=64, verbose=0))
+            bar.update(len(part))
+    logits = np.concatenate(parts)
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
 
