@@ -15,7 +15,7 @@ PYTHON ?= $(firstword $(foreach python,$(CANDIDATES),$(shell $(python) -c '$(CHE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo web test lint clean
+.PHONY: help demo web test lint package clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ lint: $(VENV)/.lint  ## ruff and mypy
 	@ln -s "$(CURDIR)"/eelbert_tf/* "$(CURDIR)/training" "$(CURDIR)/tflite" $(VENV)/typed/eelbert_tf/
 	@ln -s "$(CURDIR)/tests" $(VENV)/typed/
 	@MYPYPATH=$(VENV)/typed $(BIN)/python -m mypy -p eelbert_tf -p tests
+
+package:  ## the wheel and the sdist, in dist/, tried in an empty environment
+	@PYTHON="$(PYTHON)" .ci/package
 
 clean:  ## remove .venv, caches and build folders
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

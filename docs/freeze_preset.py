@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.files import replace_file
-from eelbert_tf.saving import CONFIG_FILE, PRESETS, WEIGHTS_FILE, find_model, load_backbone, read_info
+from eelbert_tf.saving import CONFIG_FILE, PRESETS, TFLITE_FILE, WEIGHTS_FILE, find_model, load_backbone, read_info
+from eelbert_tf.sealed import seal
 
 CARD = "README.md"
 CURVE = "loss.png"
@@ -31,25 +32,32 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     config = fields["config"]
     lines = [f"# {name}", "", args.about, ""]
     lines += ["| | |", "|---|---|"]
-    shape = f"{config['num_hidden_layers']} layers, width {config['hidden_size']}, inner {config['intermediate_size']}"
+    layers = "1 layer" if config["num_hidden_layers"] == 1 else f"{config['num_hidden_layers']} layers"
+    shape = f"{layers}, width {config['hidden_size']}, inner {config['intermediate_size']}"
     lines += [
         f"| shape | {shape}, {config['num_attention_heads']} heads, {config['max_position_embeddings']} positions |"
     ]
     lines += [f"| learned numbers | {parameters:,} ({4 * parameters / 1e6:.2f} MB as float32) |"]
     lines += [f"| hash | `{json.dumps(config['hash'])}` |"]
     if config["lexicon_size"]:
-        lines += [f"| lexicon | {config['lexicon_size']} rows of {config['lexicon_width']} |"]
+        rows = f"{config['lexicon_size']} rows of {config['lexicon_width']}, {config['lexicon_lookups']} for each word"
+        lines += [f"| lexicon | {rows} |"]
+    lines += [f"| pooling | {config['pooling']} |"]
     lines += [f"| text | {args.data} |"]
     if run:
+        text = f"{run['corpus_words'] / 1e6:,.1f} million words"
+        text = f"{run['sentences']:,} sentences" if run["objective"] == "teacher" else text
         lines += [
             f"| objective | {run['objective']}, {run['finished_steps']:,} steps of {run['batch_size']} x "
             f"{run['sequence_length']} tokens, peak rate {run['learning_rate']:g} |",
             f"| tokens seen | {run['tokens'] / 1e6:,.0f} million slots, {run['share_of_slots_with_words']:.0%} of them "
-            f"words: {run['epochs']:.1f} passes over {run['corpus_words'] / 1e6:,.1f} million words |",
+            f"words: {run['epochs']:.1f} passes over {text} |",
             f"| held-out text | {', '.join(f'{k} {v:.4f}' for k, v in run['held_out'].items())} |",
             f"| dropped with the head | {run['head_parameters']:,} numbers |",
             f"| trained in | {run['seconds'] / 3600:.1f} hours, {run['backend']} |",
         ]
+    if args.tflite:
+        lines += [f"| `{TFLITE_FILE}` | {args.tflite.stat().st_size:,} bytes |"]
     if args.scores:
         lines += [f"| scores | {args.scores} |"]
     lines += ["", f"![loss]({CURVE})" if (Path(args.run) / CURVE).is_file() else "", "", "**Limits.** " + args.limits]
@@ -65,6 +73,7 @@ def main() -> None:
     add("--about", required=True, help="what it is, in a sentence or two")
     add("--data", required=True, help="what text it was trained on, and its licence")
     add("--scores", default="")
+    add("--tflite", type=Path, help="the converted model, which comes with it")
     add("--limits", default=LIMITS)
     args = parser.parse_args()
     source = find_model(args.run)
@@ -79,8 +88,10 @@ def main() -> None:
     for name in (WEIGHTS_FILE, CURVE):
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
+    if args.tflite:
+        shutil.copyfile(args.tflite, target / TFLITE_FILE)
     with replace_file(target / CONFIG_FILE) as temporary:
-        temporary.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(json.dumps(seal(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
     with replace_file(target / CARD) as temporary:
         temporary.write_text(text, "utf-8")
     print(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import as_input_error
+from eelbert_tf.terminal import escape, print_json
 
 # Command, module with `add_arguments` and `run`, one line of help. Modules are named, not imported: a command loads
 # only what it needs, and nothing here depends on the folders above.
@@ -52,13 +52,6 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _print_json(result: object) -> None:
-    try:
-        print(json.dumps(result, ensure_ascii=False), flush=True)
-    except UnicodeEncodeError:  # a file name that is not UTF-8, or a terminal of another encoding
-        print(json.dumps(result), flush=True)
-
-
 def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, with the options of the commands in `names`."""
     parser = argparse.ArgumentParser(
@@ -87,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _terminable():
             result = importlib.import_module(COMMANDS[args.command][0]).run(args)
             if result is not None:
-                _print_json(result)
+                print_json(result)
+                sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         print(f"eelbert {args.command}: interrupted", file=sys.stderr)
         return 143 if isinstance(interrupt, Terminated) else 130
@@ -97,9 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         output = getattr(args, "output", None) or "output"
         known = error if isinstance(error, InputError) else as_input_error(error, output)
+        if isinstance(error, MemoryError):
+            known = InputError("not enough memory for this input; give a smaller one, or a machine with more")
         if known is None:
             raise
-        print(f"eelbert {args.command}: {' '.join(str(known).split())}", file=sys.stderr)
+        print(f"eelbert {args.command}: {escape(' '.join(str(known).split()))}", file=sys.stderr)
         return 2
     return 0
 

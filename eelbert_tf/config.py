@@ -36,6 +36,9 @@ class HashConfig:
         boundaries: whether the first and the last byte of a token are told apart from inner bytes.
         word_width: width of one more block, from the signature of the whole token; 0 for none.
         pooling: "mean" (the paper) or "sqrtn", the sum divided by the square root of the number of n-grams.
+
+    Raises:
+        ValueError: a value is out of range.
     """
 
     widths: tuple[int, ...] = (43, 43, 42)
@@ -93,6 +96,9 @@ class EelbertConfig:
             both. At most 4096 rows then.
         pooling: what a text comes down to: "cls" (BERT), the output at [CLS] through a learned dense layer; or "mean",
             the mean of the output over a text's tokens, without weights.
+
+    Raises:
+        ValueError: values are out of range, or do not fit one another.
     """
 
     hidden_size: int = 128
@@ -163,6 +169,12 @@ class EelbertConfig:
     def from_dict(cls, fields: dict[str, Any]) -> EelbertConfig:
         """The inverse of `to_dict`.
 
+        Args:
+            fields: as `config.json` has them.
+
+        Returns:
+            The configuration.
+
         Raises:
             ValueError: a field is unknown or out of range.
         """
@@ -175,7 +187,17 @@ class EelbertConfig:
         return cls(**fields)
 
     def replace(self, **changes: Any) -> EelbertConfig:
-        """A copy with some fields changed."""
+        """A copy with some fields changed.
+
+        Args:
+            **changes: the fields.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ValueError: a value is out of range.
+        """
         return dataclasses.replace(self, **changes)
 
 
@@ -195,6 +217,9 @@ def named_config(name: str) -> EelbertConfig:
 
     Args:
         name: one of `CONFIG_NAMES`.
+
+    Returns:
+        The published shape (Devlin et al. 2019; Turc et al. 2019; for UNO, Cohn et al. 2023), 128 tokens and 512 bytes.
 
     Raises:
         ValueError: the name is unknown.

@@ -145,6 +145,9 @@ class EelbertBackbone(keras.Model):
     def embed(self, inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Token embeddings before positions, with mask and segments.
 
+        Args:
+            inputs: as the call takes them.
+
         Returns:
             float `[B, T, hidden_size]`, int32 `[B, T]`, int32 `[B, T]`.
 
@@ -240,6 +243,13 @@ class EelbertBackbone(keras.Model):
     def from_preset(cls, name: str, pair: bool | None = None) -> EelbertBackbone:
         """The encoder of a preset or of a model directory, with its weights.
 
+        Args:
+            name: a preset's name, or a directory.
+            pair: whether the input is to be pairs; as saved by default.
+
+        Returns:
+            The encoder.
+
         Raises:
             InputError: there is no such model, or it is damaged.
         """
@@ -250,5 +260,16 @@ class EelbertBackbone(keras.Model):
 
     @classmethod
     def from_name(cls, name: str, **kwargs: Any) -> EelbertBackbone:
-        """A backbone of a named size with fresh weights."""
+        """A backbone of a named size with fresh weights.
+
+        Args:
+            name: one of `config.CONFIG_NAMES`.
+            **kwargs: other arguments of the constructor.
+
+        Returns:
+            The encoder.
+
+        Raises:
+            ValueError: the name is unknown.
+        """
         return cls(named_config(name), **kwargs)

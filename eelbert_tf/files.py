@@ -69,7 +69,7 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         InputError: `path` is a folder or a device, cannot be written, or the disk is full.
-    """
+    """  # noqa: DOC501, what is raised here becomes an InputError
     target = Path(os.path.realpath(path))
     with _temporary(target, path, "".join(target.suffixes)) as temporary:
         if target.is_dir():
@@ -122,7 +122,7 @@ def check_directory(path: str | os.PathLike[str], is_ours: Callable[[Path], bool
 
     Raises:
         InputError: as `replace_directory`.
-    """
+    """  # noqa: DOC501, what is raised here is caught here
 
     class StopError(Exception):
         """Ends the block before anything is replaced."""
@@ -144,7 +144,11 @@ def recover_directory(path: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def _temporary(target: Path, path: str | os.PathLike[str], suffix: str = "") -> Iterator[Path]:
-    """A free temporary path beside `target`: nothing remains of it, or of parents made for it, when the block fails."""
+    """A free temporary path beside `target`: nothing remains of it, or of parents made for it, when the block fails.
+
+    Raises:
+        InputError: `target` is the root folder, or is being written by this process already; or as `as_input_error`.
+    """
     if not target.name:
         raise InputError(f"{os.fspath(path)}: is the root folder; choose another path")
     temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}{suffix}")
@@ -172,8 +176,32 @@ def _temporary(target: Path, path: str | os.PathLike[str], suffix: str = "") -> 
         _active.discard(temporary)
 
 
+def reserve(path: Path, size: int) -> None:
+    """Makes a file of zeros whose room on the disk is taken: where that lacks, a write through a mapping is fatal.
+
+    Args:
+        path: the file.
+        size: its bytes.
+
+    Raises:
+        InputError: the disk is full, or refuses otherwise.
+    """
+    try:
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            file.truncate(size)
+    except OSError as error:
+        _remove(path)
+        raise as_input_error(error, path) or error from error
+
+
 def _make_folder(folder: Path, path: str | os.PathLike[str]) -> None:
-    """Makes a folder with its parents; `path` is what the user asked for."""
+    """Makes a folder with its parents; `path` is what the user asked for.
+
+    Raises:
+        InputError: there cannot be one.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileNotFoundError:  # what /proc and its like answer
@@ -259,7 +287,11 @@ def _remove(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk."""
+    """Waits until a file, or a folder's list of names, is on the disk.
+
+    Raises:
+        OSError: of the disk; not of a file system that cannot do it.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

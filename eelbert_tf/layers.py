@@ -80,7 +80,11 @@ class NgramHashEmbedding(keras.layers.Layer):
         self.built = True
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """`call`, after a check that Keras would put less clearly."""
+        """`call`, after a check that Keras would put less clearly.
+
+        Raises:
+            ValueError: texts are Python strings.
+        """
         if isinstance(inputs, str | bytes) or (
             isinstance(inputs, list | tuple) and any(isinstance(x, str | bytes) for x in inputs)
         ):
@@ -99,7 +103,15 @@ class NgramHashEmbedding(keras.layers.Layer):
     def embed_split(
         self, tokens: text.Split, num_slots: int | Tensor | None = None
     ) -> tuple[dict[str, Tensor], text.Split, text.Layout]:
-        """`call` from split bytes on, with the kept tokens and their layout beside the result."""
+        """`call` from split bytes on.
+
+        Args:
+            tokens: what `text.split` gives.
+            num_slots: as in the call.
+
+        Returns:
+            The result of the call, and the kept tokens with their layout.
+        """
         slots = self.max_tokens if num_slots is None else num_slots
         tokens, layout = text.lay_out(tokens, self.max_bytes, slots, self.pair)
         embeddings = hashing.embed_tokens(
@@ -158,7 +170,11 @@ class NgramHashEmbedding(keras.layers.Layer):
 
 
 def _check_inputs(inputs: Any) -> None:
-    """Raises a ValueError unless `inputs`, concrete or symbolic, are something that `NgramHashEmbedding` takes."""
+    """Checks that `inputs`, concrete or symbolic, are something that `NgramHashEmbedding` takes.
+
+    Raises:
+        ValueError: they are not.
+    """
     if isinstance(inputs, tuple | list):
         if len(inputs) != 2 or not all(strings.is_string_tensor(x) and len(x.shape) == 1 for x in inputs):
             raise ValueError(f"A pair is a tuple of two string tensors [B]. Received: {inputs!r}")
@@ -199,7 +215,6 @@ class HashLexicon(keras.layers.Layer):
         lookups: rows per token, 1 or 2, one behind the other.
         hidden_size: width of the result.
         hash: the hash whose signatures are used.
-        initializer_range: standard deviation of the projection's initial kernel; that of the rows is width ** -0.5.
 
     Call arguments:
         tokens: `text.Split` with int32 `[B, L]` tensors.
@@ -217,7 +232,6 @@ class HashLexicon(keras.layers.Layer):
         hidden_size: int,
         hash: HashConfig | dict[str, Any],
         lookups: int = 1,
-        initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -226,10 +240,11 @@ class HashLexicon(keras.layers.Layer):
         self.lookups = lookups
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
-        self.initializer_range = initializer_range
         self.scatter = False  # for exporters, as in NgramHashEmbedding
-        normal = keras.initializers.TruncatedNormal(stddev=initializer_range)
-        self.projection = keras.layers.Dense(hidden_size, use_bias=False, kernel_initializer=normal, name="projection")
+        # Larger than BERT's kernels: the lexicon then weighs about as much as the hash from the start.
+        self.projection = keras.layers.Dense(
+            hidden_size, use_bias=False, kernel_initializer="glorot_uniform", name="projection"
+        )
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the table."""
@@ -280,7 +295,6 @@ class HashLexicon(keras.layers.Layer):
             "hidden_size": self.hidden_size,
             "hash": dataclasses.asdict(self.hash),
             "lookups": self.lookups,
-            "initializer_range": self.initializer_range,
         }
 
 

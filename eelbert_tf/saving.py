@@ -6,10 +6,12 @@ so that nothing in a directory can execute.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,17 @@ import numpy as np
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import recover_directory, replace_directory
+from eelbert_tf.sealed import SEAL, is_intact, seal
 
 FORMAT = "eelbert"
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 VOCABULARY_FILE = "vocab.txt"
+TFLITE_FILE = "model.tflite"  # beside the weights of a preset that is ready to use
+VOCABULARY_SHA256 = "vocabulary_sha256"
 PRESETS = Path(__file__).parent / "presets"
+DRAFT = ".model"  # in a folder that holds more than a model: the one that takes its place, its configuration last
 
 # A configuration that asks for longer inputs is damaged: it bounds the memory that one text can take.
 MAX_INPUT_BYTES = 2**20
@@ -59,8 +65,20 @@ def preset_names() -> list[str]:
     return sorted(path.parent.name for path in PRESETS.glob(f"*/{CONFIG_FILE}"))
 
 
+def preset_file(name: str) -> Path | None:
+    """The TFLite file that comes with a preset, where one does."""
+    path = PRESETS / name / TFLITE_FILE
+    return path if name in preset_names() and path.is_file() else None
+
+
 def find_model(name: str | Path) -> Path:
     """The directory of a preset, or of a model the user saved.
+
+    Args:
+        name: a preset's name, or a directory.
+
+    Returns:
+        The directory; it has a configuration.
 
     Raises:
         InputError: there is neither.
@@ -71,6 +89,7 @@ def find_model(name: str | Path) -> Path:
     try:
         if not path.exists():
             recover_directory(path)
+        finish_draft(path)
         if (path / CONFIG_FILE).is_file():
             return path
     except OSError as error:
@@ -79,6 +98,14 @@ def find_model(name: str | Path) -> Path:
     if path.is_dir():
         raise InputError(f"{path}: not a model directory: it has no {CONFIG_FILE}.")
     raise InputError(f"{name}: neither a directory nor a preset. Presets: {known}.")
+
+
+def finish_draft(directory: Path) -> None:
+    """Gives new weights their configuration, as the process that was replacing both does, or should have done."""
+    draft = directory / DRAFT
+    if (draft / CONFIG_FILE).is_file() and not (draft / WEIGHTS_FILE).exists():
+        with contextlib.suppress(OSError):  # another process was faster, or a reader lacks the right
+            os.replace(draft / CONFIG_FILE, directory / CONFIG_FILE)
 
 
 def holds_model(directory: Path) -> bool:
@@ -99,7 +126,7 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
     """`config.json` of a model directory, and the checksum it gives for the weights.
 
     Raises:
-        InputError: the file is no configuration of ours, or of another version.
+        InputError: the file is no configuration of ours, of another version, or damaged.
     """
     path = directory / CONFIG_FILE
     try:
@@ -124,7 +151,12 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
             notes=fields.get("notes", {}),
         )
         _check_info(info)
-        return info, str(fields["weights_sha256"])
+        weights_sha256 = str(fields["weights_sha256"])
+    if not is_intact(fields):
+        raise InputError(
+            f"{path}: damaged: its checksum differs. Copy it again; if you edited it, remove its field {SEAL!r}."
+        )
+    return info, weights_sha256
 
 
 @contextmanager
@@ -182,10 +214,14 @@ def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
     import safetensors.numpy
 
     path = directory / WEIGHTS_FILE
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no regular file.")  # a device may never end
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise InputError(f"{path}: {path.stat().st_size:,} bytes do not fit into memory.") from None
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(f"{path}: damaged: its checksum differs from the one in {CONFIG_FILE}.")
     try:
@@ -231,7 +267,11 @@ def _check_sizes(info: ModelInfo, arrays: dict[str, np.ndarray], path: Path) -> 
 
 
 def _check_shape(name: str, shape: tuple[int, ...], arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Raises an InputError unless there is a weight of this name and shape."""
+    """Checks that there is a weight of this name and shape.
+
+    Raises:
+        InputError: there is none, or of another shape.
+    """
     if name not in arrays:
         raise InputError(f"{path}: weight {name!r} is missing.")
     if arrays[name].shape != shape:
@@ -239,7 +279,11 @@ def _check_shape(name: str, shape: tuple[int, ...], arrays: dict[str, np.ndarray
 
 
 def weight_names(model: Any) -> dict[str, Any]:
-    """Variables of a model by stable names: those of its encoder begin with "backbone/"."""
+    """Variables of a model by stable names: those of its encoder begin with "backbone/".
+
+    Raises:
+        ValueError: two weights share a name.
+    """
     encoder = getattr(model, "backbone", None)
     names = {f"backbone/{name}": variable for name, variable in weight_names(encoder).items()} if encoder else {}
     inner = {id(variable) for variable in names.values()}
@@ -259,13 +303,16 @@ def _info_of(model: Any, notes: dict[str, Any] | None) -> ModelInfo:
     )
 
 
-def save_model(model: Any, directory: str | Path, notes: dict[str, Any] | None = None) -> None:
+def save_model(
+    model: Any, directory: str | Path, notes: dict[str, Any] | None = None, vocabulary: Sequence[bytes] | None = None
+) -> None:
     """Writes a backbone or a classifier; the directory appears whole or not at all.
 
     Args:
-        model: an `EelbertBackbone` or `EelbertClassifier`; a `BertClassifier`'s vocabulary is saved beside it.
+        model: an `EelbertBackbone` or `EelbertClassifier`.
         directory: where to; an older model there is replaced.
         notes: JSON values kept in the configuration.
+        vocabulary: pieces by id, of a model that has a vocabulary; a `BertClassifier`'s own by default.
 
     Raises:
         InputError: the place cannot be written, or holds something else.
@@ -275,19 +322,20 @@ def save_model(model: Any, directory: str | Path, notes: dict[str, Any] | None =
     info = _info_of(model, notes)
     arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in weight_names(model).items()}
     data = safetensors.numpy.save(arrays)
+    ids = getattr(model, "vocabulary", None)
+    pieces = b"".join(piece + b"\n" for piece in vocabulary or (sorted(ids, key=ids.__getitem__) if ids else ()))
     fields = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         **dataclasses.asdict(info),
         "weights_sha256": hashlib.sha256(data).hexdigest(),
+        **({VOCABULARY_SHA256: hashlib.sha256(pieces).hexdigest()} if pieces else {}),
     }
     with replace_directory(Path(directory), holds_model) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(data)
-        (temporary / CONFIG_FILE).write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        vocabulary = getattr(model, "vocabulary", None)
-        if vocabulary is not None:
-            pieces = sorted(vocabulary, key=vocabulary.__getitem__)
-            (temporary / VOCABULARY_FILE).write_bytes(b"\n".join(pieces) + b"\n")
+        (temporary / CONFIG_FILE).write_text(json.dumps(seal(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        if pieces:
+            (temporary / VOCABULARY_FILE).write_bytes(pieces)
 
 
 def _assign(model: Any, arrays: dict[str, np.ndarray], directory: Path) -> None:
@@ -308,6 +356,9 @@ def load_backbone(name: str | Path, pair: bool | None = None, **changes: Any) ->
         name: a preset's name, or a directory.
         pair: whether the input is to be pairs; as saved by default.
         **changes: fields of the configuration to change that do not touch the weights, `max_tokens` for example.
+
+    Returns:
+        An `EelbertBackbone` with its weights.
 
     Raises:
         InputError: there is no such model, or it is damaged.
@@ -333,6 +384,9 @@ def load_classifier(name: str | Path, **changes: Any) -> Any:
     Args:
         name: a preset's name, or a directory.
         **changes: fields of the configuration to change that do not touch the weights.
+
+    Returns:
+        An `EelbertClassifier` with its weights; a `BertClassifier` where the model has a vocabulary.
 
     Raises:
         InputError: there is no such model, it is damaged, or it is an encoder without a head.

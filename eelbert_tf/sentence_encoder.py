@@ -33,7 +33,7 @@ class EelbertSentenceEncoder(keras.Model):
     Example:
 
     >>> encoder = EelbertSentenceEncoder(EelbertBackbone.from_name("eelbert_uno"))
-    >>> a, b = encoder.predict(["Turn on the lights.", "Lights on, please."])
+    >>> a, b = encoder.predict(["Turn on the lights.", "Lights on, please."], verbose=0)
     >>> similarity = a @ b
     """
 
@@ -49,7 +49,19 @@ class EelbertSentenceEncoder(keras.Model):
         return total * ops.rsqrt(ops.sum(ops.square(total), axis=-1, keepdims=True) + 1e-12)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
-        """`keras.Model.predict` that also takes texts; the rows come in the order of `x`."""
+        """`keras.Model.predict` that also takes texts; the rows come in the order of `x`.
+
+        Args:
+            x: texts, or pairs of texts; or anything that Keras takes.
+            batch_size: texts per step; 32 by default.
+            **kwargs: as Keras takes them.
+
+        Returns:
+            float32 `[n, hidden_size]`, each row of length 1.
+
+        Raises:
+            ValueError: there are texts beside other things, or pairs where the encoder takes none.
+        """
         texts = as_texts(x, self.backbone.pair)
         if texts is None:
             return super().predict(x, batch_size=batch_size, **kwargs)
@@ -73,6 +85,12 @@ class EelbertSentenceEncoder(keras.Model):
     @classmethod
     def from_preset(cls, name: str) -> EelbertSentenceEncoder:
         """The sentence encoder in a preset or a model directory.
+
+        Args:
+            name: a preset's name, or a directory.
+
+        Returns:
+            The encoder, with its weights.
 
         Raises:
             InputError: there is none, or it is damaged.

@@ -1,8 +1,8 @@
 """From text to words by one compiled expression: BERT's basic tokenizer, 3 million words/s per core.
 
-The words are those of `eelbert_tf.reference.tokenize` without its cuts; tests/test_corpus.py proves it. What a "word"
-is: a run of letters and digits, or one punctuation mark, ideograph or emoji. Models read bytes by `eelbert_tf.text`;
-this is for corpora, and for the models that have a vocabulary.
+The words are those of `eelbert_tf.reference.tokenize` without its cuts; tests/test_corpus_words.py proves it. What a
+"word" is: a run of letters and digits, or one punctuation mark, ideograph or emoji. Models read bytes by
+`eelbert_tf.text`; this is for corpora, and for the models that have a vocabulary.
 """
 
 from __future__ import annotations

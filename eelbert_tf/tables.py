@@ -181,7 +181,11 @@ class _Record(NamedTuple):
 
 
 def _records(file: BinaryIO, path: str) -> Iterator[_Record]:
-    """The records of an open file, the header first; there always is one."""
+    """The records of an open file, the header first; there always is one.
+
+    Raises:
+        InputError: there is no header, or a record is no CSV.
+    """
     lines = _lines(file, path)
     first = next(lines, "")
     if not first.strip():
@@ -210,7 +214,11 @@ def _records(file: BinaryIO, path: str) -> Iterator[_Record]:
 
 
 def _lines(file: BinaryIO, path: str) -> Iterator[str]:
-    """The lines of an open file with their ends, decoded and checked; without a byte order mark."""
+    """The lines of an open file with their ends, decoded and checked; without a byte order mark.
+
+    Raises:
+        InputError: a line is too long, or is not UTF-8 text.
+    """
     offset = 0
     for number in itertools.count(1):
         raw = file.readline(MAX_LINE_BYTES + 1)
@@ -238,7 +246,11 @@ def _lines(file: BinaryIO, path: str) -> Iterator[str]:
 
 
 def _text_names(header: list[str], wanted: Sequence[str] | None, path: str | os.PathLike[str]) -> Sequence[str]:
-    """The names of the columns that hold the texts: one, or two for pairs."""
+    """The names of the columns that hold the texts: one, or two for pairs.
+
+    Raises:
+        InputError: there are none, or too many.
+    """
     if wanted is None:
         if "text" in header:
             return ("text",)
@@ -257,7 +269,11 @@ def _text_names(header: list[str], wanted: Sequence[str] | None, path: str | os.
 
 
 def _find(header: list[str], name: str, option: str, path: str | os.PathLike[str]) -> int:
-    """The index of a column."""
+    """The index of a column.
+
+    Raises:
+        InputError: there is none of that name, or more than one.
+    """
     if name not in header:
         raise _row_error(path, 1, f"no column `{name}` in the header; {_found(header)}. Name another with {option}")
     if header.count(name) > 1:

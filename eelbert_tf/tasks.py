@@ -50,7 +50,11 @@ def _is_texts(x: Any) -> bool:
 
 
 def _checked(text: Any, pair: bool) -> Any:
-    """One text, or a tuple of two."""
+    """One text, or a tuple of two.
+
+    Raises:
+        ValueError: it is neither, or pairs are not expected.
+    """
     if isinstance(text, str | bytes):
         return text
     if isinstance(text, tuple | list | np.ndarray) and len(text) == 2 and all(isinstance(t, str | bytes) for t in text):
@@ -89,7 +93,7 @@ class EelbertClassifier(keras.Model):
 
     >>> classifier = EelbertClassifier(EelbertBackbone.from_name("eelbert_uno"), num_classes=2)
     >>> classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    >>> history = classifier.fit(["good", "bad"], [1, 0])
+    >>> history = classifier.fit(["good", "bad"], [1, 0], verbose=0)
     """
 
     def __init__(
@@ -129,7 +133,17 @@ class EelbertClassifier(keras.Model):
         return self.classifier(self.dropout(pooled, training=training))
 
     def encode(self, texts: Any) -> EncodedTexts | None:
-        """Texts ready for batching; `None` where `texts` is something else, a dataset for example."""
+        """Texts ready for batching.
+
+        Args:
+            texts: a list, array or tf.string tensor of texts or pairs, or anything else.
+
+        Returns:
+            Their bytes and lengths; `None` where `texts` is something else, a dataset for example.
+
+        Raises:
+            ValueError: there are texts beside other things, or pairs where the model takes none.
+        """
         found = as_texts(texts, self.backbone.pair)
         return None if found is None else EncodedTexts(found, self.backbone.config, self.backbone.pair)
 
@@ -163,7 +177,25 @@ class EelbertClassifier(keras.Model):
         seed: int = 0,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """`keras.Model.fit` that also takes texts; `seed` fixes the order in which it meets them."""
+        """`keras.Model.fit` that also takes texts, in batches of about one length.
+
+        Args:
+            x: texts, or pairs of texts; or anything that Keras takes.
+            y: their labels: int `[n]` of classes, float `[n, num_classes]` of probabilities, or numbers, float `[n]`.
+            batch_size: texts per step; 32 by default.
+            validation_data: texts and labels, and perhaps weights, to score after each epoch.
+            shuffle: whether each epoch has an order of its own.
+            sample_weight: float `[n]`, the weight of each text in the loss.
+            class_weight: the weight of each class in the loss, 1 where there is none; for labels `[n]`.
+            seed: fixes the order.
+            **kwargs: as Keras takes them, `epochs` and `callbacks` for example.
+
+        Returns:
+            Losses and metrics of each epoch, as `history`.
+
+        Raises:
+            ValueError: texts, labels and weights do not fit one another, or `validation_split` is asked for.
+        """
         texts = self.encode(x)
         if validation_data is not None and isinstance(validation_data, tuple | list):
             held_out = self.encode(validation_data[0])
@@ -203,7 +235,20 @@ class EelbertClassifier(keras.Model):
         return super().fit(for_backend(data), validation_data=validation_data, shuffle=False, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate` that also takes texts."""
+        """`keras.Model.evaluate` that also takes texts.
+
+        Args:
+            x: as in `fit`.
+            y: as in `fit`.
+            batch_size: texts per step; 32 by default.
+            **kwargs: as Keras takes them.
+
+        Returns:
+            The loss and the metrics, as Keras gives them.
+
+        Raises:
+            ValueError: texts and labels do not fit one another.
+        """
         texts = self.encode(x)
         if texts is None:
             return super().evaluate(x, y, batch_size=batch_size, **kwargs)
@@ -213,7 +258,19 @@ class EelbertClassifier(keras.Model):
         return super().evaluate(for_backend(batches), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
-        """`keras.Model.predict` that also takes texts; the rows come in the order of `x`."""
+        """`keras.Model.predict` that also takes texts; the rows come in the order of `x`.
+
+        Args:
+            x: as in `fit`.
+            batch_size: texts per step; 32 by default.
+            **kwargs: as Keras takes them.
+
+        Returns:
+            float32 `[n, num_classes]`: logits, or scores.
+
+        Raises:
+            ValueError: there are texts beside other things, or pairs where the model takes none.
+        """
         texts = self.encode(x)
         if texts is None:
             return super().predict(x, batch_size=batch_size, **kwargs)
@@ -263,6 +320,9 @@ class EelbertMaskedLM(keras.Model):
 
     Returns:
         float32 `[B, T, V]`, or `[B, M, V]` with masked positions.
+
+    Raises:
+        ValueError: a hashed model without `output_embeddings` and `output_size`.
     """
 
     def __init__(

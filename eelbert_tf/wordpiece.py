@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from eelbert_tf.batches import SMALLEST_SLOTS, EncodedTexts
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import VOCABULARY_FILE
+from eelbert_tf.saving import CONFIG_FILE, VOCABULARY_FILE, VOCABULARY_SHA256
 from eelbert_tf.split_words import split_words
 from eelbert_tf.tasks import EelbertClassifier, as_texts
 
@@ -44,18 +46,38 @@ def read_vocabulary(folder: str | Path, config: EelbertConfig) -> dict[bytes, in
     """The pieces of a pretrained model and their ids.
 
     Raises:
-        InputError: the folder holds none, or another one than the model's.
+        InputError: the folder holds none, another one than the model's, or a damaged one.
     """
     path = Path(folder, VOCABULARY_FILE)
     try:
-        pieces = path.read_bytes().removesuffix(b"\n").split(b"\n")
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(
             f"{path}: a model with a vocabulary needs its pieces; cannot be read: {error.strerror}"
         ) from None
-    if len(pieces) > (config.vocab_size or 0) or tuple(pieces[: len(RESERVED)]) != RESERVED:
-        raise InputError(f"{path}: {len(pieces)} pieces, which are not those of a model with {config.vocab_size}")
-    return {piece: i for i, piece in enumerate(pieces)}
+    expected = json.loads(Path(folder, CONFIG_FILE).read_text("utf-8")).get(VOCABULARY_SHA256)
+    if expected is not None and hashlib.sha256(data).hexdigest() != expected:  # earlier versions wrote none
+        raise InputError(f"{path}: damaged: its checksum differs from the one in {CONFIG_FILE}.")
+    return number_pieces(data, config, path)
+
+
+def number_pieces(data: bytes, config: EelbertConfig, path: Path) -> dict[bytes, int]:
+    """The pieces in a file, one a line, and their ids, which are the lines' numbers from 0.
+
+    Args:
+        data: the file's contents.
+        config: of the model whose pieces they are.
+        path: for messages.
+
+    Raises:
+        InputError: there are more than the model knows, or a reserved one is missing.
+    """
+    pieces = {piece: i for i, piece in enumerate(data.removesuffix(b"\n").split(b"\n"))}
+    missing = [piece.decode() for piece in RESERVED if piece not in pieces]
+    if missing or len(pieces) > (config.vocab_size or 0):
+        fault = f"without {missing[0]}" if missing else f"more than the {config.vocab_size} of the model"
+        raise InputError(f"{path}: {len(pieces)} pieces, {fault}")
+    return pieces
 
 
 class PieceTexts(EncodedTexts):

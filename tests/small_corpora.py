@@ -1,10 +1,11 @@
-"""A corpus with something to learn in it, built once for all test modules of a run."""
+"""Corpora of made-up text, the larger ones built once for all test modules of a run."""
 
 from __future__ import annotations
 
 import functools
 import random
 from pathlib import Path
+from typing import Any
 
 from eelbert_tf.training.corpus import Corpus
 from eelbert_tf.training.corpus_sources import Source
@@ -12,6 +13,7 @@ from eelbert_tf.training.corpus_writer import build_corpus
 from tests.small_models import FOLDER
 
 TOPICS = 8
+PART_BYTES = 20_000
 
 
 def topical_text(documents: int = 600, seed: int = 0) -> bytes:
@@ -30,15 +32,37 @@ def topical_text(documents: int = 600, seed: int = 0) -> bytes:
     return "\n\n".join(document() for _ in range(documents)).encode()
 
 
-def build(folder: Path, text: bytes) -> Corpus:
-    """A corpus of one text, in `folder`."""
+def numbered_text(documents: int, seed: int = 0) -> bytes:
+    """Documents of 1 to 300 words, each word with the number of its document."""
+    rng = random.Random(seed)
+    return b"\n\n".join(
+        b" ".join(b"d%dw%d%s" % (d, w, rng.choice([b"", b".", b"\n"])) for w in range(rng.randint(1, 300))).strip()
+        for d in range(documents)
+    )
+
+
+def build(folder: Path, text: bytes | dict[str, bytes], kind: str = "documents", **options: Any) -> Corpus:
+    """A corpus of one text, or of those of several files, in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "text.txt").write_bytes(text)
-    build_corpus([Source(str(folder / "text.txt"), "documents")], folder / "corpus", 1)
+    files = text if isinstance(text, dict) else {"text.txt": text}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    build_corpus([Source(str(folder / name), kind) for name in files], folder / "corpus", 1, **options)
     return Corpus(folder / "corpus")
+
+
+def documents_of(corpus: Corpus) -> list[bytes]:
+    """The documents' words, joined by spaces."""
+    return [b" ".join(corpus.words[i] for i in corpus.document(n)) for n in range(corpus.num_documents)]
 
 
 @functools.cache
 def topical() -> Corpus:
     """The corpus of `topical_text`."""
     return build(FOLDER / "topical", topical_text())
+
+
+@functools.cache
+def numbered() -> Corpus:
+    """300 documents of `numbered_text` in many shards."""
+    return build(FOLDER / "numbered", numbered_text(300), part_bytes=PART_BYTES)

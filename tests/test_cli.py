@@ -142,6 +142,7 @@ def test_errors_are_one_line(command: Any, capsys: pytest.CaptureFixture[str]) -
         (InputError("data.csv, row 3:\n  a label\tis empty"), "eelbert fake: data.csv, row 3: a label is empty"),
         (OSError(errno.ENOSPC, "No space left on device"), "eelbert fake: out: cannot write: the disk is full"),
         (RuntimeError("HDF5: No space left on device"), "eelbert fake: out: cannot write: the disk is full"),
+        (MemoryError(), "eelbert fake: not enough memory for this input"),
     ):
         assert command(raising(error)) == 2
         captured = capsys.readouterr()

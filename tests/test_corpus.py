@@ -1,10 +1,11 @@
-"""`eelbert corpus`: words, documents, shards, interrupts, damage, and what training reads from them."""
+"""`eelbert corpus`: documents, sources, shards, interrupts and damage."""
 
 import gzip
 import json
 import lzma
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,118 +15,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from eelbert_tf.config import HashConfig
 from eelbert_tf.errors import InputError
-from eelbert_tf.reference import embed_token, lexicon_index, tokenize
-from eelbert_tf.split_words import clean, split_words
-from eelbert_tf.training import corpus_parts, corpus_tokens
-from eelbert_tf.training.corpus import UNKNOWN, Corpus
+from eelbert_tf.sealed import seal
+from eelbert_tf.training import corpus_parts
+from eelbert_tf.training.corpus import Corpus
 from eelbert_tf.training.corpus_sources import Source, find_sources
-from eelbert_tf.training.corpus_tokens import MAX_WORD_LENGTH, PASSAGE_WORDS, Segment, count_words
+from eelbert_tf.training.corpus_tokens import PASSAGE_WORDS
 from eelbert_tf.training.corpus_writer import build_corpus
-from eelbert_tf.training.words import embedding_table, lexicon_table
-
-PART_BYTES = 20_000
-NASTY = [
-    *(bytes([c]) for c in range(256)),
-    *(
-        s.encode()
-        for s in ("Straße", "don’t", "漢字", "，", "。", "\u3000", "\u00a0", "\u2003", "…", "\u2064", "\u2070", "™")
-    ),
-    *(s.encode() for s in ("😀", "𝕆", "カタカナ", "한국", "豈", "ﬁ", "A.B", "naïve ", "\r\n\r\n", "Word")),
-]
+from tests.small_corpora import PART_BYTES, build, documents_of, numbered, numbered_text
 
 
-def text_of(documents: int, seed: int = 0) -> bytes:
-    """Documents of 1 to 300 words, each word with the number of its document."""
-    rng = random.Random(seed)
-    return b"\n\n".join(
-        b" ".join(b"d%dw%d%s" % (d, w, rng.choice([b"", b".", b"\n"])) for w in range(rng.randint(1, 300))).strip()
-        for d in range(documents)
-    )
-
-
-def build(folder: Path, text: bytes | dict[str, bytes], kind: str = "documents", **options) -> Corpus:
-    """A corpus of some files' text."""
-    files = text if isinstance(text, dict) else {"text.txt": text}
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    build_corpus([Source(str(folder / name), kind) for name in files], folder / "corpus", 1, **options)
-    return Corpus(folder / "corpus")
-
-
-def documents_of(corpus: Corpus) -> list[bytes]:
-    """The documents' words, joined by spaces."""
-    return [b" ".join(corpus.words[i] for i in corpus.document(n)) for n in range(corpus.num_documents)]
+@pytest.fixture(name="tagged")
+def numbered_corpus() -> Corpus:
+    """Many documents in many shards."""
+    return numbered()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-@pytest.fixture(scope="module")
-def tagged(tmp_path_factory) -> Corpus:
-    """A corpus of 300 documents in many shards."""
-    return build(tmp_path_factory.mktemp("tagged"), text_of(300), part_bytes=PART_BYTES)
-
-
-# Words
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from(NASTY), max_size=40).map(b"".join) | st.binary(max_size=60))
-def test_words_are_those_of_the_reference(data):
-    assert split_words(data) == tokenize(data, 10**9, 10**9).first
-
-
-def test_words_are_those_of_the_reference_on_long_random_bytes():
-    rng = np.random.default_rng(0)
-    leads = np.array([0x20, 0x41, 0x80, 0x8F, 0x90, 0xA0, 0xBF, 0xC2, 0xE2, 0x81, 0xE3, 0xE4, 0xEF, 0xA4, 0xF0, 0x9F])
-    for data in (rng.integers(0, 256, 200_000), rng.choice(leads, 200_000)):
-        text = data.astype(np.uint8).tobytes()
-        assert split_words(text) == tokenize(text, 10**9, 10**9).first
-
-
-@pytest.mark.parametrize("slice_bytes", [1, 7, 64, 1 << 20])
-def test_cutting_the_work_into_slices_changes_no_word(monkeypatch, slice_bytes):
-    monkeypatch.setattr(corpus_tokens, "_SLICE_BYTES", slice_bytes)
-    data = b"".join(random.Random(1).choices(NASTY, k=3000)).replace(b"\n", b" ")
-    counted = count_words([Segment("documents", clean(data))])
-    assert [counted.words[i] for i in counted.ids] == split_words(data)
-    assert counted.lengths.sum() == counted.counts.sum() == len(counted.ids)
-
-
-def test_a_very_long_word_is_cut(tmp_path):
-    corpus = build(tmp_path, b"a " + b"x" * 2000 + b" b\n\nc " + b"x" * 3000)
-    assert documents_of(corpus) == [b"a " + b"x" * MAX_WORD_LENGTH + b" b", b"c " + b"x" * MAX_WORD_LENGTH]
-    assert len(corpus.words) == 4
-
-
-def test_ids_follow_frequency_then_bytes(tmp_path):
-    corpus = build(tmp_path, b"b b c c a \xff \xff \xff z")
-    assert list(corpus.words) == [b"\xff", b"b", b"c", b"a", b"z"]
-    assert corpus.words[1:3] == [b"b", b"c"]
-    assert corpus.counts.tolist() == [3, 2, 2, 1, 1]
-    assert [corpus.vocabulary_size(n) for n in (1, 2, 3, 4)] == [5, 3, 1, 0]
-    assert corpus.vocabulary_size(max_size=2) == 2
-
-
-def test_rare_words_are_pruned_with_a_note_and_exact_counts(tmp_path):
-    rng = random.Random(0)
-    words = [f"w{int(rng.paretovariate(0.7)) % 5000}" for _ in range(20_000)]
-    notes: list[str] = []
-    progress = types.SimpleNamespace(add=lambda part: None, note=notes.append)
-    corpus = build(tmp_path, "\n".join(words).encode(), part_bytes=3000, max_words=50, progress=progress)
-    assert len(corpus.words) == 51
-    assert corpus.words[50] == UNKNOWN
-    assert corpus.counts.sum() == len(words)
-    assert corpus.vocabulary_size() == 50
-    for word, count in zip(corpus.words[:50], corpus.counts, strict=False):
-        assert words.count(word.decode()) == count
-    assert any("distinct words" in note for note in notes)
 
 
 # Documents
@@ -173,7 +81,7 @@ def test_a_document_longer_than_a_shard_is_cut_between_words(tmp_path):
 
 
 def test_compressed_files_and_folders_give_the_same_corpus(tmp_path):
-    text = text_of(50)
+    text = numbered_text(50)
     plain = build(tmp_path, text)
     two_streams = lzma.compress(text[:999]) + lzma.compress(text[999:])
     for name, packed in (("t.txt.gz", gzip.compress(text)), ("t.txt.xz", two_streams)):
@@ -225,8 +133,8 @@ def test_tensorflow_datasets(tmp_path):
     ("name", "data", "message"),
     [
         ("gone.txt", None, "no such file"),
-        ("cut.gz", gzip.compress(text_of(300))[:-100], "cut off"),
-        ("cut.xz", lzma.compress(text_of(300))[:-100], "cut off"),
+        ("cut.gz", gzip.compress(numbered_text(300))[:-100], "cut off"),
+        ("cut.xz", lzma.compress(numbered_text(300))[:-100], "cut off"),
         ("bad.gz", b"not gzip", "not a whole .gz file"),
         ("bad.xz", b"not xz", "not a whole .xz file"),
         ("wide.txt", "text".encode("utf-16"), "UTF-16"),
@@ -278,7 +186,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_corpus(tmp_path):
     text, whole, killed = tmp_path / "text.txt", tmp_path / "whole", tmp_path / "killed"
-    text.write_bytes(text_of(2000))
+    text.write_bytes(numbered_text(2000))
     build_corpus([Source(str(text))], whole, 1, part_bytes=PART_BYTES)
     command = [sys.executable, "-m", "eelbert_tf", "corpus", "--input", text, "--output", killed, "--workers", "2"]
     process = subprocess.Popen([*command, "--shard-bytes", str(PART_BYTES)], stderr=subprocess.DEVNULL)
@@ -296,6 +204,50 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_corpus(tmp_path):
     result = build_corpus([Source(str(text))], killed, 1, part_bytes=PART_BYTES)
     assert result["reused_shards"] == len(left) - 1
     assert contents(killed) == contents(whole)
+
+
+def test_killed_before_the_parts_are_removed(tmp_path):
+    """The corpus is whole; the next run removes what it no longer needs."""
+    corpus = build(tmp_path, numbered_text(3))
+    (corpus.directory / "parts").mkdir()
+    (corpus.directory / "parts" / "part-00000.npz").touch()
+    assert build_corpus([Source(str(tmp_path / "text.txt"))], corpus.directory, 1)["reused_shards"] == 1
+    assert not (corpus.directory / "parts").exists()
+
+
+def test_a_damaged_part_is_not_reused(tmp_path):
+    """Wherever in the file a bit is flipped: it would be found only when all text is read."""
+    (tmp_path / "text.txt").write_bytes(numbered_text(3))
+    (part,) = corpus_parts.cut_parts([Source(str(tmp_path / "text.txt"))], PART_BYTES)
+    folder = tmp_path / "parts"
+    list(corpus_parts.write_parts([part], folder, 1))
+    path = corpus_parts.part_path(folder, 0)
+    good = path.read_bytes()
+    expected = corpus_parts.read_arrays(path)
+    rng = random.Random(0)
+    for place in rng.sample(range(8 * len(good)), 200):
+        damaged = bytearray(good)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        (done,) = corpus_parts.write_parts([part], folder, 1)
+        found = corpus_parts.read_arrays(path)
+        assert done.reused or path.read_bytes() == good
+        assert {name: array.tolist() for name, array in found.items()} == {
+            name: array.tolist() for name, array in expected.items()
+        }
+
+
+def test_a_full_disk_under_the_parts_and_the_shards(tmp_path, small_disk):
+    """The message says so, there is no corpus, and with more room the work goes on."""
+    for megabytes in (0.2, 0.5):
+        (tmp_path / "text.txt").write_bytes(numbered_text(round(megabytes * 1000)))
+        sources = [Source(str(tmp_path / "text.txt"))]
+        with pytest.raises(InputError, match="cannot write: the disk is full"):
+            build_corpus(sources, small_disk / "corpus", 1, part_bytes=PART_BYTES)
+        with pytest.raises(InputError, match="unfinished"):
+            Corpus(small_disk / "corpus")
+    shutil.copytree(small_disk / "corpus", tmp_path / "corpus")
+    assert build_corpus(sources, tmp_path / "corpus", 1, part_bytes=PART_BYTES)["reused_shards"] > 0
 
 
 def test_parts_of_another_text_are_not_reused(tmp_path):
@@ -340,9 +292,32 @@ def damage_version(folder: Path) -> str:
     return r"version 1, found 99"
 
 
-@pytest.mark.parametrize("damage", [damage_cut, damage_bit, damage_gone, damage_index, damage_json, damage_version])
+def damage_figure(folder: Path) -> str:
+    path = folder / "index.json"
+    path.write_text(path.read_text().replace('"unknown_words": 0', '"unknown_words": 1'))
+    return r"index.json: its checksum differs"
+
+
+def damage_name(folder: Path) -> str:
+    path = folder / "index.json"
+    path.write_text(path.read_text().replace('"shards"', '"shardr"'))
+    return r"index.json: its checksum differs"
+
+
+def hostile_name(folder: Path) -> str:
+    path = folder / "index.json"
+    index = json.loads(path.read_text().replace("words.txt", "../words.txt"))
+    path.write_text(json.dumps(seal(index)))
+    (folder / "words.txt").rename(folder.parent / "words.txt")
+    return r"names a file outside of its folder \(../words.txt\)"
+
+
+DAMAGES = [damage_cut, damage_bit, damage_gone, damage_index, damage_json, damage_version, damage_figure, damage_name]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, hostile_name])
 def test_damage_is_found(tmp_path, damage):
-    corpus = build(tmp_path, text_of(100), part_bytes=PART_BYTES)
+    corpus = build(tmp_path, numbered_text(100), part_bytes=PART_BYTES)
     message = damage(corpus.directory)
     with pytest.raises(InputError, match=message):
         Corpus(corpus.directory)
@@ -359,100 +334,3 @@ def test_the_command(tmp_path):
     failed = subprocess.run([*command, tmp_path / "b.txt"], capture_output=True, check=False)
     assert failed.returncode == 2
     assert b"b.txt: no such file" in failed.stderr.splitlines()[-1]
-
-
-# Sequences
-
-
-@pytest.mark.parametrize("sequence_length", [3, 10, 64, 1000])
-def test_every_training_word_comes_once_in_an_epoch(tagged, sequence_length):
-    train, held_out = tagged.sequences(sequence_length, seed=3), tagged.sequences(sequence_length, split="validation")
-    assert len(held_out.documents) == 2
-    assert not set(train.documents) & set(held_out.documents)
-    assert len(train.documents) + len(held_out.documents) == tagged.num_documents
-    for sequences in (train, held_out):
-        words = np.concatenate([tagged.document(n) for n in sequences.documents])
-        expected = np.bincount(words, minlength=len(tagged.words))
-        for epoch in range(2):
-            rows = sequences.rows(np.arange(len(sequences)) + epoch * len(sequences))
-            assert rows.dtype == np.int32
-            assert rows.shape == (len(sequences), sequence_length - 2)
-            assert (np.bincount(rows[rows >= 0], minlength=len(tagged.words)) == expected).all()
-
-
-def test_a_sequence_is_consecutive_words_of_one_document(tagged):
-    sequences = tagged.sequences(34, seed=1)
-    documents = documents_of(tagged)
-    joined = b" | ".join(b" " + document + b" " for document in documents)
-    short = 0
-    for row in sequences.batch(0, len(sequences)):
-        words = row[row >= 0]
-        assert (row[len(words) :] == -1).all()
-        text = b" ".join(tagged.words[i] for i in words)
-        assert b" " + text + b" " in joined
-        short += len(words) < 8 and all(len(document.split()) != len(words) for document in documents)
-    assert short == 0
-
-
-def test_random_access_repeats_and_seeds_differ(tagged):
-    one, two = tagged.sequences(64, seed=5), Corpus(tagged.directory).sequences(64, seed=5)
-    batches = [one.batch(step, 16) for step in range(200)]
-    assert 2 * len(one) < 200 * 16  # over the borders of epochs
-    for step in reversed(range(0, 200, 7)):
-        assert (two.batch(step, 16) == batches[step]).all()
-    assert (two.batch(3, 32) == np.concatenate(batches[6:8])).all()
-    assert (two.rows(np.array([7 * 16 + 3]))[0] == batches[7][3]).all()
-    assert not (tagged.sequences(64, seed=6).batch(0, 16) == batches[0]).all()
-    n = len(one)
-    assert not (one.rows(np.arange(n)) == one.rows(np.arange(n, 2 * n))).all()
-
-
-def test_sequences_need_two_documents(tmp_path):
-    corpus = build(tmp_path, b"one document")
-    with pytest.raises(InputError, match="single document"):
-        corpus.sequences(64)
-    with pytest.raises(ValueError, match="sequence_length=2"):
-        corpus.sequences(2)
-    with pytest.raises(ValueError, match="split='test'"):
-        corpus.sequences(64, split="test")
-
-
-def test_reading_needs_neither_tensorflow_nor_keras(tagged):
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'keras', 'jax', 'tensorflow_datasets']))\n"
-        "import pickle; from eelbert_tf.training.corpus import Corpus\n"
-        f"corpus = Corpus({str(tagged.directory)!r})\n"
-        "assert pickle.loads(pickle.dumps(corpus)).sequences(64).batch(0, 8).shape == (8, 62)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-# Tables over words
-
-
-@pytest.mark.parametrize(
-    "config", [HashConfig(widths=(5, 4)), HashConfig((3, 3, 2), boundaries=True, word_width=4, pooling="sqrtn")]
-)
-def test_the_tables_are_those_of_the_reference(tmp_path, config):
-    words = [b"a is the Word straightforwardness \xff\x80 \xf0\x9f\x98\x80", b"x" * 64, b"yz" * 50, b"longer" * 85]
-    corpus = build(tmp_path, b" ".join([*words, text_of(5)]))
-    table, rows = embedding_table(corpus, config), lexicon_table(corpus, config, 256)
-    assert table.shape == (len(corpus.words), config.size)
-    assert table.dtype == np.float32
-    assert rows.dtype == np.int32
-    np.testing.assert_allclose(table, np.stack([embed_token(w, config) for w in corpus.words]), 1e-5, 1e-6)
-    assert rows.tolist() == [lexicon_index(w, config, 256) for w in corpus.words]
-
-
-def test_a_table_is_kept_and_mended(tmp_path):
-    corpus, config = build(tmp_path, text_of(20)), HashConfig(widths=(4, 4))
-    expected = np.array(embedding_table(corpus, config))
-    (path,) = (corpus.directory / "cache").iterdir()
-    written = path.stat().st_mtime_ns
-    embedding_table(corpus, config)
-    assert path.stat().st_mtime_ns == written
-    for damaged in (path.read_bytes()[:-4], bytes(path.stat().st_size)):
-        path.write_bytes(damaged)
-        assert (embedding_table(corpus, config) == expected).all()
-    embedding_table(corpus, HashConfig(widths=(4, 4), seed=1))
-    assert len(list((corpus.directory / "cache").iterdir())) == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 
 from eelbert_tf import load_classifier
 from eelbert_tf.__main__ import main
+from eelbert_tf.sealed import seal
+from eelbert_tf.tflite.commands.inputs import spread_texts
 from eelbert_tf.tflite.hard_texts import hard_texts
 from eelbert_tf.tflite.scores import softmax
 from tests.small_models import LABELS, converted, saved
@@ -166,3 +170,37 @@ def test_convert(capsys, tmp_path):
     assert report["quantize"] == "none"
     assert "max_tokens" in refuse(capsys, "convert", "--model", saved("small"), "--output", path, "--max-tokens", 3)
     assert path.stat().st_size == report["bytes"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_labels_cannot_drive_a_terminal(capsys, tmp_path, monkeypatch, encoding):
+    """Escape sequences, those of C1 too, and marks that turn the text; parsed, they are what they were."""
+    labels = ["\x1b[2J\x1b]0;owned\x07", "\x9b31m\x7f\x85", "\u202eok\u2066\u2028=cmd|' /C calc'!A0 😀"]
+    folder = shutil.copytree(saved("small"), tmp_path / "model")
+    fields = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(seal({**fields, "labels": labels})), "utf-8")
+    with open(tmp_path / "out", "w", encoding=encoding, newline="") as file:
+        monkeypatch.setattr("sys.stdout", file)
+        assert main(["predict", "--model", str(folder), "--text", "a"]) == 0
+        monkeypatch.undo()
+    printed = (tmp_path / "out").read_text(encoding)
+    assert all(c == "\n" or c.isprintable() for c in printed)
+    assert set(json.loads(printed)["scores"]) == set(labels)
+
+
+def test_errors_cannot_drive_a_terminal(capsys):
+    """Nor can names of files and columns."""
+    line = refuse(capsys, "predict", "--model", "no\x9b31m\x1b[2J\u202emodel", "--text", "a")
+    assert line.isprintable()
+    assert "no\\u009b31m\\u001b[2J\\u202emodel" in line
+
+
+def test_texts_spread_over_a_file(tmp_path):
+    """The file is never held as a whole; all of a short one is taken."""
+    path = tmp_path / "texts.csv"
+    path.write_text("text\n" + "".join(f"row {i}\n" for i in range(1203)))
+    assert spread_texts(str(path), None, 100) == [f"row {i}" for i in range(0, 1200, 12)]
+    assert len(spread_texts(str(path), None, 5000)) == 1203
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cp", path, tmp_path / "pipe"]):
+        assert len(spread_texts(str(tmp_path / "pipe"), None, 100)) == 1203  # which cannot be read twice

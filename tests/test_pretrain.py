@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 from pathlib import Path
@@ -204,6 +205,72 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage, name):
     damage(tmp_path / "step-00000002" / name)
     with pytest.raises(InputError, match="every checkpoint is damaged"):
         checkpoint.read_checkpoint(tmp_path, said.append)
+
+
+def test_any_flipped_bit_of_a_checkpoint_is_seen(tmp_path):
+    """Of its numbers, and of what it says of itself: the step, for example."""
+    arrays = {"a": np.arange(20, dtype=np.float32)}
+    checkpoint.write_checkpoint(tmp_path, 1, arrays, {"seconds": 1.5, "backend": "jax"})
+    for name in ("state.safetensors", "state.json"):
+        path = tmp_path / "step-00000001" / name
+        good = path.read_bytes()
+        for place in random.Random(0).sample(range(8 * len(good)), 150):
+            damaged = bytearray(good)
+            damaged[place // 8] ^= 1 << place % 8
+            path.write_bytes(damaged)
+            try:
+                read = checkpoint.read_checkpoint(tmp_path, lambda text: None)
+            except InputError:
+                continue
+            assert read is not None
+            found, state = read
+            assert found["a"].tolist() == arrays["a"].tolist()
+            assert [state[key] for key in ("step", "seconds", "backend")] == [1, 1.5, "jax"]
+        path.write_bytes(good)
+
+
+def test_a_damaged_log_loses_lines_only(finished, tmp_path):
+    """Bytes that are no text, quotes, NUL, ends of lines."""
+    folder = copy(finished, tmp_path)
+    log = (folder / "log.csv").read_bytes()
+    for junk in (b"\xff", b'"', b"\0", b"\r"):
+        log = log.replace(b"0", junk, 1)
+    (folder / "log.csv").write_bytes(log)
+    assert run(folder)["steps"] == 6
+    assert load_backbone(folder).config == TINY
+
+
+def test_a_full_disk_is_told_on_a_line_of_its_own(tmp_path, monkeypatch, capsys):
+    """The bar ends before; the line names what could not be written."""
+
+    def full(folder, step, arrays, state):
+        raise InputError("checkpoints: cannot write: the disk is full")
+
+    monkeypatch.setattr("eelbert_tf.training.pretrain.write_checkpoint", full)
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+    arguments = ["--corpus", topical().directory, "--config", tmp_path / "tiny.json", "--output", tmp_path / "run"]
+    options = "--steps 2 --batch-size 8 --sequence-length 16 --no-jit --eval-every 0"
+    assert main(["pretrain", *map(str, arguments), *options.split()]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "eelbert pretrain: checkpoints: cannot write: the disk is full"
+
+
+def test_killed_between_weights_and_configuration(finished, tmp_path, monkeypatch):
+    """The folder holds a run and so cannot be replaced as a whole: whoever reads it next gives it its configuration."""
+    folder = copy(finished, tmp_path)
+    (folder / "config.json").unlink()
+    replace = os.replace
+
+    def cut_after_weights(source, target):
+        replace(source, target)
+        if Path(target) == folder / WEIGHTS_FILE:
+            raise _PowerCut
+
+    monkeypatch.setattr(os, "replace", cut_after_weights)
+    with pytest.raises(_PowerCut):
+        run(folder)
+    monkeypatch.undo()
+    assert not (folder / "config.json").exists()
+    assert load_backbone(folder).config == TINY
 
 
 def test_a_finished_run_is_left_alone(tmp_path, finished):

@@ -34,6 +34,7 @@ from eelbert_tf.saving import (
     save_model,
     weight_names,
 )
+from eelbert_tf.sealed import SEAL
 from eelbert_tf.strings import encode_texts
 from eelbert_tf.tasks import EelbertClassifier
 from tests.conftest import randomize
@@ -65,9 +66,10 @@ def copy(saved: Path, tmp_path: Path) -> Path:
 
 
 def edit(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Changes `config.json`."""
+    """Changes `config.json`, as one does who knows of its checksum."""
     path = directory / CONFIG_FILE
     fields = json.loads(path.read_text("utf-8"))
+    fields.pop(SEAL, None)
     change(fields)
     path.write_text(json.dumps(fields), "utf-8")
 
@@ -254,6 +256,27 @@ def test_garbage_for_a_configuration(copy: Path, text: str) -> None:
         load_classifier(copy)
 
 
+def test_any_flipped_bit_of_a_configuration_is_seen(copy: Path) -> None:
+    """Also one that leaves a plausible number or name: a seed, a limit, a label."""
+    path = copy / CONFIG_FILE
+    data, whole = path.read_bytes(), read_info(copy)
+    rng = random.Random(0)
+    seen = 0
+    for place in rng.sample(range(8 * len(data)), 500):
+        damaged = bytearray(data)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            assert read_info(copy) == whole  # white space, or the name of the checksum itself
+        except InputError as error:
+            assert str(error).startswith(f"{path}: ")
+            seen += "its checksum differs" in str(error)
+    assert seen > 50
+    path.write_bytes(data.replace(b"../../etc", b"../../etd"))
+    with pytest.raises(InputError, match="its checksum differs. Copy it again; if you edited it, remove its field"):
+        read_info(copy)
+
+
 def test_damaged_weights(copy: Path) -> None:
     """A flipped bit, a cut file, an empty one, none."""
     path = copy / WEIGHTS_FILE
@@ -299,6 +322,25 @@ def test_hostile_weights(copy: Path, original: EelbertClassifier, monkeypatch: p
             load_classifier(copy)
         assert str(caught.value).startswith(f"{copy / WEIGHTS_FILE}: ")
     assert not Path("exploded").exists()
+
+
+def test_links_out_of_a_model(copy: Path, tmp_path: Path) -> None:
+    """To a device without end, a pipe, a folder or another file: refused, not waited for, and not shown."""
+    secret = tmp_path / "secret"
+    secret.write_text("password")
+    os.mkfifo(tmp_path / "pipe")
+    for name in (WEIGHTS_FILE, CONFIG_FILE):
+        kept = (copy / name).read_bytes()
+        for target in ("/dev/zero", tmp_path / "pipe", tmp_path, secret):
+            (copy / name).unlink()
+            (copy / name).symlink_to(target)
+            with pytest.raises(InputError) as caught:
+                load_classifier(copy)
+            assert "password" not in str(caught.value)
+        (copy / name).unlink()
+        (copy / name).write_bytes(kept)
+    load_classifier(copy)
+    assert secret.read_text() == "password"
 
 
 def test_paths_that_are_no_models(tmp_path: Path) -> None:

@@ -83,11 +83,31 @@ def test_vocabulary_is_checked(folder: Path) -> None:
     """A missing vocabulary and one of another model are refused."""
     assert read_vocabulary(folder, CONFIG) == VOCABULARY
     (folder / "vocab.txt").write_bytes(b"\n".join([*PIECES, b"more"]))
-    with pytest.raises(InputError, match="19 pieces, which are not those of a model with 18"):
+    with pytest.raises(InputError, match="19 pieces, more than the 18 of the model"):
+        read_vocabulary(folder, CONFIG)
+    (folder / "vocab.txt").write_bytes(b"\n".join(PIECES[:3] + PIECES[4:]))
+    with pytest.raises(InputError, match=r"17 pieces, without \[SEP\]"):
         read_vocabulary(folder, CONFIG)
     (folder / "vocab.txt").unlink()
     with pytest.raises(InputError, match="needs its pieces"):
         read_vocabulary(folder, CONFIG)
+
+
+def test_reserved_pieces_stand_anywhere(tmp_path: Path) -> None:
+    """A vocabulary that others have made is kept and read as it is."""
+    vocabulary = {piece: i for i, piece in enumerate(PIECES[5:] + PIECES[:5])}
+    save_model(BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=vocabulary), tmp_path / "model")
+    assert read_vocabulary(tmp_path / "model", CONFIG) == vocabulary
+
+
+def test_a_damaged_vocabulary_is_seen(tmp_path: Path) -> None:
+    """Another letter is another piece, and the model would read other texts than it was trained on."""
+    save_model(BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=VOCABULARY), tmp_path / "model")
+    assert load_classifier(tmp_path / "model").vocabulary == VOCABULARY
+    path = tmp_path / "model" / "vocab.txt"
+    path.write_bytes(path.read_bytes().replace(b"cat", b"cau"))
+    with pytest.raises(InputError, match="vocab.txt: damaged: its checksum differs"):
+        load_classifier(tmp_path / "model")
 
 
 def test_pads_do_not_matter() -> None:

@@ -8,6 +8,10 @@ import numpy as np
 
 Range = tuple[float, float]
 
+# Texts that int8 is calibrated on at most, and that it needs at least.
+MOST_CALIBRATION_TEXTS = 500
+LEAST_CALIBRATION_TEXTS = 20
+
 
 def measure_ranges(data: bytes, rows: np.ndarray, tensors: Iterable[int]) -> dict[int, Range]:
     """The least and the greatest value that tensors take, by plain running minimum and maximum.

@@ -13,6 +13,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.files import check_directory, replace_directory, replace_file
 from eelbert_tf.saving import load_classifier
 from eelbert_tf.strings import TextOrPair, encode_texts
+from eelbert_tf.tflite.calibrate import LEAST_CALIBRATION_TEXTS, MOST_CALIBRATION_TEXTS
 from eelbert_tf.tflite.export import to_tflite
 from eelbert_tf.tflite.firmware import is_kit, with_margin, write_kit
 from eelbert_tf.tflite.flatbuffer import finish, operators, parse
@@ -26,9 +27,6 @@ from eelbert_tf.tflite.tflm import TflmRuntime
 
 TEXTS_CHECKED = 600
 TEXTS_CHECKED_IN_TFLM = 100
-# Texts that int8 is calibrated on at most, and that it needs at least.
-MOST_CALIBRATION_TEXTS = 500
-LEAST_CALIBRATION_TEXTS = 20
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,11 @@ def to_tflite(model: Any) -> bytes:
 
 
 def check_exportable(model: Any) -> None:
-    """Raises an InputError if Keras runs on another backend than TensorFlow, or the model has a vocabulary."""
+    """Checks that Keras runs on TensorFlow and that the model is a hashed one.
+
+    Raises:
+        InputError: it is not.
+    """
     if keras.backend.backend() != "tensorflow":
         raise InputError(
             f"Conversion needs Keras on TensorFlow; it runs on {keras.backend.backend()}. Set KERAS_BACKEND=tensorflow"

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import CONFIG_FILE, find_model, preset_names, read_info
+from eelbert_tf.saving import CONFIG_FILE, find_model, preset_file, preset_names, read_info
 from eelbert_tf.strings import TextOrPair
 from eelbert_tf.tflite.settings import Settings
 
@@ -75,8 +75,13 @@ class KerasModel:
 
 
 def default_runtime(model: str) -> str:
-    """The runtime for a model's name: LiteRT for a file, Keras for a directory or a preset."""
-    return "litert" if Path(model).is_file() or model.endswith(".tflite") else "keras"
+    """The runtime for a model's name: LiteRT for a file or a preset that has one, Keras for a directory."""
+    return "litert" if is_file(model) or preset_file(model) else "keras"
+
+
+def is_file(model: str) -> bool:
+    """Whether a model's name is that of a TFLite file."""
+    return Path(model).is_file() or model.endswith(".tflite")
 
 
 def open_model(model: str, runtime: str | None = None) -> Model:
@@ -90,22 +95,22 @@ def open_model(model: str, runtime: str | None = None) -> Model:
         InputError: the model is missing or damaged, or the runtime cannot run it.
     """
     runtime = runtime or default_runtime(model)
-    is_file = default_runtime(model) == "litert"
     if runtime == "keras":
-        if is_file:
+        if is_file(model):
             raise InputError(f"{model}: a TFLite file runs in litert or tflm; for keras name a model directory")
         check_classifier(model)
         return KerasModel(model)
-    if not is_file:
+    path = Path(model) if is_file(model) else preset_file(model)
+    if path is None:
         find_model(model)
         raise InputError(f"{model}: {runtime} runs TFLite files; write one with: eelbert convert --model {model}")
     if runtime == "tflm":
         from eelbert_tf.tflite.tflm import TflmRuntime
 
-        return TflmRuntime(model)
+        return TflmRuntime(path)
     from eelbert_tf.tflite.runtime import EelbertRuntime
 
-    return EelbertRuntime(model)
+    return EelbertRuntime(path)
 
 
 def check_classifier(model: str, max_tokens: int | None = None, max_bytes: int | None = None) -> None:

@@ -31,16 +31,37 @@ class Runtime:
         self._lock = threading.Lock()
 
     def invoke(self, row: np.ndarray) -> np.ndarray:
-        """Runs the model: int32 `[1, max_bytes]` to float32 `[1, num_classes]`. Called with the lock held."""
+        """Runs the model on one text. Called with the lock held.
+
+        Args:
+            row: int32 `[1, max_bytes]`.
+
+        Returns:
+            float32 `[1, num_classes]`.
+        """
         raise NotImplementedError
 
     def predict(self, texts: Iterable[TextOrPair]) -> np.ndarray:
-        """Logits of some texts, or of pairs of texts: float32 `[n, num_classes]`."""
+        """Logits of some texts.
+
+        Args:
+            texts: strings or bytes, or tuples of two for a model of pairs.
+
+        Returns:
+            float32 `[n, num_classes]`, the rows in the order of the texts.
+        """
         rows = [self.predict_bytes(encode_texts([text], self.settings.max_bytes)) for text in texts]
         return np.concatenate(rows) if rows else np.zeros((0, self.settings.num_classes), np.float32)
 
     def predict_bytes(self, data: np.ndarray) -> np.ndarray:
-        """Logits, float32 `[n, num_classes]`, for bytes of texts, int32 `[n, max_bytes]`."""
+        """Logits of texts that are bytes already.
+
+        Args:
+            data: int32 `[n, max_bytes]`, UTF-8 with zeros behind it, as `encode_texts` gives it.
+
+        Returns:
+            float32 `[n, num_classes]`.
+        """
         logits = np.empty((len(data), self.settings.num_classes), np.float32)
         for row, result in zip(data, logits, strict=True):
             with self._lock:
@@ -48,7 +69,13 @@ class Runtime:
         return logits
 
     def classify(self, text: TextOrPair) -> list[tuple[str, float]]:
-        """The classes of a text with their probabilities, the likeliest first.
+        """The classes of a text, the likeliest first.
+
+        Args:
+            text: a string or bytes, or a tuple of two for a model of pairs.
+
+        Returns:
+            Each class with its probability.
 
         Raises:
             ValueError: the model is a regression: use `predict`.
@@ -56,7 +83,14 @@ class Runtime:
         return rank(self.predict([text])[0], self.settings)
 
     def is_cut(self, text: TextOrPair) -> bool:
-        """Whether the model reads only a part of a text, since it is longer than `max_tokens` or `max_bytes`."""
+        """Whether the model reads only a part of a text, since it is longer than `max_tokens` or `max_bytes`.
+
+        Args:
+            text: a string or bytes, or a tuple of two for a model of pairs.
+
+        Returns:
+            `True` where something is left out.
+        """
         return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
 
 
@@ -91,7 +125,14 @@ class EelbertRuntime(Runtime):
         self._output = self._interpreter.get_output_details()[0]["index"]
 
     def invoke(self, row: np.ndarray) -> np.ndarray:
-        """Runs LiteRT: int32 `[1, max_bytes]` to float32 `[1, num_classes]`. Called with the lock held."""
+        """Runs LiteRT on one text. Called with the lock held.
+
+        Args:
+            row: int32 `[1, max_bytes]`.
+
+        Returns:
+            float32 `[1, num_classes]`.
+        """
         self._interpreter.set_tensor(self._input, row)
         self._interpreter.invoke()
         return self._interpreter.get_tensor(self._output)

@@ -41,7 +41,14 @@ class TflmRuntime(Runtime):
         self._interpreter = load(self._data, path, arena_size)
 
     def invoke(self, row: np.ndarray) -> np.ndarray:
-        """Runs TFLite Micro: int32 `[1, max_bytes]` to float32 `[1, num_classes]`. Called with the lock held."""
+        """Runs TFLite Micro on one text. Called with the lock held.
+
+        Args:
+            row: int32 `[1, max_bytes]`.
+
+        Returns:
+            float32 `[1, num_classes]`.
+        """
         self._interpreter.set_input(row, 0)
         self._interpreter.invoke()
         return self._interpreter.get_output(0)
@@ -51,6 +58,9 @@ class TflmRuntime(Runtime):
 
         On this 64-bit machine; pointers on a microcontroller are half as long. It is what TFLite Micro records or, for
         a model of many small tensors, more: planning where they go takes memory too.
+
+        Raises:
+            RuntimeError: TFLite Micro reported none.
         """
         with self._lock:
             report = _standard_error_of(self._interpreter.print_allocations)

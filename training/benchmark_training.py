@@ -149,7 +149,11 @@ def _eelbert(texts: Sequence[str], folder: Path) -> Callable[[int, Any], None]:
 
 
 def _keras_hub() -> Callable[[int, Any], None]:
-    """KerasHub's training: likewise."""
+    """KerasHub's training: likewise.
+
+    Raises:
+        InputError: KerasHub is not installed.
+    """
     import keras
     import tensorflow as tf
 

@@ -1,7 +1,7 @@
 """Checkpoints of a training: all its state in one folder, whole or absent, damage detected, the last two kept.
 
 checkpoints/step-00001200/state.safetensors   every array, by name
-checkpoints/step-00001200/state.json          step, run, backend, SHA-256 of the arrays
+checkpoints/step-00001200/state.json          step, run, backend, SHA-256 of the arrays and of itself
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import recover_directory, replace_directory
+from eelbert_tf.sealed import is_intact, seal
 
 ARRAYS_FILE = "state.safetensors"
 STATE_FILE = "state.json"
@@ -47,7 +48,7 @@ def write_checkpoint(folder: Path, step: int, arrays: Arrays, state: dict[str, A
     import safetensors.numpy
 
     data = safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-    fields = {**state, "step": step, "arrays_sha256": hashlib.sha256(data).hexdigest()}
+    fields = seal({**state, "step": step, "arrays_sha256": hashlib.sha256(data).hexdigest()})
     path = folder / f"step-{step:08d}"
     with replace_directory(path, _is_checkpoint) as temporary:
         (temporary / ARRAYS_FILE).write_bytes(data)
@@ -73,7 +74,7 @@ def read_checkpoint(folder: Path, warn: Callable[[str], None]) -> tuple[Arrays, 
     for path in reversed(paths):
         try:
             return _read(path)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             warn(f"{path}: damaged ({error}); trying the one before it")
     if paths:
         raise InputError(f"{folder}: every checkpoint is damaged; start again in another folder")
@@ -85,6 +86,8 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     import safetensors.numpy
 
     state = json.loads((path / STATE_FILE).read_text("utf-8"))
+    if not is_intact(state):
+        raise ValueError(f"{STATE_FILE} differs from its checksum")
     data = (path / ARRAYS_FILE).read_bytes()
     if hashlib.sha256(data).hexdigest() != state["arrays_sha256"]:
         raise ValueError(f"{ARRAYS_FILE} differs from its checksum")

@@ -6,7 +6,7 @@
     sequences.batch(step=0, batch_size=256)                   # int32 [256, 126], -1 where a sequence is shorter
 
 Only NumPy is needed. The folder, all numbers little-endian:
-    index.json       format version, figures, and bytes and CRC-32 of every other file; written last
+    index.json       format version, figures, and bytes and CRC-32 of every other file, checksum of itself; written last
     shard-00000.u32  word ids of about 16 MB of text, documents one after the other; a document never spans two shards
     words.txt        the distinct words, one a line, by id: by falling frequency, ties by their bytes
     word_ends.u64    where each line of words.txt ends
@@ -27,6 +27,7 @@ from typing import Any, overload
 import numpy as np
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.sealed import is_intact
 
 from .corpus_sequences import Sequences
 
@@ -162,15 +163,24 @@ def _read_index(directory: Path) -> dict[str, Any]:
     try:
         index = json.loads(path.read_text())
         version = index["format_version"] if index["format"] == FORMAT else None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not the index of a corpus; build the corpus again") from error
     if version != FORMAT_VERSION:
         raise InputError(f"{path}: expected {FORMAT} version {FORMAT_VERSION}, found {version}; build the corpus again")
+    if not is_intact(index):
+        raise InputError(f"{path}: its checksum differs: damaged; build the corpus again")
+    for entry in [*index["files"], *index["shards"]]:
+        if Path(entry["file"]).name != entry["file"]:
+            raise InputError(f"{path}: names a file outside of its folder ({entry['file']}); build the corpus again")
     return dict(index)
 
 
 def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:
-    """A file of the corpus as uint8, mapped and checked."""
+    """A file of the corpus as uint8, mapped and checked.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
     path = directory / entry["file"]
     size = path.stat().st_size if path.is_file() else None
     if size is None:
@@ -178,10 +188,14 @@ def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:
     if size != entry["bytes"]:
         raise InputError(f"{path}: has {size:,} bytes where {INDEX} says {entry['bytes']:,}; build the corpus again")
     data = np.asarray(np.memmap(path, np.uint8, "r")) if size else np.zeros(0, np.uint8)
-    if verify:
-        checksum = 0
-        for start in range(0, size, _CHECK_BYTES):
-            checksum = zlib.crc32(data[start : start + _CHECK_BYTES].data, checksum)
-        if checksum != entry["crc32"]:
-            raise InputError(f"{path}: its checksum is not the one in {INDEX}: damaged; build the corpus again")
+    if verify and crc32(data) != entry["crc32"]:
+        raise InputError(f"{path}: its checksum is not the one in {INDEX}: damaged; build the corpus again")
     return data
+
+
+def crc32(data: np.ndarray) -> int:
+    """The CRC-32 of uint8 `[bytes]` that may be larger than the memory."""
+    checksum = 0
+    for start in range(0, len(data), _CHECK_BYTES):
+        checksum = zlib.crc32(data[start : start + _CHECK_BYTES].data, checksum)
+    return checksum

@@ -61,8 +61,20 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05d}.npz"
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an .npz file; None if it is missing, or its checksums tell that it is not whole."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                return None
+        with np.load(path) as arrays:
+            return dict(arrays)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return None
+
+
 def read_part(folder: Path, number: int) -> CountedText:
-    """A part from the disk; the file carries checksums of its own."""
+    """A part from the disk."""
     with np.load(part_path(folder, number)) as part:
         words = part["words"].tobytes().split(NEWLINE)[:-1]
         return CountedText(part["ids"], words, part["counts"], part["lengths"])
@@ -195,8 +207,7 @@ def _write_part(part: TextPart, folder: Path) -> PartDone:
 
 def _words_of(path: Path, digest: bytes) -> int | None:
     """The number of words of a finished part; None if it is missing, not whole, or of another text."""
-    try:
-        with np.load(path) as part:
-            return int(part["counts"].sum()) if part["digest"].tobytes() == digest else None
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+    part = read_arrays(path)
+    if part is None or part.keys() != {"ids", "words", "counts", "lengths", "digest"}:
         return None
+    return int(part["counts"].sum()) if part["digest"].tobytes() == digest else None

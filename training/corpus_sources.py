@@ -129,7 +129,11 @@ def _file_blocks(name: str) -> Iterator[Block]:
 
 
 def _dataset_blocks(name: str) -> Iterator[Block]:
-    """The texts of a tensorflow-datasets split, each one a document."""
+    """The texts of a tensorflow-datasets split, each one a document.
+
+    Raises:
+        InputError: tensorflow-datasets is not installed, or cannot give it.
+    """
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -161,7 +165,11 @@ def _dataset_blocks(name: str) -> Iterator[Block]:
 
 
 def _text_feature(name: str, features: Any) -> str:
-    """The name of a data set's text: `text` if there is one, else its only text feature."""
+    """The name of a data set's text: `text` if there is one, else its only text feature.
+
+    Raises:
+        InputError: there is neither.
+    """
     texts = [key for key, feature in features.items() if type(feature).__name__ == "Text"]
     if "text" in texts:
         return "text"

@@ -24,6 +24,7 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
+from eelbert_tf.sealed import is_intact, seal
 
 from .corpus import FORMAT, FORMAT_VERSION, INDEX, UNKNOWN
 from .corpus_parts import PartDone, cut_parts, read_part, read_part_words, write_parts
@@ -111,7 +112,7 @@ def build_corpus(
             names = ", ".join(source.name for source in sources[:3]) + (", ..." if len(sources) > 3 else "")
             raise InputError(f"{names}: not one word of text; a corpus needs some")
         index = _write_shards(folder, done, wanted, progress)
-        shutil.rmtree(parts, ignore_errors=True)
+    shutil.rmtree(folder / _PARTS, ignore_errors=True)  # also where an earlier run died just before
     seconds = time.perf_counter() - began
     return {
         "documents": index["documents"],
@@ -141,7 +142,11 @@ def usable_cores() -> int:
 
 
 def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The index of a finished corpus of the same inputs; None if there is none and the folder can take one."""
+    """The index of a finished corpus of the same inputs; None if there is none and the folder can take one.
+
+    Raises:
+        InputError: the folder can take none.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; give the name of a folder to write")
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
@@ -154,7 +159,8 @@ def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text())
         same = index["format_version"] == FORMAT_VERSION and all(index[key] == wanted[key] for key in wanted)
-        whole = all((folder / e["file"]).stat().st_size == e["bytes"] for e in [*index["shards"], *index["files"]])
+        entries = [*index["shards"], *index["files"]]
+        whole = is_intact(index) and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
     except (ValueError, KeyError, TypeError, OSError):
         same = whole = False
     if same and whole:
@@ -219,7 +225,7 @@ def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], pr
         "files": files,
     }
     with replace_file(folder / INDEX) as temporary:
-        temporary.write_text(json.dumps(index, indent=1) + "\n")
+        temporary.write_text(json.dumps(seal(index), indent=1) + "\n")
     return index
 
 
@@ -255,7 +261,7 @@ def _most_frequent(totals: dict[bytes, int], number: int) -> dict[bytes, int]:
 def _write(folder: Path, name: str, array: np.ndarray) -> dict[str, Any]:
     """Writes an array's bytes and gives the file's entry in the index."""
     with replace_file(folder / name) as temporary:
-        array.tofile(temporary)
+        temporary.write_bytes(array.data)  # `tofile` does not say that the disk is full
     return {"file": name, "bytes": array.nbytes, "crc32": zlib.crc32(array.data)}
 
 

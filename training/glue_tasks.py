@@ -121,7 +121,11 @@ def read_task(task: Task, source: str) -> TaskData:
 
 
 def _read_tfds(task: Task) -> TaskData:
-    """The same from tensorflow-datasets, which fetches it once."""
+    """The same from tensorflow-datasets, which fetches it once.
+
+    Raises:
+        InputError: tensorflow-datasets is not installed.
+    """
     try:
         import tensorflow_datasets as tfds
     except ImportError:
@@ -156,15 +160,3 @@ def scores(task: Task, truth: Sequence[Any], predicted: Sequence[Any]) -> dict[s
         index = {name: i for i, name in enumerate(task.classes)}
         arrays = [np.array([index[label] for label in values], np.int64) for values in (truth, predicted)]
     return {name: 100 * METRICS[name](*arrays) for name in task.metrics}
-
-
-def named_tasks(names: Sequence[str]) -> list[Task]:
-    """Tasks by name, in GLUE's order.
-
-    Raises:
-        InputError: one is unknown.
-    """
-    unknown = sorted(set(names) - set(TASKS))
-    if unknown:
-        raise InputError(f"--tasks: unknown: {unknown[0]}; known: {', '.join(TASKS)}")
-    return [task for name, task in TASKS.items() if name in names]

@@ -15,7 +15,7 @@ from eelbert_tf.config import EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving import weight_names
-from eelbert_tf.wordpiece import RESERVED
+from eelbert_tf.wordpiece import number_pieces
 
 _WEIGHTS = "model.safetensors"
 _VOCABULARY = "vocab.txt"
@@ -64,13 +64,10 @@ def load_bert(folder: str | Path, pair: bool = False, **changes: Any) -> tuple[E
     try:
         config = _config(_read_config(folder)).replace(**changes)
         arrays = load_file(folder / _WEIGHTS)
-        lines = (folder / _VOCABULARY).read_bytes().splitlines()
+        data = (folder / _VOCABULARY).read_bytes()
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{folder}: not a BERT model in Hugging Face's layout: {error}") from None
-    vocabulary = {piece: i for i, piece in enumerate(lines)}
-    missing = [piece.decode() for piece in RESERVED if piece not in vocabulary]
-    if missing or len(lines) > (config.vocab_size or 0):
-        raise InputError(f"{folder / _VOCABULARY}: {len(lines)} pieces, {missing[:1] or 'more than the model has'}")
+    vocabulary = number_pieces(data, config, folder / _VOCABULARY)
     backbone = EelbertBackbone(config, pair=pair, name="backbone")
     for name, variable in weight_names(backbone).items():
         theirs = _theirs(name)

@@ -29,10 +29,12 @@ class Objective(keras.layers.Layer):
         metric_names: names of what `call` reports beside the loss; the weight of the first is the number of
             predictions.
         uses_pooler: whether the encoder's pooler learns.
+        ragged: whether batches differ in width.
     """
 
     metric_names: tuple[str, ...] = ("accuracy",)
     uses_pooler = False
+    ragged = False
 
     def __init__(self, config: EelbertConfig, settings: ObjectiveSettings, tokens: TokenSource, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)

@@ -42,7 +42,7 @@ class _Targets:
             `token_ids` int32 `[B, W + 2]`, `targets` float32 `[B, d]` and `word_targets` float32 `[B, W, d]`.
         """
         ids = add_specials(np.ascontiguousarray(rows[:, 1:]), self.specials)
-        targets = self.targets[rows[:, 0]].astype(np.float32)
+        targets = self.targets[rows[:, 0], : rows.shape[1]].astype(np.float32)
         return {"token_ids": ids, "targets": targets[:, 0], "word_targets": targets[:, 1:]}
 
 
@@ -56,6 +56,7 @@ class TeacherEmbeddings(Objective):
 
     metric_names: tuple[str, ...] = ("cosine", "word_cosine", "pooled_cosine")
     uses_pooler = True
+    ragged = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,7 +74,11 @@ class TeacherEmbeddings(Objective):
         return self.splits[split]
 
     def _ask(self, sequence_length: int) -> None:
-        """Finds the sentences and hears the teacher: seconds at best, so once for both splits."""
+        """Finds the sentences and hears the teacher: seconds at best, so once for both splits.
+
+        Raises:
+            InputError: the corpus has no two sentences of that length.
+        """
         every = sample(self.tokens.corpus, self.settings.sentences or 0, sequence_length - 2)
         if len(every) < 2:
             raise InputError(

@@ -194,7 +194,12 @@ class _Run:
         self.held_out_pieces = min(habits.eval_batches * settings.accumulate, max(1, len(held_out) // batch))
 
     def go(self) -> dict[str, Any]:
-        """Trains to the end, or to a signal."""
+        """Trains to the end, or to a signal.
+
+        Raises:
+            KeyboardInterrupt: after SIGINT, when all is saved.
+            SystemExit: after another signal.
+        """
         settings, habits = self.settings, self.habits
         step, clock = self._restore()
         # Only the first process writes; the others' figures are the same.
@@ -230,12 +235,17 @@ class _Run:
             habits.quiet or not chief,
         )
         first, last = step * settings.accumulate, settings.steps * settings.accumulate
-        data = for_fit(lambda: self.train.batches(first, last), self.train.batch(first))
-        self.model.fit(data, steps_per_epoch=last - first, shuffle=False, verbose=0, callbacks=[watch])
+        data = for_fit(lambda: self.train.batches(first, last), self.train.batch(first), self.model.objective.ragged)
+        try:
+            self.model.fit(data, steps_per_epoch=last - first, shuffle=False, verbose=0, callbacks=[watch])
+        finally:
+            watch.close()
 
     def _score(self) -> dict[str, float]:
         """The metrics on held-out text."""
-        data = for_fit(lambda: self.held_out.batches(0, self.held_out_pieces), self.held_out.batch(0))
+        data = for_fit(
+            lambda: self.held_out.batches(0, self.held_out_pieces), self.held_out.batch(0), self.model.objective.ragged
+        )
         self.model.evaluate(data, steps=self.held_out_pieces, verbose=0)
         return self.model.read_metrics()
 

@@ -72,12 +72,13 @@ class BatchStream:
                     future.cancel()
 
 
-def for_fit(batches: Callable[[], Iterator[Batch]], example: Batch) -> Any:
-    """Batches as `fit` takes them: on TensorFlow a `tf.data.Dataset` with static shapes.
+def for_fit(batches: Callable[[], Iterator[Batch]], example: Batch, ragged: bool = False) -> Any:
+    """Batches as `fit` takes them: on TensorFlow a `tf.data.Dataset` with static shapes, but for the second dimension.
 
     Args:
         batches: gives an iterator from the first batch on, each time it is called.
         example: a batch, for its shapes and types.
+        ragged: whether the second dimension differs from batch to batch.
     """
     import keras
 
@@ -85,6 +86,9 @@ def for_fit(batches: Callable[[], Iterator[Batch]], example: Batch) -> Any:
         return ((batch,) for batch in batches())
     import tensorflow as tf
 
-    signature = ({name: tf.TensorSpec(array.shape, array.dtype) for name, array in example.items()},)
+    def spec(array: np.ndarray) -> Any:
+        return tf.TensorSpec((len(array), None, *array.shape[2:]) if ragged else array.shape, array.dtype)
+
+    signature = ({name: spec(array) for name, array in example.items()},)
     dataset = tf.data.Dataset.from_generator(lambda: ((batch,) for batch in batches()), output_signature=signature)
     return dataset.prefetch(2)

@@ -14,7 +14,15 @@ from typing import Any
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
-from eelbert_tf.saving import CONFIG_FILE, VOCABULARY_FILE, WEIGHTS_FILE, save_model, weight_names
+from eelbert_tf.saving import (
+    CONFIG_FILE,
+    DRAFT,
+    VOCABULARY_FILE,
+    WEIGHTS_FILE,
+    finish_draft,
+    save_model,
+    weight_names,
+)
 
 from .pretrain_log import CURVE_FILE, LOG_FILE
 from .pretrain_settings import RUN_FILE, check_same
@@ -105,11 +113,11 @@ def save_encoder(
             variable.assign(keras.ops.convert_to_numpy(trained[name]))
     finally:
         keras.distribution.set_distribution(distribution)
-    draft = folder / ".model"
-    save_model(encoder, draft, notes)
-    for name in (WEIGHTS_FILE, CONFIG_FILE):  # the folder itself holds more, and so cannot be replaced
-        os.replace(draft / name, folder / name)
+    # The folder itself holds more, and so cannot be replaced; between the renames `find_model` helps.
+    draft = folder / DRAFT
+    save_model(encoder, draft, notes, vocabulary)
+    if vocabulary is not None:  # first: it is the same through all of the run
+        os.replace(draft / VOCABULARY_FILE, folder / VOCABULARY_FILE)
+    os.replace(draft / WEIGHTS_FILE, folder / WEIGHTS_FILE)
+    finish_draft(folder)
     shutil.rmtree(draft, ignore_errors=True)
-    if vocabulary is not None:
-        with replace_file(folder / VOCABULARY_FILE) as temporary:
-            temporary.write_bytes(b"\n".join(vocabulary) + b"\n")

@@ -83,18 +83,18 @@ class RunLog:
 
 
 def _read_rows(path: Path) -> list[Row]:
-    """The rows of a log; a last line that was cut off is left out."""
+    """The rows of a log; a line that was cut off or damaged is left out."""
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        rows = []
-        for fields in csv.DictReader(file):
-            try:
-                row = {name: float(value) for name, value in fields.items() if value}
-                rows.append({**row, "step": int(row["step"]), "tokens": int(row["tokens"])})
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue
-        return rows
+    rows = []
+    lines = path.read_text("utf-8", errors="replace").replace("\0", "?").splitlines()
+    for fields in csv.DictReader(lines, quoting=csv.QUOTE_NONE):
+        try:
+            row = {name: float(value) for name, value in fields.items() if value}
+            rows.append({**row, "step": int(row["step"]), "tokens": int(row["tokens"])})
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            continue
+    return rows
 
 
 class Bar:

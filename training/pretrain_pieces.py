@@ -92,7 +92,11 @@ def learn_vocabulary(corpus: Corpus, vocab_size: int) -> list[bytes]:
 
 
 def _learner() -> Any:
-    """tensorflow-text's learner: one file of plain Python, loaded alone so that TensorFlow need not be there."""
+    """tensorflow-text's learner: one file of plain Python, loaded alone so that TensorFlow need not be there.
+
+    Raises:
+        InputError: tensorflow-text is not installed.
+    """
     package = importlib.util.find_spec("tensorflow_text")
     for folder in (package.submodule_search_locations or []) if package else []:
         path = Path(folder, "tools", "wordpiece_vocab", "wordpiece_tokenizer_learner_lib.py")

@@ -85,6 +85,7 @@ class Watch(keras.callbacks.Callback):
         self.save, self.checkpoint_seconds = save, checkpoint_seconds
         self.stop, self.clock, self.quiet = stop, clock, quiet
         self._pieces = 0
+        self._bar: Bar | None = None
         self._logged = (step, clock.seconds)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -113,8 +114,8 @@ class Watch(keras.callbacks.Callback):
         if self.stop.signal is not None:
             self.model.stop_training = True
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Ends the bar."""
+    def close(self) -> None:
+        """Ends the bar: else what is printed next, an error for example, lands in its line."""
         if self._bar is not None:
             self._bar.close()
 

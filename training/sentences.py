@@ -8,9 +8,11 @@ from functools import lru_cache
 import numpy as np
 
 from .corpus import Corpus
+from .corpus_sequences import SPECIAL_TOKENS
 
 _ENDS = (b".", b"!", b"?")
 _CLOSING = (b'"', b"'", b")", b"]", "\u201d".encode(), "\u2019".encode())  # belong to the sentence before them
+_SORTED_TOGETHER = 64  # batches
 _FREQUENT = 1 << 16  # such marks are among so many most frequent words
 
 
@@ -47,15 +49,31 @@ class Sentences:
         return self.corpus.take(self.starts[places], self.lengths[places], self.width)
 
     def batch(self, step: int, batch_size: int) -> np.ndarray:
-        """The sentences of one training step, the number of each before its words: int32 `[batch_size, 1 + width]`.
+        """The sentences of one training step, the number of each before its words: int32 `[batch_size, 1 + w]`.
 
-        Every epoch has an order of its own, and epochs follow each other without a gap.
+        Every epoch has an order of its own, in which sentences of about one length stand together, and w is no more
+        than they need. Epochs follow each other without a gap.
         """
         epochs, inside = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), len(self))
         places = np.empty(batch_size, np.int64)
         for epoch in np.unique(epochs).tolist():
-            places[epochs == epoch] = _order(self.seed, epoch, len(self))[inside[epochs == epoch]]
-        return np.concatenate([self.numbers[places, None].astype(np.int32), self.rows(places)], axis=1)
+            places[epochs == epoch] = self._order(epoch, batch_size)[inside[epochs == epoch]]
+        longest = int(self.lengths[places].max())
+        width = min(self.width, (longest + SPECIAL_TOKENS + 7) // 8 * 8 - SPECIAL_TOKENS)  # few widths to compile
+        rows = self.corpus.take(self.starts[places], self.lengths[places], width)
+        return np.concatenate([self.numbers[places, None].astype(np.int32), rows], axis=1)
+
+    @lru_cache(maxsize=2)  # noqa: B019 - two epochs at most are in use, and few such objects live
+    def _order(self, epoch: int, batch_size: int) -> np.ndarray:
+        """The places of an epoch: shuffled, sorted by length within a window, and batches shuffled again."""
+        rng = np.random.default_rng((self.seed, epoch))
+        shuffled = rng.permutation(len(self))
+        windows = np.arange(len(self)) // (batch_size * _SORTED_TOGETHER)
+        batches = np.array_split(
+            shuffled[np.lexsort((self.lengths[shuffled], windows))], range(batch_size, len(self), batch_size)
+        )
+        whole, rest = (batches, []) if len(batches[-1]) == batch_size else (batches[:-1], batches[-1:])
+        return np.concatenate([*(whole[i] for i in rng.permutation(len(whole))), *rest])
 
     def split(self, held_out: int) -> tuple[Sentences, Sentences]:
         """All but the last `held_out` sentences, and those."""
@@ -65,11 +83,6 @@ class Sentences:
             return Sentences(self.corpus, *chosen, self.width, self.seed)
 
         return part(slice(None, -held_out)), part(slice(-held_out, None))
-
-
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, count: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 def sample(corpus: Corpus, count: int, width: int, least: int = 3, seed: int = 0) -> Sentences:

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.files import replace_file
+from eelbert_tf.files import replace_file, reserve
 from eelbert_tf.wordpiece import RESERVED
 
 from .corpus import Corpus
+from .corpus_parts import read_arrays
 from .huggingface import is_bert_folder, load_bert
 from .masking import Specials, add_specials, spread_pieces
 from .pretrain_pieces import encode_words
@@ -159,14 +160,16 @@ def teacher_targets(folder: str, sentences: Sentences, size: int, precision: str
     place.mkdir(exist_ok=True)
     shape = (len(sentences), 1 + sentences.width, size)
     done, basis = 0, None
-    if state.is_file() and targets.is_file():
-        with np.load(state) as file:
-            done, basis = int(file["done"]), file["basis"]
+    kept = read_arrays(state) if targets.is_file() else None
+    if kept is not None:
+        done, basis = int(kept["done"]), kept["basis"]
     if done < len(sentences):
         embed = load_teacher(folder, corpus, precision)
         if basis is None:
             basis = _basis(embed(sentences.rows(np.arange(min(_FITTED, len(sentences)))))[:, 0], size)
-        array = np.memmap(targets, np.float16, "r+" if done else "w+", shape=shape)
+        if not done:
+            reserve(targets, 2 * int(np.prod(shape)))
+        array = np.memmap(targets, np.float16, "r+", shape=shape)
         with tqdm(total=len(sentences), initial=done, desc="teacher", unit="sentence", file=sys.stderr) as bar:
             for start in range(done, len(sentences), _PART):
                 stop = min(start + _PART, len(sentences))
@@ -180,7 +183,11 @@ def teacher_targets(folder: str, sentences: Sentences, size: int, precision: str
 
 
 def _basis(embeddings: np.ndarray, size: int) -> np.ndarray:
-    """The directions in which embeddings `[n, d]` are largest: float32 `[d, size]`, orthonormal columns."""
+    """The directions in which embeddings `[n, d]` are largest: float32 `[d, size]`, orthonormal columns.
+
+    Raises:
+        InputError: the teacher has fewer dimensions than that.
+    """
     if size > embeddings.shape[1]:
         raise InputError(
             f"--teacher: gives {embeddings.shape[1]} dimensions, fewer than the {size} of the model that is to learn"

@@ -1,7 +1,8 @@
 """Tables over a corpus's distinct words: hash embeddings and lexicon rows, computed once and looked up by word id.
 
 They are caches: the same numbers as the model's own hash gives, by the same code (`eelbert_tf.hashing`), and never part
-of a model's weights. They lie in the corpus's folder under a name that changes with the hash and with the words.
+of a model's weights. They lie in the corpus's folder under a name that changes with the hash and with the words, each
+with its CRC-32 in the last four bytes.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.config import HashConfig
-from eelbert_tf.files import replace_file
+from eelbert_tf.files import replace_file, reserve
 from eelbert_tf.reference import embed_token, lexicon_index
 
-from .corpus import Corpus, Words
+from .corpus import Corpus, Words, crc32
 from .corpus_tokens import MAX_WORD_LENGTH
 
 Compute = Callable[[Any, Any], Any]  # chars int32 [n, width] and lengths int32 [n] to n rows
@@ -28,6 +29,7 @@ Compute = Callable[[Any, Any], Any]  # chars int32 [n, width] and lengths int32 
 _WIDTHS = np.array([4, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, MAX_WORD_LENGTH])
 _BYTES_AT_ONCE = 1 << 17  # of words; a block of the hash needs 4 times its width of memory for each
 _SAMPLES = 16
+_CRC_BYTES = 4
 
 
 def embedding_table(corpus: Corpus, config: HashConfig, directory: str | os.PathLike[str] | None = None) -> np.ndarray:
@@ -119,21 +121,29 @@ def _cached(
     compute: Compute,
     check: Callable[[np.ndarray, np.ndarray], bool],
 ) -> np.ndarray:
-    """The table on the disk, made if it is not there, or if some of its rows are not those of the specification."""
+    """The table on the disk, made if it is not there, damaged, or in some rows not that of the specification.
+
+    Raises:
+        RuntimeError: arithmetic on this machine is not that of the specification.
+    """
     path = (Path(directory) if directory else corpus.directory / "cache") / name
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     samples = np.unique(np.linspace(0, shape[0] - 1, _SAMPLES).astype(np.int64))
-    if path.is_file() and path.stat().st_size == size:
+    if path.is_file() and path.stat().st_size == size + _CRC_BYTES:
         table = np.memmap(path, dtype, "r", shape=shape)
-        if check(table, samples):
+        data = np.memmap(path, np.uint8, "r")
+        if crc32(data[:size]) == int(data[size:].view("<u4")[0]) and check(table, samples):
             return table
     with replace_file(path) as temporary:
-        table = np.memmap(temporary, dtype, "w+", shape=shape)
+        reserve(temporary, size + _CRC_BYTES)
+        table = np.memmap(temporary, dtype, "r+", shape=shape)
         _fill(table, corpus.words, compute)
         if not check(table, samples):
             raise RuntimeError(f"{name}: this machine's arithmetic does not give the numbers of docs/hash.md")
-        table.flush()
-        del table
+        data = np.memmap(temporary, np.uint8, "r+")
+        data[size:].view("<u4")[0] = crc32(data[:size])
+        data.flush()
+        del table, data
     return np.memmap(path, dtype, "r", shape=shape)
 
 

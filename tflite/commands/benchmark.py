@@ -54,7 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Runs one suite."""
+    """Runs one suite.
+
+    Raises:
+        InputError: options do not fit the suite, or a file cannot be read or written.
+    """
     if args.rounds < 1 or not FEWEST_TEXTS <= args.limit <= MOST_TEXTS:
         raise InputError(f"--rounds must be positive and --limit between {FEWEST_TEXTS} and {MOST_TEXTS}")
     result = {
@@ -81,7 +85,11 @@ def _speed(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _size(args: argparse.Namespace) -> dict[str, Any]:
-    """Measures, and writes a table and plots beside the output."""
+    """Measures, and writes a table and plots beside the output.
+
+    Raises:
+        InputError: an option is missing, or does not fit the suite.
+    """
     missing = [f"--{name}" for name in ("model", "train", "test", "output") if getattr(args, name) is None]
     if missing:
         raise InputError(f"--suite {SIZE_SUITE} needs {', '.join(missing)}")

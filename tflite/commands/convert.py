@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from eelbert_tf.tflite.commands.inputs import read_texts
+from eelbert_tf.tflite.calibrate import MOST_CALIBRATION_TEXTS
+from eelbert_tf.tflite.commands.inputs import spread_texts
 from eelbert_tf.tflite.models import KerasModel, Model, check_classifier, open_model
 from eelbert_tf.tflite.settings import QUANTIZE, TARGETS
 
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     check_classifier(args.model, args.max_tokens, args.max_bytes)
     calibration = None
     if args.calibrate is not None:
-        calibration = list(read_texts(args.calibrate, args.text_columns))
+        calibration = spread_texts(args.calibrate, args.text_columns, MOST_CALIBRATION_TEXTS)
     from eelbert_tf.tflite.convert import convert
 
     limits = (args.max_tokens, args.max_bytes)

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
-    parser.add_argument("--runtime", choices=RUNTIMES, help="litert for a file, keras for a directory")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, help="litert for a file or a preset that has one, keras for a directory"
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -39,6 +40,18 @@ def read_texts(path: str, text_columns: list[str] | None = None) -> Iterator[Tex
     else:
         for row in iter_rows(path, text_columns, None):
             yield row.text
+
+
+def spread_texts(path: str, text_columns: list[str] | None, most: int) -> list[TextOrPair]:
+    """At most so many texts of a file, spread over all of it: it is read twice, and may be larger than the memory.
+
+    Raises:
+        InputError: as `read_texts`.
+    """
+    if not Path(path).is_file():  # a pipe can be read only once
+        return list(read_texts(path, text_columns))
+    step = max(1, sum(1 for _ in read_texts(path, text_columns)) // most)
+    return list(itertools.islice(read_texts(path, text_columns), 0, step * most, step))
 
 
 def read_lines(file: BinaryIO) -> Iterator[bytes]:

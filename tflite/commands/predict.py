@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.strings import TextOrPair
+from eelbert_tf.terminal import print_json
 from eelbert_tf.tflite.commands.inputs import argument_bytes, chunks, read_texts, with_progress
 from eelbert_tf.tflite.models import RUNTIMES, model_help, open_model
 from eelbert_tf.tflite.scores import rank
@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", metavar="F", help="CSV or TSV with a header, a .txt with a text per line, - for stdin"
     )
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
-    parser.add_argument("--runtime", choices=RUNTIMES, help="litert for a file, keras for a directory")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, help="litert for a file or a preset that has one, keras for a directory"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
             result = describe(logits, model.settings)
             if model.is_cut(text):
                 result["truncated"] = True
-            sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+            print_json(result)
     sys.stdout.flush()
 
 

@@ -11,7 +11,7 @@ from eelbert_tf.errors import InputError
 
 from ..pretrain_settings import POLICIES
 
-_ENCODERS = {"sentences": 500_000, "epochs": 10, "batch_size": 256, "learning_rate": 2e-3}
+_ENCODERS = {"sentences": 200_000, "epochs": 10, "batch_size": 64, "learning_rate": 5e-3}
 _CLASSIFIERS = {"epochs": 3, "batch_size": 32, "learning_rate": 1e-3}
 
 
@@ -39,12 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", metavar="NAME|F.json", help="shape from fresh weights (eelbert_uno)")
     add("--output", required=True, metavar="DIR", help="folder to write")
     add("--epochs", type=int, metavar="N", help="passes over the texts (10, or 3 with --train)")
-    add("--batch-size", type=int, metavar="N", help="texts per step (256, or 32)")
-    add("--learning-rate", type=float, metavar="X", help="peak of the schedule (0.002, or 0.001)")
+    add("--batch-size", type=int, metavar="N", help="texts per step (64, or 32)")
+    add("--learning-rate", type=float, metavar="X", help="peak of the schedule (0.005, or 0.001)")
     add("--seed", type=int, default=0, metavar="N", help="fixes weights, order and texts")
     corpus = parser.add_argument_group("with --corpus")
     corpus.add_argument("--resume", action="store_true", help="continue the run in DIR; begin it if there is none")
-    corpus.add_argument("--sentences", type=int, metavar="N", help="sentences of the corpus (500,000)")
+    corpus.add_argument("--sentences", type=int, metavar="N", help="sentences of the corpus (200,000)")
     corpus.add_argument("--sequence-length", type=int, default=32, metavar="N", help="tokens; longer ones are left out")
     corpus.add_argument(
         "--teacher-precision",

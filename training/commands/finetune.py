@@ -45,7 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Trains, saves and reports."""
+    """Trains, saves and reports.
+
+    Returns:
+        The figures of `finetune`.
+
+    Raises:
+        InputError: bad input, or an impossible output.
+        KeyboardInterrupt: passed on, after a word on what the output holds.
+    """
     output = Path(args.output)
     check_directory(output, holds_model)
     regression = args.task == "regression"
@@ -89,7 +97,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def check_same_kind(train: Table, dev: Table) -> None:
-    """Raises an InputError where one table holds pairs of texts and the other single texts."""
+    """Checks that two tables hold the same: pairs of texts, or single texts.
+
+    Raises:
+        InputError: they do not.
+    """
     pair = isinstance(train.texts[0], tuple)
     if isinstance(dev.texts[0], tuple) != pair:
         kinds = ("pairs of texts", "single texts") if pair else ("single texts", "pairs of texts")

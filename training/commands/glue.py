@@ -43,7 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Trains what is not in the output yet, and reports all of it."""
+    """Trains what is not in the output yet, and reports all of it.
+
+    Returns:
+        The output, and a row for each model.
+
+    Raises:
+        InputError: bad input, or an impossible output.
+    """
     from tqdm import tqdm
 
     from ..contenders import Contender

@@ -1,0 +1,74 @@
+"""The presets in the package: whole, as small as promised, and described."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from eelbert_tf.encoder import EelbertBackbone
+from eelbert_tf.saving import PRESETS, load_backbone, preset_file, preset_names, read_info
+from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
+from eelbert_tf.tflite.models import KerasModel
+from eelbert_tf.tflite.runtime import EelbertRuntime
+
+READY = [name for name in preset_names() if preset_file(name)]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_card_and_weights(name: str) -> None:
+    """Weights fit their checksum and are finite numbers; the card says how many they are."""
+    backbone = load_backbone(name)
+    assert all(np.isfinite(weight.numpy()).all() for weight in backbone.weights)
+    card = (PRESETS / name / "README.md").read_text("utf-8")
+    assert card.startswith(f"# {name}\n")
+    assert f"{backbone.count_params():,}" in card
+    assert "**Limits.**" in card
+    info, _ = read_info(PRESETS / name)
+    assert not any(str(value).startswith("/") for value in info.notes.get("pretraining", {}).values())
+
+
+def test_uno_is_small() -> None:
+    """At most the paper's 1.2 MB, and it reads 128 tokens."""
+    backbone = EelbertBackbone.from_preset("uno_en")
+    assert 4 * backbone.count_params() <= 1_200_000
+    assert backbone.config.max_tokens == 128
+
+
+def test_neighbours_in_meaning() -> None:
+    """A sentence is nearer to one that says the same in other words than to one of another matter."""
+    encoder = EelbertSentenceEncoder.from_preset("uno_en")
+    texts = [
+        "The boy ate his supper.",
+        "The child finished dinner.",
+        "The army crossed the river.",
+        "Soldiers marched over the bridge.",
+        "She sang an old song.",
+        "He played some music.",
+    ]
+    similar = (lambda points: points @ points.T)(encoder.predict(texts, verbose=0)) - 2 * np.eye(len(texts))
+    assert similar.argmax(axis=1).tolist() == [1, 0, 3, 2, 5, 4]
+
+
+@pytest.mark.parametrize("name", READY)
+def test_the_file_says_what_keras_says(name: str) -> None:
+    """The TFLite file that comes with a preset gives its classes."""
+    texts = ["a fine, moving film", "a dull waste of time", "the plot is thin but the actors are wonderful"]
+    keras_model, runtime = KerasModel(name), EelbertRuntime(preset_file(name))
+    assert runtime.settings.labels == keras_model.settings.labels
+    np.testing.assert_array_equal(runtime.predict(texts).argmax(axis=1), keras_model.predict(texts).argmax(axis=1))
+
+
+@pytest.mark.parametrize("name", READY)
+def test_predicts_at_once(name: str) -> None:
+    """By its file: neither TensorFlow nor Keras is loaded."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'keras', 'jax']))\n"
+        "from eelbert_tf.__main__ import main\n"
+        f"sys.exit(main(['predict', '--model', {name!r}, '--text', 'a fine film']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["label"] == "positive"
