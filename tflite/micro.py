@@ -94,13 +94,13 @@ def transpose_right_sides(graph: Graph) -> None:
         if transpose is None:
             continue
         if graph.name(transpose) != "TRANSPOSE" or len(consumers[right]) > 1:
-            shape = graph.shape(right)
-            order = np.array([*range(len(shape) - 2), len(shape) - 1, len(shape) - 2], np.int32)
-            swapped = graph.add_tensor([shape[i] for i in order], graph.dtype(right))
-            inputs = [right, graph.add_constant(order)]
-            turn = graph.operator("TRANSPOSE", inputs, [swapped], schema.TransposeOptionsT())
+            size = graph.shape(right)
+            swap = np.array([*range(len(size) - 2), len(size) - 1, len(size) - 2], np.int32)
+            turned = graph.add_tensor([size[i] for i in swap], graph.dtype(right))
+            inputs = [right, graph.add_constant(swap)]
+            turn = graph.operator("TRANSPOSE", inputs, [turned], schema.TransposeOptionsT())
             graph.operators.insert(graph.operators.index(product), turn)
-            graph.replace(product, right, swapped)
+            graph.replace(product, right, turned)
             product.builtinOptions.adjY = True
             continue
         order = graph.constant(int(transpose.inputs[1]))
