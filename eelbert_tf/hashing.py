@@ -73,11 +73,12 @@ def word_signatures(units: Tensor, starts: Tensor, continues: Tensor) -> tuple[T
         Two int32 `[B, L]`: signatures, and 1 on the last byte of each token.
     """
     signature = units + starts * wrap32(FNV_OFFSET * FNV_PRIME)
-    joined = continues  # 1 where the `reach` bytes up to here continue the token of the byte before them
+    # The prime to the power of `reach` where so many bytes up to here continue the token of the byte before them, or 0.
+    factor = continues * FNV_PRIME
     for doubling in range(WORD_DOUBLINGS):
         reach = 2**doubling
-        signature = signature + joined * shift_right(signature, reach) * wrap32(pow(FNV_PRIME, reach, 2**32))
-        joined = joined * shift_right(joined, reach)
+        signature = signature + factor * shift_right(signature, reach)
+        factor = factor * shift_right(factor, reach)
     lasts = (starts + continues) * (1 - shift_left(continues, 1))
     return signature, lasts
 

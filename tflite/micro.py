@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from keras import ops
 
 from eelbert_tf.tflite.export import (
@@ -83,14 +84,24 @@ def prepare(model: Any, quantize: str) -> None:
 
 
 def transpose_right_sides(graph: Graph) -> None:
-    """Makes each matrix product read its computed right side transposed, so that TFLite Micro keeps no copy of it."""
+    """Makes matrix products read a computed right side transposed: TFLite Micro would keep a copy for good."""
     producers, consumers = graph.producers(), graph.consumers()
-    for product in graph.operators:
+    for product in list(graph.operators):
         if graph.name(product) != "BATCH_MATMUL" or product.builtinOptions.adjY:
             continue
         right = int(product.inputs[1])
         transpose = producers.get(right)
-        if transpose is None or graph.name(transpose) != "TRANSPOSE" or len(consumers[right]) > 1:
+        if transpose is None:
+            continue
+        if graph.name(transpose) != "TRANSPOSE" or len(consumers[right]) > 1:
+            size = graph.shape(right)
+            swap = np.array([*range(len(size) - 2), len(size) - 1, len(size) - 2], np.int32)
+            turned = graph.add_tensor([size[i] for i in swap], graph.dtype(right))
+            inputs = [right, graph.add_constant(swap)]
+            turn = graph.operator("TRANSPOSE", inputs, [turned], schema.TransposeOptionsT())
+            graph.operators.insert(graph.operators.index(product), turn)
+            graph.replace(product, right, turned)
+            product.builtinOptions.adjY = True
             continue
         order = graph.constant(int(transpose.inputs[1]))
         assert order is not None

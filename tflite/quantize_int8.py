@@ -77,6 +77,7 @@ class _Quantizer:
         self.ranges = measure_ranges(data, rows, computed)
         self.scales: dict[int, Scale] = {}
         self.ready: dict[int, int] = {}
+        self.tables: dict[int, int] = {}  # int8 twins of tables
         self.result: list[Any] = []
 
     def _choose(self) -> list[Any]:
@@ -223,15 +224,16 @@ class _Quantizer:
     def _gather(self, operator: Any) -> None:
         """A lookup in a large float table becomes one in an int8 table."""
         graph = self.graph
-        values = graph.constant(int(operator.inputs[0]))
+        source, found = int(operator.inputs[0]), int(operator.outputs[0])
+        values = graph.constant(source)
         if values is not None and values.dtype == np.float32 and values.size >= SMALLEST:
             integers, scale = quantize_rows(values, per_row=False)
-            table = graph.add_constant(integers)
-            rows = graph.add_tensor(graph.shape(int(operator.outputs[0])), np.int8)
-            for number in (table, rows):
+            if source not in self.tables:  # a token may have two rows of one table
+                self.tables[source] = graph.add_constant(integers)
+            rows = graph.add_tensor(graph.shape(found), np.int8)
+            for number in (self.tables[source], rows):
                 graph.set_scale(number, scale, np.zeros(1))
-            found = int(operator.outputs[0])
-            graph.replace(operator, int(operator.inputs[0]), table)
+            graph.replace(operator, source, self.tables[source])
             operator.outputs = np.array([rows], np.int32)
             self.result += [operator, graph.operator("DEQUANTIZE", [rows], [found])]
         else:

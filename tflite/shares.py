@@ -26,7 +26,8 @@ from eelbert_tf.tflite.graph import Graph
 from eelbert_tf.tflite.settings import Settings, read_file
 from eelbert_tf.tflite.timing import take_turns
 
-_DENSE_PER_BLOCK, _DENSE_OF_ATTENTION, _DENSE_OF_HEAD = 6, 4, 2
+_DENSE_PER_BLOCK, _DENSE_OF_ATTENTION = 6, 4
+_DENSE_OF_HEAD = {"cls": 2, "mean": 1}  # by pooling
 _PEAK = """
 import time, numpy as np
 a = np.random.default_rng(0).random((1024, 1024), np.float32)
@@ -45,26 +46,30 @@ def matmul_peak() -> float:
     return float(subprocess.run(command, env={**os.environ, **threads}, capture_output=True, check=True).stdout)
 
 
-def cuts(graph: Graph, layers: int) -> list[tuple[str, int]]:
+def cuts(graph: Graph, layers: int, pooling: str = "cls") -> list[tuple[str, int]]:
     """The parts of a classifier in order, each with the tensor that it ends with.
 
     Raises:
         InputError: the file has another order of operators than `eelbert convert --target mobile` gives it.
     """
     dense = [operator for operator in graph.operators if graph.name(operator) == "FULLY_CONNECTED"]
-    dense = dense[len(dense) - layers * _DENSE_PER_BLOCK - _DENSE_OF_HEAD :]
-    division = [operator for operator in graph.operators if graph.name(operator) == "DIV"]
-    if len(dense) != layers * _DENSE_PER_BLOCK + _DENSE_OF_HEAD or not division:
+    count = layers * _DENSE_PER_BLOCK + _DENSE_OF_HEAD[pooling]
+    dense = dense[len(dense) - count :]
+    consumers = graph.consumers()
+    joined = [reader for o in graph.operators if graph.name(o) == "DIV" for reader in consumers[int(o.outputs[0])]]
+    joined = [operator for operator in joined if graph.name(operator) == "CONCATENATION"]  # the columns of the hash
+    if len(dense) != count or not joined:
         raise InputError("not a file for the target mobile")
-    first = graph.consumers()[graph.inputs[0]][0]  # with it, what a call costs whatever it computes
-    (whole,) = graph.consumers()[int(division[0].outputs[0])]  # puts the blocks of the hash together
-    found = [("call", int(first.outputs[0])), ("front_end", int(whole.outputs[0]))]
+    first = consumers[graph.inputs[0]][0]  # with it, what a call costs whatever it computes
+    found = [("call", int(first.outputs[0])), ("front_end", int(joined[0].outputs[0]))]
     found.append(("embeddings", int(dense[0].inputs[0])))
     for block in range(layers):
         start = block * _DENSE_PER_BLOCK
-        after = dense[start + _DENSE_PER_BLOCK]
         found.append((f"attention_{block}", int(dense[start + _DENSE_OF_ATTENTION].inputs[0])))
-        found.append((f"feed_forward_{block}", int(after.inputs[0])))
+        end = int(dense[start + _DENSE_PER_BLOCK].inputs[0])
+        if pooling == "mean" and block == layers - 1:
+            end = [int(o.inputs[1]) for o in graph.operators if graph.name(o) == "BATCH_MATMUL"][-1]
+        found.append((f"feed_forward_{block}", end))
     return [*found, ("head", graph.outputs[0])]
 
 
@@ -89,7 +94,7 @@ def measure(data: bytes, settings: Settings, texts: Sequence[Any], rounds: int) 
     """Milliseconds and billions of operations per second of each part."""
     from eelbert_tf.tflite.benchmark_latency import runner
 
-    parts = cuts(Graph(data), settings.config["num_hidden_layers"])
+    parts = cuts(Graph(data), settings.config["num_hidden_layers"], settings.config.get("pooling", "cls"))
     files = {name: prefix(data, tensor) for name, tensor in parts}
     rows = [encode_texts([text], settings.max_bytes) for text in texts]
     times = take_turns({name: runner(file) for name, file in files.items()}, rows, rounds)
