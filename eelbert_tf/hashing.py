@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from eelbert_tf.config import FIRST_BYTE_FLAG, FNV_OFFSET, FNV_PRIME, LAST_BYTE_FLAG, WORD_DOUBLINGS, HashConfig
+from eelbert_tf.config import (
+    FIRST_BYTE_FLAG,
+    FNV_OFFSET,
+    FNV_PRIME,
+    LAST_BYTE_FLAG,
+    MAX_WORD_BYTES,
+    WORD_DOUBLINGS,
+    HashConfig,
+)
 from eelbert_tf.reference import multipliers
 
 Tensor = Any
@@ -187,8 +195,15 @@ def embed_tokens(
     else:
         member = membership(starts, continues, slots, num_slots)
         length = ops.expand_dims(ops.sum(member, axis=(1, 3)), 2)  # [B, T, 1]
+    # Of each order at once; a word's signature is one, whatever the token's length.
+    divisors = ops.maximum(length - np.arange(len(config.widths), dtype="float32"), 1.0)
+    divisors = ops.sqrt(divisors) if config.pooling == "sqrtn" else divisors
+    if config.word_width:
+        divisors = ops.concatenate([divisors, ops.ones_like(length)], axis=-1)
+    # Three exact factors make 2 ** 31, which alone would be infinite in float16.
+    divisors = ops.split(divisors * 2.0**11 * 2.0**10 * 2.0**10, len(widths), axis=-1)
     parts, end = [], 0
-    for order, ((signature, valid), width) in enumerate(zip(grams, widths, strict=True)):
+    for (signature, valid), divisor, width in zip(grams, divisors, widths, strict=True):
         begin, end = end, end + width
         counted = signature * valid
         if scatter:
@@ -201,10 +216,6 @@ def embed_tokens(
             rows = [ops.cast(project(counted, chunk), "float32") for chunk in chunks]  # [B, C, columns, W]
             sums = [ops.sum(ops.matmul(member, ops.transpose(row, (0, 1, 3, 2))), axis=1) for row in rows]
             total = sums[0] if len(sums) == 1 else ops.concatenate(sums, axis=-1)
-        divisor = ops.maximum(length - float(order), 1.0) if order < len(config.widths) else ops.ones_like(length)
-        divisor = ops.sqrt(divisor) if config.pooling == "sqrtn" else divisor
-        # Three exact factors make 2 ** 31, which alone would be infinite in float16.
-        divisor = divisor * 2.0**11 * 2.0**10 * 2.0**10
         parts.append(total / divisor)
     return ops.concatenate(parts, axis=-1)
 
@@ -219,9 +230,77 @@ def lexicon_rows(
     """
     units = token_units(chars, starts, continues, config)
     signature, lasts = word_signatures(units, starts, continues)
-    product = signature * int(multipliers(config.seed, config.size + 1)[-1])
-    # The top bits, without a shift operator: float32 may round up to the next row, which the remainder then shows.
-    step = 2**32 // lexicon_size
+    return top_rows(signature * int(multipliers(config.seed, config.size + 1)[-1]), lexicon_size), lasts
+
+
+def top_rows(product: Tensor, size: int) -> Tensor:
+    """The top bits of int32 numbers, read without sign: as many as number `size` rows."""
+    # Without a shift operator. The sign bit is turned, so that the least number is row 0.
+    product = product + wrap32(2**31)
+    # float32 may round up to the next row, which the remainder then shows.
+    step = 2**32 // size
     rows = ops.cast(ops.floor(ops.cast(product, "float32") * (1.0 / step)), "int32")
-    rows = rows - ops.cast(ops.less(product - rows * wrap32(step), 0), "int32")
-    return rows + ops.cast(ops.less(rows, 0), "int32") * lexicon_size, lasts  # the top bit is the sign
+    return rows - ops.cast(ops.less(product - rows * wrap32(step), 0), "int32") + size // 2
+
+
+def slot_rows(
+    chars: Tensor,
+    starts: Tensor,
+    continues: Tensor,
+    slots: Tensor,
+    num_slots: int,
+    config: HashConfig,
+    size: int,
+    lookups: int,
+    scatter: bool,
+) -> tuple[Tensor, Tensor]:
+    """The rows of the lexicon for the token in each slot, in few operators: for exporters, whose shapes are fixed.
+
+    A word's signature is the sum of its units times the prime to the power of their distance to its end. Here the
+    distance is to the first byte of the text; since the prime is odd, a power of it at the token's end makes up for it.
+
+    Args:
+        chars: int32 `[1, L]`, like the next three as `embed_tokens` takes them.
+        starts: 1 on the first byte of each token.
+        continues: 1 on its other bytes.
+        slots: the slot of the token each byte belongs to; not 0.
+        num_slots: T, slots of the output.
+        config: the hash.
+        size: rows of the lexicon.
+        lookups: rows of each token.
+        scatter: whether bytes are added to their slot one by one, or by a product with their membership.
+
+    Returns:
+        int32 `[1, T, lookups]`: rows in [0, size); int32 `[1, T]`: 1 in slots with a token.
+    """
+    inside = starts + continues
+    places = slots * inside if scatter else (slots + 1) * inside
+    units = token_units(chars, starts, continues, config) + starts * wrap32(FNV_OFFSET * FNV_PRIME)
+    if chars.shape[1] > MAX_WORD_BYTES:
+        units = units * ops.cast(ops.not_equal(places, shift_left(places, MAX_WORD_BYTES)), "int32")
+    lasts = inside * (1 - shift_left(continues, 1))
+    h = int(multipliers(config.seed, config.size + 1)[-1])
+    if scatter:
+        powers = np.stack([_powers(-1, 1, chars.shape[1]), _powers(1, h, chars.shape[1])], axis=-1)
+        total, power = ops.unstack(add_rows(ops.stack([units, lasts], axis=-1) * powers, places, num_slots), axis=-1)
+    else:
+        both = ops.stack([in_blocks(units), in_blocks(lasts)], axis=2)  # [1, C, 2, W]
+        _, count, _, width = both.shape
+        powers = np.stack([_powers(*x, count * width).reshape(count, width) for x in ((-1, 1), (1, h))], axis=1)
+        both = both * powers
+        # Halves of 16 bits, of which float32 adds up 64 exactly.
+        high = ops.cast(ops.cast(both, "float32") * 2.0**-16, "int32")
+        halves = ops.cast(ops.concatenate([high, both - high * 2**16], axis=2), "float32")
+        member = membership(starts, continues, slots, num_slots)
+        sums = ops.sum(ops.matmul(member, ops.transpose(halves, (0, 1, 3, 2))), axis=1)  # [1, T, 4]
+        sums = ops.unstack(ops.cast(sums, "int32") * np.array([2**16, 2**16, 1, 1], np.int32), axis=-1)
+        total, power = sums[0] + sums[2], sums[1] + sums[3]
+    scales = np.array([size**k for k in range(lookups)], np.int32)
+    product = ops.expand_dims(total * power, -1) * scales
+    return top_rows(product, size), ops.cast(ops.not_equal(power, 0), "int32")  # no power of an odd number is 0
+
+
+def _powers(sign: int, factor: int, length: int) -> np.ndarray:
+    """`factor` times the prime to the power of `sign` times 0, 1 and so on: int32 `[length]`."""
+    values = [factor * pow(FNV_PRIME, sign * p, 2**32) % 2**32 for p in range(length)]
+    return np.array(values, np.uint32).view(np.int32)

@@ -240,7 +240,7 @@ class HashLexicon(keras.layers.Layer):
         self.lookups = lookups
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
-        self.scatter = False  # for exporters, as in NgramHashEmbedding
+        self.scatter: bool | None = None  # for exporters: how `hashing.slot_rows` adds up
         # Larger than BERT's kernels: the lexicon then weighs about as much as the hash from the start.
         self.projection = keras.layers.Dense(
             hidden_size, use_bias=False, kernel_initializer="glorot_uniform", name="projection"
@@ -257,17 +257,19 @@ class HashLexicon(keras.layers.Layer):
         self.built = True
 
     def call(self, tokens: text.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
+        if self.scatter is not None:
+            rows, there = hashing.slot_rows(
+                *tokens[:3], slots, num_slots, self.hash, self.size, self.lookups, self.scatter
+            )
+            found = ops.take(ops.convert_to_tensor(self.table), rows, axis=0)
+            return self._project(ops.reshape(found, (1, num_slots, self.lookups * self.width)), there)
         codes = self.size**self.lookups
         rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, codes)
         marked = (rows + 1) * lasts  # of each slot's bytes only the last one counts
-        if self.scatter:
-            places = slots * (tokens.starts + tokens.continues)
-            from_one = hashing.add_rows(ops.expand_dims(marked, 2), places, num_slots)[..., 0]
-        else:
-            member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, C, T, W]
-            marked = ops.cast(ops.expand_dims(hashing.in_blocks(marked), 2), "float32")
-            # Not a matrix product, which accelerators round to 8 bits.
-            from_one = ops.cast(ops.sum(member * marked, axis=(1, 3)), "int32")
+        member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, C, T, W]
+        marked = ops.cast(ops.expand_dims(hashing.in_blocks(marked), 2), "float32")
+        # Not a matrix product, which accelerators round to 8 bits.
+        from_one = ops.cast(ops.sum(member * marked, axis=(1, 3)), "int32")
         return self.look_up(from_one - 1)
 
     def look_up(self, rows: Tensor) -> Tensor:
@@ -279,12 +281,13 @@ class HashLexicon(keras.layers.Layer):
         if self.lookups == 1:
             found = ops.take(table, codes, axis=0)
         else:
-            # In float32, exactly: TFLite Micro does not divide integers.
-            first = ops.cast(ops.floor(ops.cast(codes, "float32") * (1.0 / self.size)), "int32")
-            parts = [ops.take(table, part, axis=0) for part in (first, codes - first * self.size)]
+            parts = [ops.take(table, part, axis=0) for part in (codes // self.size, codes % self.size)]
             found = ops.concatenate(parts, axis=-1)
-        there = ops.cast(ops.expand_dims(ops.greater_equal(rows, 0), -1), found.dtype)
-        return self.projection(found * there)
+        return self._project(found, ops.greater_equal(rows, 0))
+
+    def _project(self, found: Tensor, there: Tensor) -> Tensor:
+        """The result for rows that were found where `there` is true, or 1."""
+        return self.projection(found * ops.cast(ops.expand_dims(there, -1), found.dtype))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

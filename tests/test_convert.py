@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from eelbert_tf import InputError, encode_texts, load_classifier
-from eelbert_tf.layers import NgramHashEmbedding
+from eelbert_tf import HashConfig, InputError, encode_texts, load_classifier, text
+from eelbert_tf.layers import HashLexicon, NgramHashEmbedding
 from eelbert_tf.tflite import convert as convert_module
 from eelbert_tf.tflite.convert import convert
 from eelbert_tf.tflite.export import merge_added_constants
@@ -57,6 +57,26 @@ def test_scattered_sums(name):
     layer.scatter = True
     assert np.abs(expected).max() > 0.5
     np.testing.assert_allclose(layer(data)["embeddings"], expected, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(("size", "lookups", "length"), [(2, 1, 200), (64, 2, 200), (4096, 2, 128), (64, 1, 60)])
+@pytest.mark.parametrize("scatter", [True, False])
+def test_rows_of_slots(size, lookups, length, scatter):
+    """The rows that exported files look up are those of training, bit for bit, for long tokens too."""
+    config = HashConfig(boundaries=True)
+    words = [b" ".join([b"a" * n, b"bc" * (n // 2)]) for n in (62, 63, 64, 65, 66, 90, 130)]
+    hard = hard_inputs(False, 100, seed=5)
+    data = np.concatenate([encode_texts(words, length), encode_texts(hard, length)])
+    tokens, layout = text.lay_out(text.split(data), length, 32)
+    lexicon = HashLexicon(size, 4, 8, config, lookups)
+    lexicon.build()
+    expected = np.asarray(lexicon(tokens, slots=layout.slots, num_slots=32))
+    assert np.ptp(expected) > 0.1
+    lexicon.scatter = scatter
+    for i, row in enumerate(expected):
+        one = text.Split(*(x[i : i + 1] for x in tokens))
+        found = np.asarray(lexicon(one, slots=layout.slots[i : i + 1], num_slots=32))
+        np.testing.assert_allclose(found[0], row, rtol=0, atol=1e-6)
 
 
 def test_constants_are_merged():

@@ -36,7 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "micro-int8": {"target": "micro", "quantize": "int8"},
 }
 # TFLite Micro has none of these, at least not for the types in question.
-MISSING_IN_MICRO = {"GELU", "ONE_HOT", "SELECT", "SELECT_V2", "TILE", "RANGE", "ERF", "POW", "NOT_EQUAL", "WHERE"}
+MISSING_IN_MICRO = {"GELU", "ONE_HOT", "SELECT", "SELECT_V2", "TILE", "RANGE", "ERF", "POW", "WHERE"}
 
 
 def calibration(pair: bool) -> list:

@@ -77,6 +77,8 @@ def prepare(model: Any, quantize: str) -> None:
         quantize: with "int8" the GELU stays one operator, which quantization makes a table of.
     """
     model.backbone.hash_embedding.columns = COLUMNS
+    if model.backbone.lexicon is not None:
+        model.backbone.lexicon.scatter = False
     for block in model.backbone.blocks:
         if block.hidden_act == "gelu" and quantize != "int8":
             block.activation = gelu

@@ -30,12 +30,15 @@ class MicroMutableOpResolver : public MicroOpResolver {
     TfLiteStatus AddMinimum();
     TfLiteStatus AddMul();
     TfLiteStatus AddNeg();
+    TfLiteStatus AddNotEqual();
+    TfLiteStatus AddPack();
     TfLiteStatus AddPad();
     TfLiteStatus AddQuantize();
     TfLiteStatus AddRelu();
     TfLiteStatus AddReshape();
     TfLiteStatus AddRsqrt();
     TfLiteStatus AddSoftmax();
+    TfLiteStatus AddSplit();
     TfLiteStatus AddSqrt();
     TfLiteStatus AddStridedSlice();
     TfLiteStatus AddSub();
