@@ -8,15 +8,9 @@ import keras
 from keras import ops
 
 from eelbert_tf import text
-from eelbert_tf.config import EelbertConfig, named_config
-from eelbert_tf.layers import (
-    PACKAGE,
-    HashLexicon,
-    NgramHashEmbedding,
-    TransformerBlock,
-    attention_bias,
-    to_byte_tensor,
-)
+from eelbert_tf.config import PACKAGE, EelbertConfig, named_config
+from eelbert_tf.layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
+from eelbert_tf.transformer import TransformerBlock, attention_bias
 
 Tensor = Any
 

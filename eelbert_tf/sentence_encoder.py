@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from eelbert_tf.batches import EncodedTexts, OrderedBatches, for_backend
+from eelbert_tf.config import PACKAGE
 from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.layers import PACKAGE
 from eelbert_tf.tasks import as_texts
 
 Tensor = Any

@@ -10,9 +10,8 @@ import numpy as np
 from keras import ops
 
 from eelbert_tf.batches import EncodedTexts, OrderedBatches, TrainingBatches, for_backend
-from eelbert_tf.config import EelbertConfig
+from eelbert_tf.config import PACKAGE, EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.layers import PACKAGE
 from eelbert_tf.strings import is_string_tensor
 
 Tensor = Any
