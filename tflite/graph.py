@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from eelbert_tf.tflite.flatbuffer import operator_name, pack, parse
+from .flatbuffer import operator_name, pack, parse
 
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,

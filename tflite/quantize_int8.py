@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from eelbert_tf.tflite.calibrate import Range, measure_ranges
-from eelbert_tf.tflite.graph import Graph
-from eelbert_tf.tflite.quantize import SMALLEST, quantize_rows
+from .calibrate import Range, measure_ranges
+from .graph import Graph
+from .quantize import SMALLEST, quantize_rows
 
 _SAME_SCALE = {"RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
 _INT8 = _SAME_SCALE | {
