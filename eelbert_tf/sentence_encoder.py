@@ -68,10 +68,7 @@ class EelbertSentenceEncoder(keras.Model):
         if not texts:
             return np.zeros((0, self.backbone.config.hidden_size), np.float32)
         batches = OrderedBatches(EncodedTexts(texts, self.backbone.config, self.backbone.pair), None, batch_size or 32)
-        found = super().predict(for_backend(batches), **kwargs)
-        embeddings = np.empty_like(found)
-        embeddings[batches.order] = found
-        return embeddings
+        return batches.restore(super().predict(for_backend(batches), **kwargs))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

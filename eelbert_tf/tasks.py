@@ -276,10 +276,7 @@ class EelbertClassifier(keras.Model):
         if not len(texts):
             return np.zeros((0, self.num_classes), np.float32)
         batches = OrderedBatches(texts, None, batch_size or 32)
-        sorted_logits = super().predict(for_backend(batches), **kwargs)
-        logits = np.empty_like(sorted_logits)
-        logits[batches.order] = sorted_logits
-        return logits
+        return batches.restore(super().predict(for_backend(batches), **kwargs))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
