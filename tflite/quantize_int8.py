@@ -50,23 +50,21 @@ class Scale:
         return np.clip(np.round(values / self.scale) + self.zero_point, -128, 127).astype(np.int8)
 
 
-def to_int8(data: bytes, rows: np.ndarray, per_row: bool = False) -> bytes:
+def to_int8(data: bytes, rows: np.ndarray) -> bytes:
     """Quantizes the encoder.
 
     Args:
         data: a float32 TFLite file for the target "micro".
         rows: int32 `[n, L]`, bytes of texts to calibrate on.
-        per_row: whether each row of a weight matrix has a scale of its own: 1 kB more of arena for each layer.
     """
-    return _Quantizer(Graph(data), data, rows, per_row).run()
+    return _Quantizer(Graph(data), data, rows).run()
 
 
 class _Quantizer:
     """Rewrites operator by operator; `ready` holds the int8 twin of each float tensor."""
 
-    def __init__(self, graph: Graph, data: bytes, rows: np.ndarray, per_row: bool) -> None:
+    def __init__(self, graph: Graph, data: bytes, rows: np.ndarray) -> None:
         self.graph = graph
-        self.per_row = per_row
         self.chosen = self._choose()
         computed = {
             int(i)
@@ -193,7 +191,7 @@ class _Quantizer:
         graph = self.graph
         activations, weights = self._input(inputs[0]), graph.constant(inputs[1])
         assert weights is not None
-        values, scale = quantize_rows(weights, self.per_row)
+        values, scale = quantize_rows(weights, per_row=False)
         small = graph.add_constant(values)
         graph.set_scale(small, scale, np.zeros(len(scale)))
         bias = graph.constant(inputs[2]) if len(inputs) > 2 else None
