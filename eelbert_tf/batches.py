@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from eelbert_tf import strings, text
-from eelbert_tf.config import EelbertConfig
+from . import strings, text
+from .config import EelbertConfig
 
 SMALLEST_SLOTS = 16
 BYTES_PER_SLOT = 6  # English has about 5 bytes per slot, its spaces and the two special tokens included

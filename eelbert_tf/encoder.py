@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from eelbert_tf import text
-from eelbert_tf.config import PACKAGE, EelbertConfig, named_config
-from eelbert_tf.layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
-from eelbert_tf.transformer import TransformerBlock, attention_bias
+from . import text
+from .config import PACKAGE, EelbertConfig, named_config
+from .layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
+from .transformer import TransformerBlock, attention_bias
 
 Tensor = Any
 
@@ -247,7 +247,7 @@ class EelbertBackbone(keras.Model):
         Raises:
             InputError: there is no such model, or it is damaged.
         """
-        from eelbert_tf.saving import load_backbone
+        from .saving import load_backbone
 
         backbone: EelbertBackbone = load_backbone(name, pair)
         return backbone

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from eelbert_tf import hashing, strings, text
-from eelbert_tf.config import PACKAGE, HashConfig
-from eelbert_tf.reference import CLS, SEP, embed_token
+from . import hashing, strings, text
+from .config import PACKAGE, HashConfig
+from .reference import CLS, SEP, embed_token
 
 Tensor = Any
 

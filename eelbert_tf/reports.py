@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from eelbert_tf.files import replace_file
+from .files import replace_file
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:

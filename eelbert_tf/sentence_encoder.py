@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from eelbert_tf.batches import EncodedTexts, OrderedBatches, for_backend
-from eelbert_tf.config import PACKAGE
-from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.tasks import as_texts
+from .batches import EncodedTexts, OrderedBatches, for_backend
+from .config import PACKAGE
+from .encoder import EelbertBackbone
+from .tasks import as_texts
 
 Tensor = Any
 
@@ -92,6 +92,6 @@ class EelbertSentenceEncoder(keras.Model):
         Raises:
             InputError: there is none, or it is damaged.
         """
-        from eelbert_tf.saving import load_backbone
+        from .saving import load_backbone
 
         return cls(load_backbone(name))

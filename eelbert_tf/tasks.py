@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from eelbert_tf.batches import EncodedTexts, OrderedBatches, TrainingBatches, for_backend
-from eelbert_tf.config import PACKAGE, EelbertConfig
-from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.strings import is_string_tensor
+from .batches import EncodedTexts, OrderedBatches, TrainingBatches, for_backend
+from .config import PACKAGE, EelbertConfig
+from .encoder import EelbertBackbone
+from .strings import is_string_tensor
 
 Tensor = Any
 

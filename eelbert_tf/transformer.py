@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from eelbert_tf.config import PACKAGE
+from .config import PACKAGE
 
 Tensor = Any
 

@@ -242,7 +242,8 @@ def test_imports_point_downwards() -> None:
 
 def test_imports_within_a_folder_are_relative() -> None:
     """So that full names show where a file stands on another folder."""
-    for folder, package in (("training", "eelbert_tf.training"), ("tflite", "eelbert_tf.tflite")):
+    for folder in ("eelbert_tf", "training", "tflite"):
+        package = folder if folder == "eelbert_tf" else f"eelbert_tf.{folder}"
         for path in sorted((ROOT / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.ImportFrom) and not node.level:
