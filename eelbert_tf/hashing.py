@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from eelbert_tf.config import FIRST_BYTE_FLAG, FNV_OFFSET, FNV_PRIME, LAST_BYTE_FLAG, WORD_DOUBLINGS, HashConfig
-from eelbert_tf.reference import multipliers
+from .config import FIRST_BYTE_FLAG, FNV_OFFSET, FNV_PRIME, LAST_BYTE_FLAG, WORD_DOUBLINGS, HashConfig
+from .reference import multipliers
 
 Tensor = Any
 
