@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
-from eelbert_tf.files import replace_file
+from eelbert_tf.reports import markdown_table, save_plot
 from eelbert_tf.training.contenders import Contender
 from eelbert_tf.training.glue import Job, summary
 from eelbert_tf.training.score_runs import Scores, run_jobs
@@ -89,14 +89,13 @@ def main() -> None:
     for job, result in tqdm(run_jobs(waiting, args.jobs), total=len(waiting), unit="run", file=sys.stderr):
         scores.add(job, result)
 
-    lines = ["| input | parameters | " + " | ".join(args.tasks) + " |", "|---" * (2 + len(args.tasks)) + "|"]
-    points = []
+    rows, points = [], []
     for name, contender in contenders.items():
         row = summary(scores, contender, args.tasks, args.data, [RATE], args.seeds)
         cells = [f"{c['score']:.1f} ({c['least']:.1f} to {c['greatest']:.1f})" for c in row["tasks"].values()]
-        lines.append(f"| {name} | {sizes.get(name, 0):,} | " + " | ".join(cells) + " |")
+        rows.append([name, f"{sizes.get(name, 0):,}", *cells])
         points.append((name, sizes.get(name, 0), row["average"]))
-    table = "\n".join(lines) + "\n"
+    table = markdown_table(["input", "parameters", *args.tasks], rows)
     (args.work / "ablation.md").write_text(table)
     plot(points, args.work / "ablation.png", args.tasks)
     print(table)
@@ -121,8 +120,7 @@ def plot(points: list[tuple[str, int, float]], path: Path, tasks: list[str]) -> 
     axes.set_xlabel("weights in float32, MB")
     axes.set_ylabel(f"{', '.join(tasks)}, dev")
     axes.grid(alpha=0.3)
-    with replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    save_plot(figure, path)
 
 
 if __name__ == "__main__":

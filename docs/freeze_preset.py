@@ -60,7 +60,9 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
         lines += [f"| `{TFLITE_FILE}` | {args.tflite.stat().st_size:,} bytes |"]
     if args.scores:
         lines += [f"| scores | {args.scores} |"]
-    lines += ["", f"![loss]({CURVE})" if (Path(args.run) / CURVE).is_file() else "", "", "**Limits.** " + args.limits]
+    if (Path(args.run) / CURVE).is_file():
+        lines += ["", f"![loss]({CURVE})"]
+    lines += ["", "**Limits.** " + args.limits]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -20,6 +20,7 @@ from statistics import fmean, median
 from typing import Any
 
 from eelbert_tf.files import replace_file
+from eelbert_tf.reports import byte_axis, save_plot
 from eelbert_tf.saving import PRESETS, WEIGHTS_FILE
 
 FOLDER = Path(__file__).parent
@@ -104,7 +105,6 @@ def merged(points: Sequence[Point], new: Sequence[Point]) -> list[Point]:
 def draw(points: Sequence[Point], tasks: Sequence[str], path: Path) -> None:
     """One panel for each task: score against bytes on a logarithmic scale, formats of one model joined by a line."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     figure = Figure(figsize=(4.5 * max(2, len(tasks)), 4.2), layout="constrained")
     for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
@@ -117,17 +117,12 @@ def draw(points: Sequence[Point], tasks: Sequence[str], path: Path) -> None:
         for kind, label in KINDS.items():
             if any(point["kind"] == kind for point in shown):
                 axes.plot([], [], linestyle="", label=label, **_LOOKS[kind])
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(EngFormatter("B"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        byte_axis(axes, "size of the model")
         axes.margins(0.16, 0.15)
-        axes.set_xlabel("size of the model")
         axes.set_ylabel(f"{task}, development set, %")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small", loc="lower right")
-    with replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    save_plot(figure, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.metrics import accuracy
+from eelbert_tf.reports import markdown_table
 from eelbert_tf.tables import Table, read_table
 from eelbert_tf.training.contenders import Contender, Predict
 from eelbert_tf.training.score_runs import Result, Scores, run_jobs
@@ -164,14 +165,14 @@ def main() -> None:
     names = [
         f"{Path(folder).name}, {n or 'all'}" + (f", {edit} edits" if edit != "0" else "") for folder, n, edit in columns
     ]
-    print("| model | " + " | ".join(names) + " |")
-    print("|---" * (len(columns) + 1) + "|")
+    rows = []
     for model in args.model:
         cells = []
         for folder, n, edit in columns:
             values = [(kept.get(job) or {})[edit] for job in jobs[model, folder, n]]
             cells.append(f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})")
-        print(f"| {Path(model).name} | " + " | ".join(cells) + " |")
+        rows.append([Path(model).name, *cells])
+    print(markdown_table(["model", *names], rows), end="")
 
 
 if __name__ == "__main__":

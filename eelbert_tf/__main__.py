@@ -11,9 +11,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from eelbert_tf.errors import InputError
-from eelbert_tf.files import as_input_error
-from eelbert_tf.terminal import escape, print_json
+from .errors import InputError
+from .files import as_input_error
+from .terminal import escape, print_json
 
 # Command, module with `add_arguments` and `run`, one line of help. Modules are named, not imported: a command loads
 # only what it needs, and nothing here depends on the folders above.

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from eelbert_tf import strings, text
-from eelbert_tf.config import EelbertConfig
+from . import strings, text
+from .config import EelbertConfig
 
 SMALLEST_SLOTS = 16
 BYTES_PER_SLOT = 6  # English has about 5 bytes per slot, its spaces and the two special tokens included
@@ -161,9 +161,6 @@ class OrderedBatches(keras.utils.PyDataset):
         labels: `[n]` or `[n, k]`, or `None`.
         batch_size: texts per batch.
         sample_weight: `[n]`, or `None`.
-
-    Attributes:
-        order: int64 `[n]`, the text at each place.
     """
 
     def __init__(
@@ -178,8 +175,8 @@ class OrderedBatches(keras.utils.PyDataset):
         self.texts = texts
         self.labels = None if labels is None else _one_per_text(labels, texts, "label")
         self.sample_weight = None if sample_weight is None else _one_per_text(sample_weight, texts, "sample weight")
-        self.order = np.argsort(texts.levels, kind="stable")
-        self._batches = [self.order[i : i + batch_size] for i in range(0, len(texts), batch_size)]
+        self._order = np.argsort(texts.levels, kind="stable")
+        self._batches = [self._order[i : i + batch_size] for i in range(0, len(texts), batch_size)]
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -192,6 +189,12 @@ class OrderedBatches(keras.utils.PyDataset):
         if self.sample_weight is None:
             return inputs, self.labels[chosen]
         return inputs, self.labels[chosen], self.sample_weight[chosen]
+
+    def restore(self, rows: np.ndarray) -> np.ndarray:
+        """Results for all batches, `[n, ...]`, in the order of the texts."""
+        ordered = np.empty_like(rows)
+        ordered[self._order] = rows
+        return ordered
 
 
 def for_backend(batches: keras.utils.PyDataset) -> Any:

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+PACKAGE = "eelbert_tf"  # Keras registers the classes of models under it: part of saved files
+
 # A Fowler-Noll-Vo style polynomial over 32-bit integers: the published FNV offset and prime. The offset keeps
 # signatures of single bytes away from small integers, whose projections would be correlated (docs/hash.md).
 FNV_OFFSET = 2166136261

@@ -7,16 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from eelbert_tf import text
-from eelbert_tf.config import EelbertConfig, named_config
-from eelbert_tf.layers import (
-    PACKAGE,
-    HashLexicon,
-    NgramHashEmbedding,
-    TransformerBlock,
-    attention_bias,
-    to_byte_tensor,
-)
+from . import text
+from .config import PACKAGE, EelbertConfig, named_config
+from .layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
+from .transformer import TransformerBlock, attention_bias
 
 Tensor = Any
 
@@ -253,7 +247,7 @@ class EelbertBackbone(keras.Model):
         Raises:
             InputError: there is no such model, or it is damaged.
         """
-        from eelbert_tf.saving import load_backbone
+        from .saving import load_backbone
 
         backbone: EelbertBackbone = load_backbone(name, pair)
         return backbone

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eelbert_tf.errors import InputError
+from .errors import InputError
 
 _CAUSES = {
     errno.ENOSPC: "the disk is full; free some space, or write to another disk",

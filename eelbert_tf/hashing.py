@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from eelbert_tf.config import (
+from .config import (
     FIRST_BYTE_FLAG,
     FNV_OFFSET,
     FNV_PRIME,
@@ -20,7 +20,7 @@ from eelbert_tf.config import (
     WORD_DOUBLINGS,
     HashConfig,
 )
-from eelbert_tf.reference import multipliers
+from .reference import multipliers
 
 Tensor = Any
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eelbert_tf.config import (
+from .config import (
     FIRST_BYTE_FLAG,
     FNV_OFFSET,
     FNV_PRIME,

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from eelbert_tf.config import EelbertConfig, HashConfig
-from eelbert_tf.errors import InputError
-from eelbert_tf.files import recover_directory, replace_directory
-from eelbert_tf.sealed import SEAL, is_intact, seal
+from .config import EelbertConfig, HashConfig
+from .errors import InputError
+from .files import recover_directory, replace_directory
+from .sealed import SEAL, is_intact, seal
 
 FORMAT = "eelbert"
 FORMAT_VERSION = 1
@@ -363,7 +363,7 @@ def load_backbone(name: str | Path, pair: bool | None = None, **changes: Any) ->
     Raises:
         InputError: there is no such model, or it is damaged.
     """
-    from eelbert_tf.encoder import EelbertBackbone
+    from .encoder import EelbertBackbone
 
     directory = find_model(name)
     info, sha256 = read_info(directory)
@@ -391,8 +391,8 @@ def load_classifier(name: str | Path, **changes: Any) -> Any:
     Raises:
         InputError: there is no such model, it is damaged, or it is an encoder without a head.
     """
-    from eelbert_tf.encoder import EelbertBackbone
-    from eelbert_tf.tasks import EelbertClassifier
+    from .encoder import EelbertBackbone
+    from .tasks import EelbertClassifier
 
     directory = find_model(name)
     info, sha256 = read_info(directory)
@@ -407,7 +407,7 @@ def load_classifier(name: str | Path, **changes: Any) -> Any:
         if config.vocab_size is None:
             model: EelbertClassifier = EelbertClassifier(backbone, **head)
         else:
-            from eelbert_tf.wordpiece import BertClassifier, read_vocabulary
+            from .wordpiece import BertClassifier, read_vocabulary
 
             model = BertClassifier(backbone, **head, vocabulary=read_vocabulary(directory, config))
     _assign(model, arrays, directory)

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from eelbert_tf.batches import EncodedTexts, OrderedBatches, for_backend
-from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.layers import PACKAGE
-from eelbert_tf.tasks import as_texts
+from .batches import EncodedTexts, OrderedBatches, for_backend
+from .config import PACKAGE
+from .encoder import EelbertBackbone
+from .tasks import as_texts
 
 Tensor = Any
 
@@ -68,10 +68,7 @@ class EelbertSentenceEncoder(keras.Model):
         if not texts:
             return np.zeros((0, self.backbone.config.hidden_size), np.float32)
         batches = OrderedBatches(EncodedTexts(texts, self.backbone.config, self.backbone.pair), None, batch_size or 32)
-        found = super().predict(for_backend(batches), **kwargs)
-        embeddings = np.empty_like(found)
-        embeddings[batches.order] = found
-        return embeddings
+        return batches.restore(super().predict(for_backend(batches), **kwargs))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -95,6 +92,6 @@ class EelbertSentenceEncoder(keras.Model):
         Raises:
             InputError: there is none, or it is damaged.
         """
-        from eelbert_tf.saving import load_backbone
+        from .saving import load_backbone
 
         return cls(load_backbone(name))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eelbert_tf.config import SEPARATOR_BYTE
+from .config import SEPARATOR_BYTE
 
 Tensor = Any
 Text = str | bytes

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from eelbert_tf.errors import InputError
+from .errors import InputError
 
 Text = str | tuple[str, str]
 

@@ -9,11 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from eelbert_tf.batches import EncodedTexts, OrderedBatches, TrainingBatches, for_backend
-from eelbert_tf.config import EelbertConfig
-from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.layers import PACKAGE
-from eelbert_tf.strings import is_string_tensor
+from .batches import EncodedTexts, OrderedBatches, TrainingBatches, for_backend
+from .config import PACKAGE, EelbertConfig
+from .encoder import EelbertBackbone
+from .strings import is_string_tensor
 
 Tensor = Any
 
@@ -277,10 +276,7 @@ class EelbertClassifier(keras.Model):
         if not len(texts):
             return np.zeros((0, self.num_classes), np.float32)
         batches = OrderedBatches(texts, None, batch_size or 32)
-        sorted_logits = super().predict(for_backend(batches), **kwargs)
-        logits = np.empty_like(sorted_logits)
-        logits[batches.order] = sorted_logits
-        return logits
+        return batches.restore(super().predict(for_backend(batches), **kwargs))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

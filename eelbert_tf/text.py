@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from eelbert_tf.config import SEPARATOR_BYTE
-from eelbert_tf.hashing import shift_left
+from .config import SEPARATOR_BYTE
+from .hashing import shift_left
 
 Tensor = Any
 

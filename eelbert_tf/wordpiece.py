@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from eelbert_tf import strings
-from eelbert_tf.batches import SMALLEST_SLOTS, EncodedTexts
-from eelbert_tf.config import EelbertConfig
-from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.errors import InputError
-from eelbert_tf.saving import CONFIG_FILE, VOCABULARY_FILE, VOCABULARY_SHA256
-from eelbert_tf.split_words import split_words
-from eelbert_tf.tasks import EelbertClassifier, as_texts
+from . import strings
+from .batches import SMALLEST_SLOTS, EncodedTexts
+from .config import EelbertConfig
+from .encoder import EelbertBackbone
+from .errors import InputError
+from .saving import CONFIG_FILE, VOCABULARY_FILE, VOCABULARY_SHA256
+from .split_words import split_words
+from .tasks import EelbertClassifier, as_texts
 
 RESERVED = (b"[PAD]", b"[UNK]", b"[CLS]", b"[SEP]", b"[MASK]")
 UNKNOWN = b"[UNK]"

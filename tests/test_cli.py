@@ -238,3 +238,14 @@ def test_imports_point_downwards() -> None:
                 assert module.partition(".")[0] not in {"training", "tflite", "tests"}, f"{name} imports {module}"
                 checked += 1
     assert checked > 100
+
+
+def test_imports_within_a_folder_are_relative() -> None:
+    """So that full names show where a file stands on another folder."""
+    for folder in ("eelbert_tf", "training", "tflite"):
+        package = folder if folder == "eelbert_tf" else f"eelbert_tf.{folder}"
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.ImportFrom) and not node.level:
+                    inside = f"{node.module}.".startswith(f"{package}.")
+                    assert not inside, f"{path}, line {node.lineno}: from {node.module} import"

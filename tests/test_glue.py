@@ -70,7 +70,7 @@ def test_official_files(data: Path, name: str) -> None:
         assert set(table.labels) <= ({0.0, 5.0} if task.regression else set(task.classes))
 
 
-def test_bad_files(data: Path, tmp_path: Path) -> None:
+def test_bad_files(tmp_path: Path) -> None:
     """A missing folder, a missing set, and a foreign label are named."""
     with pytest.raises(InputError, match=r"RTE: no such folder; expected train.tsv and dev.tsv"):
         read_task(TASKS["RTE"], str(tmp_path))

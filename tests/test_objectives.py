@@ -154,7 +154,7 @@ def test_generator_fills_in_masked_words():
     np.testing.assert_array_equal(again, changed)  # scoring draws no new words, and so moves no random state
 
 
-def test_wordpieces_spell_their_words(tmp_path):
+def test_wordpieces_spell_their_words():
     """Every word of the corpus is the concatenation of its pieces, and frequent pieces come first."""
     pytest.importorskip("tensorflow_text")
     corpus = topical()

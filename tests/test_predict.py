@@ -173,7 +173,7 @@ def test_convert(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_labels_cannot_drive_a_terminal(capsys, tmp_path, monkeypatch, encoding):
+def test_labels_cannot_drive_a_terminal(tmp_path, monkeypatch, encoding):
     """Escape sequences, those of C1 too, and marks that turn the text; parsed, they are what they were."""
     labels = ["\x1b[2J\x1b]0;owned\x07", "\x9b31m\x7f\x85", "\u202eok\u2066\u2028=cmd|' /C calc'!A0 😀"]
     folder = shutil.copytree(saved("small"), tmp_path / "model")

@@ -11,7 +11,8 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.strings import encode_texts
-from eelbert_tf.tflite.timing import summary, take_turns
+
+from .timing import summary, take_turns
 
 SLOTS = (32, 64, 128)
 BYTES_PER_SLOT = 4
@@ -86,9 +87,10 @@ def bytes_to_tflite(config_name: str, slots: int, quantize: str) -> bytes:
     from eelbert_tf.config import named_config
     from eelbert_tf.encoder import EelbertBackbone
     from eelbert_tf.tasks import EelbertClassifier
-    from eelbert_tf.tflite.convert import MOBILE, settings_of
-    from eelbert_tf.tflite.export import to_tflite
-    from eelbert_tf.tflite.flatbuffer import finish
+
+    from .convert import MOBILE, settings_of
+    from .export import to_tflite
+    from .flatbuffer import finish
 
     limits = {"max_position_embeddings": slots, "max_tokens": slots, "max_bytes": slots * BYTES_PER_SLOT}
     model = EelbertClassifier(EelbertBackbone(named_config(config_name).replace(**limits)), 2)

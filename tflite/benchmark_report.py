@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.files import replace_file
+from eelbert_tf.reports import byte_axis, markdown_table, save_plot
 
 Row = dict[str, Any]
 
@@ -17,12 +17,11 @@ _MARKERS = "osD^vP*X"
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table; what does not apply stays empty."""
-    lines = [
-        "| model | format | file, bytes | arena, bytes | p50, ms | p95, ms | peak memory, MB | accuracy, % |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        figures = (
+    columns = ("model", "format", "file, bytes", "arena, bytes", "p50, ms", "p95, ms", "peak memory, MB", "accuracy, %")
+    cells = (
+        (
+            row["model"],
+            row["format"],
             _cell(row["bytes"], ","),
             _cell(row["arena_bytes"], ","),
             _cell(row["p50_ms"], ".3f"),
@@ -30,8 +29,9 @@ def markdown(rows: Sequence[Row]) -> str:
             _cell(row["peak_bytes"], ".1f", 1e-6),
             _cell(row["accuracy"], ".2f", 100),
         )
-        lines.append("| " + " | ".join([row["model"], row["format"], *figures]) + " |")
-    return "\n".join(lines) + "\n"
+        for row in rows
+    )
+    return markdown_table(columns, cells)
 
 
 def _cell(value: float | None, form: str, factor: float = 1) -> str:
@@ -47,7 +47,6 @@ def plot(rows: Sequence[Row], value: str, path: Path) -> None:
         path: the PNG.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -65,15 +64,10 @@ def plot(rows: Sequence[Row], value: str, path: Path) -> None:
             alpha=0.8,
             label=f"{row['model']}, {row['format']}",
         )
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(EngFormatter("B"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("size of the file")
+    byte_axis(axes, "size of the file")
     axes.set_ylabel(_AXES[value])
     if value != "accuracy":
         axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    with replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    save_plot(figure, path)

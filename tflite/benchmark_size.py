@@ -13,18 +13,19 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.tables import Table, check_seen
-from eelbert_tf.tflite.benchmark_latency import (
+
+from .benchmark_latency import (
     bert_classifier,
     ids_to_tflite,
     runner,
     rust_tokenizer,
     wordpiece_vocabulary,
 )
-from eelbert_tf.tflite.benchmark_memory import Classify, Loadable, peak_growth
-from eelbert_tf.tflite.commands.inputs import with_progress
-from eelbert_tf.tflite.models import check_classifier
-from eelbert_tf.tflite.scores import label_names
-from eelbert_tf.tflite.timing import summary, take_turns
+from .benchmark_memory import Classify, Loadable, peak_growth
+from .commands.inputs import with_progress
+from .models import check_classifier
+from .scores import label_names
+from .timing import summary, take_turns
 
 FORMATS = (
     *(("mobile", quantize) for quantize in ("none", "float16", "dynamic", "int8")),
@@ -95,8 +96,8 @@ class EelbertFile:
 
     def load(self) -> Classify:
         """A call from a text to its class."""
-        from eelbert_tf.tflite.runtime import EelbertRuntime
-        from eelbert_tf.tflite.tflm import TflmRuntime
+        from .runtime import EelbertRuntime
+        from .tflm import TflmRuntime
 
         runtime = TflmRuntime(self.path) if self.target == "micro" else EelbertRuntime(self.path)
         names = label_names(runtime.settings.labels, runtime.settings.num_classes)
@@ -175,7 +176,8 @@ def our_files(
         The files, and a line for each thing that was left out.
     """
     from eelbert_tf.saving import find_model, load_classifier, read_info
-    from eelbert_tf.tflite.convert import convert
+
+    from .convert import convert
 
     found: list[EelbertFile | BertFile] = []
     left_out = []

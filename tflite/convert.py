@@ -13,17 +13,18 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.files import check_directory, replace_directory, replace_file
 from eelbert_tf.saving import load_classifier
 from eelbert_tf.strings import TextOrPair, encode_texts
-from eelbert_tf.tflite.calibrate import LEAST_CALIBRATION_TEXTS, MOST_CALIBRATION_TEXTS
-from eelbert_tf.tflite.export import to_tflite
-from eelbert_tf.tflite.firmware import is_kit, with_margin, write_kit
-from eelbert_tf.tflite.flatbuffer import finish, operators, parse
-from eelbert_tf.tflite.hard_texts import hard_inputs
-from eelbert_tf.tflite.micro import to_micro
-from eelbert_tf.tflite.models import Model, check_classifier
-from eelbert_tf.tflite.quantize import to_dynamic, to_float16, to_int8_weights
-from eelbert_tf.tflite.runtime import EelbertRuntime
-from eelbert_tf.tflite.settings import Settings
-from eelbert_tf.tflite.tflm import TflmRuntime
+
+from .calibrate import LEAST_CALIBRATION_TEXTS, MOST_CALIBRATION_TEXTS
+from .export import to_tflite
+from .firmware import is_kit, with_margin, write_kit
+from .flatbuffer import finish, operators, parse
+from .hard_texts import hard_inputs
+from .micro import to_micro
+from .models import Model, check_classifier
+from .quantize import to_dynamic, to_float16, to_int8_weights
+from .runtime import EelbertRuntime
+from .settings import Settings
+from .tflm import TflmRuntime
 
 TEXTS_CHECKED = 600
 TEXTS_CHECKED_IN_TFLM = 100

@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.tflite.graph import Graph
+
+from .graph import Graph
 
 Tensor = Any
 

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from eelbert_tf.tflite.scores import label_names
-from eelbert_tf.tflite.settings import Settings
+from .scores import label_names
+from .settings import Settings
 
 _SOURCES = Path(__file__).parent / "c"
 # The same for every model.

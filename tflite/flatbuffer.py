@@ -8,7 +8,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from eelbert_tf.tflite.settings import METADATA_NAME, Settings, seal, to_json
+from .settings import METADATA_NAME, Settings, seal, to_json
 
 _IDENTIFIER = b"TFL3"
 _OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from eelbert_tf.tflite.flatbuffer import operator_name, pack, parse
+from .flatbuffer import operator_name, pack, parse
 
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
@@ -82,31 +82,30 @@ class Graph:
         data = bytes(self.model.buffers[self.tensors[tensor].buffer].data)
         return np.frombuffer(data, self.dtype(tensor)).reshape(self.shape(tensor))
 
-    def add_tensor(self, shape: Sequence[int], dtype: Any, name: str = "") -> int:
+    def add_tensor(self, shape: Sequence[int], dtype: Any) -> int:
         """A new tensor without values; returns its number."""
         tensor = schema.TensorT()
         tensor.shape = np.array(shape, np.int32)
         tensor.type = _TYPES[np.dtype(dtype)]
-        tensor.name = name.encode()
+        tensor.name = b""
         tensor.buffer = 0  # by convention the empty one
         self.tensors.append(tensor)
         return len(self.tensors) - 1
 
-    def add_constant(self, values: np.ndarray, name: str = "") -> int:
+    def add_constant(self, values: np.ndarray) -> int:
         """A new constant tensor; returns its number."""
-        number = self.add_tensor(values.shape, values.dtype, name)
+        number = self.add_tensor(values.shape, values.dtype)
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         self.tensors[number].buffer = len(self.model.buffers) - 1
         return number
 
-    def set_scale(self, tensor: int, scale: np.ndarray, zero_point: np.ndarray, axis: int = 0) -> None:
-        """Says what the integers of a tensor stand for: (integer - zero_point) * scale, along `axis` where several."""
+    def set_scale(self, tensor: int, scale: np.ndarray, zero_point: np.ndarray) -> None:
+        """Says what the integers of a tensor stand for: (integer - zero_point) * scale, by rows where several."""
         quantization = schema.QuantizationParametersT()
         quantization.scale = np.atleast_1d(np.asarray(scale, np.float32))
         quantization.zeroPoint = np.atleast_1d(np.asarray(zero_point, np.int64))
-        quantization.quantizedDimension = axis
         self.tensors[tensor].quantization = quantization
 
     def operator(self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: Any = None) -> Any:

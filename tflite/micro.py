@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from keras import ops
 
-from eelbert_tf.tflite.export import (
+from .export import (
     check_exportable,
     drop_selects,
     merge_added_constants,
@@ -21,8 +21,8 @@ from eelbert_tf.tflite.export import (
     to_concrete_function,
     translate,
 )
-from eelbert_tf.tflite.graph import Graph
-from eelbert_tf.tflite.quantize_int8 import to_int8
+from .graph import Graph
+from .quantize_int8 import to_int8
 
 Tensor = Any
 

@@ -11,7 +11,8 @@ import numpy as np
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving import CONFIG_FILE, find_model, preset_file, preset_names, read_info
 from eelbert_tf.strings import TextOrPair
-from eelbert_tf.tflite.settings import Settings
+
+from .settings import Settings
 
 RUNTIMES = ("keras", "litert", "tflm")
 
@@ -69,7 +70,7 @@ class KerasModel:
 
     def is_cut(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of the text."""
-        from eelbert_tf.tflite.scores import is_cut
+        from .scores import is_cut
 
         return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
 
@@ -105,10 +106,10 @@ def open_model(model: str, runtime: str | None = None) -> Model:
         find_model(model)
         raise InputError(f"{model}: {runtime} runs TFLite files; write one with: eelbert convert --model {model}")
     if runtime == "tflm":
-        from eelbert_tf.tflite.tflm import TflmRuntime
+        from .tflm import TflmRuntime
 
         return TflmRuntime(path)
-    from eelbert_tf.tflite.runtime import EelbertRuntime
+    from .runtime import EelbertRuntime
 
     return EelbertRuntime(path)
 

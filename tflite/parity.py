@@ -29,13 +29,14 @@ from eelbert_tf.files import replace_file
 from eelbert_tf.reference import tokenize
 from eelbert_tf.saving import load_classifier
 from eelbert_tf.strings import TextOrPair, as_data, encode_texts, to_bytes
-from eelbert_tf.tflite import tflm
-from eelbert_tf.tflite.commands.inputs import chunks, read_lines, with_progress
-from eelbert_tf.tflite.convert import convert
-from eelbert_tf.tflite.export import translate
-from eelbert_tf.tflite.hard_texts import hard_inputs
-from eelbert_tf.tflite.micro import COLUMNS
-from eelbert_tf.tflite.runtime import EelbertRuntime
+
+from . import tflm
+from .commands.inputs import chunks, read_lines, with_progress
+from .convert import convert
+from .export import translate
+from .hard_texts import hard_inputs
+from .micro import COLUMNS
+from .runtime import EelbertRuntime
 
 EMBEDDINGS_WITHIN, LOGITS_WITHIN = 1e-6, 1e-5
 TEXTS_AT_ONCE = 200

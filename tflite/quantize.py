@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eelbert_tf.tflite.graph import Graph
+from .graph import Graph
 
 # Constants with fewer numbers stay as they are: little to gain, and the hash's own are among them.
 SMALLEST = 1024

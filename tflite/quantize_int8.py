@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from eelbert_tf.tflite.calibrate import Range, measure_ranges
-from eelbert_tf.tflite.graph import Graph
-from eelbert_tf.tflite.quantize import SMALLEST, quantize_rows
+from .calibrate import Range, measure_ranges
+from .graph import Graph
+from .quantize import SMALLEST, quantize_rows
 
 _SAME_SCALE = {"RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
 _INT8 = _SAME_SCALE | {
@@ -50,23 +50,21 @@ class Scale:
         return np.clip(np.round(values / self.scale) + self.zero_point, -128, 127).astype(np.int8)
 
 
-def to_int8(data: bytes, rows: np.ndarray, per_row: bool = False) -> bytes:
+def to_int8(data: bytes, rows: np.ndarray) -> bytes:
     """Quantizes the encoder.
 
     Args:
         data: a float32 TFLite file for the target "micro".
         rows: int32 `[n, L]`, bytes of texts to calibrate on.
-        per_row: whether each row of a weight matrix has a scale of its own: 1 kB more of arena for each layer.
     """
-    return _Quantizer(Graph(data), data, rows, per_row).run()
+    return _Quantizer(Graph(data), data, rows).run()
 
 
 class _Quantizer:
     """Rewrites operator by operator; `ready` holds the int8 twin of each float tensor."""
 
-    def __init__(self, graph: Graph, data: bytes, rows: np.ndarray, per_row: bool) -> None:
+    def __init__(self, graph: Graph, data: bytes, rows: np.ndarray) -> None:
         self.graph = graph
-        self.per_row = per_row
         self.chosen = self._choose()
         computed = {
             int(i)
@@ -193,7 +191,7 @@ class _Quantizer:
         graph = self.graph
         activations, weights = self._input(inputs[0]), graph.constant(inputs[1])
         assert weights is not None
-        values, scale = quantize_rows(weights, self.per_row)
+        values, scale = quantize_rows(weights, per_row=False)
         small = graph.add_constant(values)
         graph.set_scale(small, scale, np.zeros(len(scale)))
         bias = graph.constant(inputs[2]) if len(inputs) > 2 else None

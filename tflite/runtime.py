@@ -15,8 +15,9 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.strings import TextOrPair, encode_texts
-from eelbert_tf.tflite.scores import is_cut, rank
-from eelbert_tf.tflite.settings import Settings, read_file
+
+from .scores import is_cut, rank
+from .settings import Settings, read_file
 
 
 class Runtime:

@@ -8,7 +8,8 @@ import numpy as np
 
 from eelbert_tf.reference import tokenize
 from eelbert_tf.strings import TextOrPair, as_data, join_pair, to_bytes
-from eelbert_tf.tflite.settings import Settings
+
+from .settings import Settings
 
 # How much of a long text is tokenized at first to see that it does not fit.
 _LOOK_AHEAD = 1024

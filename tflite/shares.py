@@ -21,10 +21,11 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.strings import encode_texts
-from eelbert_tf.tflite.commands.inputs import read_texts
-from eelbert_tf.tflite.graph import Graph
-from eelbert_tf.tflite.settings import Settings, read_file
-from eelbert_tf.tflite.timing import take_turns
+
+from .commands.inputs import read_texts
+from .graph import Graph
+from .settings import Settings, read_file
+from .timing import take_turns
 
 _DENSE_PER_BLOCK, _DENSE_OF_ATTENTION = 6, 4
 _DENSE_OF_HEAD = {"cls": 2, "mean": 1}  # by pooling
@@ -92,7 +93,7 @@ def operations(graph: Graph) -> int:
 
 def measure(data: bytes, settings: Settings, texts: Sequence[Any], rounds: int) -> dict[str, Any]:
     """Milliseconds and billions of operations per second of each part."""
-    from eelbert_tf.tflite.benchmark_latency import runner
+    from .benchmark_latency import runner
 
     parts = cuts(Graph(data), settings.config["num_hidden_layers"], settings.config.get("pooling", "cls"))
     files = {name: prefix(data, tensor) for name, tensor in parts}

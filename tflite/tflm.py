@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.tflite.runtime import Runtime
-from eelbert_tf.tflite.settings import read_file
+
+from .runtime import Runtime
+from .settings import read_file
 
 # Room for any model of this library: how much of it is needed, `arena_bytes` says.
 _ARENA_BYTES = 2**25

@@ -17,7 +17,6 @@ from eelbert_tf.split_words import clean
 
 from .corpus_tokens import BREAK
 
-KINDS = ("documents", "paragraphs", "lines")
 TFDS = "tfds:"
 
 _SUFFIXES = (".txt", ".gz", ".xz")
@@ -40,8 +39,8 @@ class Source:
 
     Args:
         name: a file, or `tfds:NAME[/CONFIG][:SPLIT]`.
-        kind: what ends a document, one of `KINDS`: a blank line; a blank line ends a paragraph and paragraphs are
-            joined to passages; a line.
+        kind: what ends a document: "documents", a blank line; "paragraphs", a blank line ends a paragraph, and
+            paragraphs are joined to passages; "lines", a line.
     """
 
     name: str
@@ -77,7 +76,7 @@ def find_sources(inputs: dict[str, list[str]]) -> list[Source]:
     """The sources behind names of files, folders and data sets.
 
     Args:
-        inputs: names under each of `KINDS`. A folder stands for all .txt, .gz and .xz files below it, by name.
+        inputs: names under each kind. A folder stands for all .txt, .gz and .xz files below it, by name.
 
     Raises:
         InputError: a name does not exist, or a folder has no text in it.

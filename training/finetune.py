@@ -19,10 +19,11 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.saving import MAX_INPUT_BYTES, find_model, load_backbone, save_model
 from eelbert_tf.strings import TextOrPair
 from eelbert_tf.tasks import EelbertClassifier
-from eelbert_tf.training.huggingface import is_bert_folder, load_bert
-from eelbert_tf.training.optimizer import adamw
-from eelbert_tf.training.progress import Progress
 from eelbert_tf.wordpiece import BertClassifier, read_vocabulary
+
+from .huggingface import is_bert_folder, load_bert
+from .optimizer import adamw
+from .progress import Progress
 
 SCRATCH = "scratch"
 

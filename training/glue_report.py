@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.files import replace_file
+from eelbert_tf.reports import markdown_table, save_plot
 
 from .glue_tasks import TASKS
 
@@ -18,14 +18,10 @@ def markdown(rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> str:
         rows: what `glue.summary` gives, one for each model.
         tasks: the columns.
     """
-    lines = [
-        "| model | " + " | ".join(f"{task} ({', '.join(TASKS[task].metrics)})" for task in tasks) + " | average |",
-        "|---" * (len(tasks) + 2) + "|",
-    ]
-    for row in rows:
-        cells = [row["model"], *(_cell(row["tasks"].get(task)) for task in tasks), _average(row, tasks)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return markdown_table(
+        ["model", *(f"{task} ({', '.join(TASKS[task].metrics)})" for task in tasks), "average"],
+        ([row["model"], *(_cell(row["tasks"].get(task)) for task in tasks), _average(row, tasks)] for row in rows),
+    )
 
 
 def _cell(found: dict[str, Any] | None) -> str:
@@ -56,5 +52,4 @@ def plot(rows: Sequence[dict[str, Any]], tasks: Sequence[str], path: Path) -> No
     axes.set_ylabel("score: the mean of the task's metrics, times 100")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    with replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    save_plot(figure, path)

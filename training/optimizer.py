@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from eelbert_tf.layers import PACKAGE
+from eelbert_tf.config import PACKAGE
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

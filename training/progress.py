@@ -14,14 +14,13 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         total_steps: steps of the whole training.
-        description: what stands before the bar.
         quiet: whether to show nothing.
     """
 
-    def __init__(self, total_steps: int, description: str = "training", quiet: bool = False) -> None:
+    def __init__(self, total_steps: int, quiet: bool = False) -> None:
         super().__init__()
         self.bar = tqdm(
-            total=total_steps, desc=description, unit="step", file=sys.stderr, dynamic_ncols=True, disable=quiet
+            total=total_steps, desc="training", unit="step", file=sys.stderr, dynamic_ncols=True, disable=quiet
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:

@@ -30,7 +30,6 @@ class _Tfidf:
             from sklearn.feature_extraction.text import TfidfVectorizer
         except ImportError as error:
             raise InputError("the TF-IDF rival needs scikit-learn: pip install 'eelbert-tf[demo]'") from error
-        self.ngrams = ngrams
         self._vectorizer = TfidfVectorizer(ngram_range=(1, ngrams), dtype=np.float32)
         self._model: Any = None
 
@@ -60,18 +59,16 @@ class TfidfLogisticRegression(_Tfidf):
 
     Args:
         ngrams: the longest run of words that is a feature: 1 for a bag of words.
-        c: the inverse strength of the L2 penalty.
 
     Raises:
         InputError: scikit-learn is not installed.
     """
 
-    def __init__(self, ngrams: int = 1, c: float = 1.0) -> None:
+    def __init__(self, ngrams: int = 1) -> None:
         super().__init__(ngrams)
         from sklearn.linear_model import LogisticRegression
 
-        self.c = c
-        self._model = LogisticRegression(C=c, max_iter=1000)
+        self._model = LogisticRegression(max_iter=1000)
 
     def predict(self, texts: Sequence[Text]) -> list[str]:
         """The label of each text."""
@@ -100,20 +97,15 @@ class TfidfLogisticRegression(_Tfidf):
 class TfidfRidge(_Tfidf):
     """TF-IDF weights of words under a ridge regression.
 
-    Args:
-        ngrams: the longest run of words that is a feature.
-        alpha: the strength of the L2 penalty.
-
     Raises:
         InputError: scikit-learn is not installed.
     """
 
-    def __init__(self, ngrams: int = 1, alpha: float = 1.0) -> None:
-        super().__init__(ngrams)
+    def __init__(self) -> None:
+        super().__init__()
         from sklearn.linear_model import Ridge
 
-        self.alpha = alpha
-        self._model = Ridge(alpha=alpha)
+        self._model = Ridge()
 
     def predict(self, texts: Sequence[Text]) -> list[float]:
         """The score of each text."""

@@ -64,16 +64,13 @@ def embedding_table(corpus: Corpus, config: HashConfig, directory: str | os.Path
     return _cached(corpus, directory, name, np.float32, (len(corpus.words), config.size), compute, check)
 
 
-def lexicon_table(
-    corpus: Corpus, config: HashConfig, lexicon_size: int, directory: str | os.PathLike[str] | None = None
-) -> np.ndarray:
+def lexicon_table(corpus: Corpus, config: HashConfig, lexicon_size: int) -> np.ndarray:
     """The lexicon row of every distinct word.
 
     Args:
         corpus: gives the words.
         config: the hash whose signatures choose the row.
         lexicon_size: rows of the lexicon, a power of two.
-        directory: where the table is kept; `cache` in the corpus's folder by default.
 
     Returns:
         int32 `[V]`, mapped from the disk, read-only.
@@ -95,7 +92,7 @@ def lexicon_table(
         return all(table[i] == lexicon_index(corpus.words[i], config, lexicon_size) for i in ids)
 
     name = f"lexicon-{_key(corpus, config)}-{lexicon_size}.i32"
-    return _cached(corpus, directory, name, np.int32, (len(corpus.words),), compute, check)
+    return _cached(corpus, None, name, np.int32, (len(corpus.words),), compute, check)
 
 
 def _marks(lengths: Any, width: int) -> tuple[Any, Any]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.files import replace_file
+from eelbert_tf.reports import markdown_table
 
 from .bench import Bench, Tally
 
@@ -77,7 +78,7 @@ def main() -> int:
         if path is not None:
             with replace_file(path) as temporary:
                 temporary.write_text(json.dumps(results, indent=1) + "\n")
-    print(markdown({name: results[name] for name in CAMPAIGNS if name in results}))
+    print(markdown({name: results[name] for name in CAMPAIGNS if name in results}), end="")
     print("\n".join(failures), file=sys.stderr)
     return 1 if failures else 0
 
@@ -95,7 +96,7 @@ def as_json(tally: Tally) -> dict[str, Any]:
 
 def markdown(results: dict[str, Any]) -> str:
     """The table; what must not be stands in bold."""
-    lines = ["| campaign | fault | tries | what happened |", "|---|---|---|---|"]
+    rows = []
     for name, result in results.items():
         for case in result["cases"]:
             outcomes = [f"{count:,} {outcome}" for outcome, count in case["outcomes"].items()]
@@ -103,8 +104,8 @@ def markdown(results: dict[str, Any]) -> str:
                 f"{note} {value:.2g}" if isinstance(value, float) else f"{note} {value}"
                 for note, value in case["notes"].items()
             ]
-            lines.append(f"| {name} | {case['case']} | {case['tries']:,} | {'; '.join([*outcomes, *notes])} |")
-    return "\n".join(lines)
+            rows.append([name, case["case"], f"{case['tries']:,}", "; ".join([*outcomes, *notes])])
+    return markdown_table(["campaign", "fault", "tries", "what happened"], rows)
 
 
 if __name__ == "__main__":

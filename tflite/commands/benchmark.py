@@ -98,7 +98,8 @@ def _size(args: argparse.Namespace) -> dict[str, Any]:
     if Path(args.output).suffix != ".json":
         raise InputError(f"--output: expected a name that ends in .json, not {args.output}")
     from eelbert_tf.tables import read_table
-    from eelbert_tf.tflite.benchmark_size import check, our_files, run_suite
+
+    from ..benchmark_size import check, our_files, run_suite
 
     train, test = (read_table(path, args.text_columns, args.label_column) for path in (args.train, args.test))
     limits = (args.max_tokens, args.max_bytes)
@@ -123,7 +124,7 @@ def _size(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _report(result: dict[str, Any], output: Path) -> None:
-    from eelbert_tf.tflite.benchmark_report import PLOTS, markdown, plot
+    from ..benchmark_report import PLOTS, markdown, plot
 
     table = markdown(result["rows"])
     with replace_file(output.with_suffix(".md")) as temporary:
@@ -138,7 +139,7 @@ def _report(result: dict[str, Any], output: Path) -> None:
 
 
 def _texts(args: argparse.Namespace) -> list[str]:
-    from eelbert_tf.tflite.commands.inputs import read_texts
+    from .inputs import read_texts
 
     if not args.text:
         return made_up_sentences(args.limit)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from eelbert_tf.tflite.calibrate import MOST_CALIBRATION_TEXTS
-from eelbert_tf.tflite.commands.inputs import spread_texts
-from eelbert_tf.tflite.models import KerasModel, Model, check_classifier, open_model
-from eelbert_tf.tflite.settings import QUANTIZE, TARGETS
+from ..calibrate import MOST_CALIBRATION_TEXTS
+from ..models import KerasModel, Model, check_classifier, open_model
+from ..settings import QUANTIZE, TARGETS
+from .inputs import spread_texts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     calibration = None
     if args.calibrate is not None:
         calibration = spread_texts(args.calibrate, args.text_columns, MOST_CALIBRATION_TEXTS)
-    from eelbert_tf.tflite.convert import convert
+    from ..convert import convert
 
     limits = (args.max_tokens, args.max_bytes)
     report = convert(args.model, args.output, args.target, args.quantize, *limits, calibration, args.kit)
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def measure_both(args: argparse.Namespace) -> dict[str, Any]:
     """Scores on labelled texts: of the file in the runtime it is for, and of its model with the same limits."""
-    from eelbert_tf.tflite.commands.evaluate import labelled, measure
+    from .evaluate import labelled, measure
 
     device = "tflm" if args.target == "micro" else "litert"
     models: dict[str, Model] = {

@@ -14,10 +14,11 @@ from eelbert_tf import metrics
 from eelbert_tf.errors import InputError
 from eelbert_tf.strings import TextOrPair
 from eelbert_tf.tables import iter_rows
-from eelbert_tf.tflite.commands.inputs import chunks, with_progress
-from eelbert_tf.tflite.models import RUNTIMES, Model, default_runtime, model_help, open_model
-from eelbert_tf.tflite.scores import label_names
-from eelbert_tf.tflite.settings import Settings
+
+from ..models import RUNTIMES, Model, default_runtime, model_help, open_model
+from ..scores import label_names
+from ..settings import Settings
+from .inputs import chunks, with_progress
 
 TEXTS_AT_ONCE = 1024
 

@@ -12,10 +12,11 @@ import numpy as np
 from eelbert_tf.errors import InputError
 from eelbert_tf.strings import TextOrPair
 from eelbert_tf.terminal import print_json
-from eelbert_tf.tflite.commands.inputs import argument_bytes, chunks, read_texts, with_progress
-from eelbert_tf.tflite.models import RUNTIMES, model_help, open_model
-from eelbert_tf.tflite.scores import rank
-from eelbert_tf.tflite.settings import Settings
+
+from ..models import RUNTIMES, model_help, open_model
+from ..scores import rank
+from ..settings import Settings
+from .inputs import argument_bytes, chunks, read_texts, with_progress
 
 TEXTS_AT_ONCE = 256
 

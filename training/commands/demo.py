@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _demo(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    from eelbert_tf.training.device_commands import device_commands
-    from eelbert_tf.training.rivals import TfidfLogisticRegression
+    from ..device_commands import device_commands
+    from ..rivals import TfidfLogisticRegression
 
     begin = time.perf_counter()
     train, test = device_commands()
@@ -42,7 +42,8 @@ def _demo(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.config import named_config
     from eelbert_tf.tflite.convert import convert
     from eelbert_tf.tflite.runtime import EelbertRuntime
-    from eelbert_tf.training.finetune import Labelled, Recipe, finetune, start
+
+    from ..finetune import Labelled, Recipe, finetune, start
 
     recipe = Recipe(epochs=args.epochs, batch_size=32, seed=args.seed)
     keras.utils.set_random_seed(args.seed)

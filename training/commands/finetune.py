@@ -68,7 +68,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     import keras
 
     from eelbert_tf.config import named_config
-    from eelbert_tf.training.finetune import Labelled, Recipe, default_epochs, finetune, start
+
+    from ..finetune import Labelled, Recipe, default_epochs, finetune, start
 
     epochs = default_epochs(len(train), max(args.batch_size, 1)) if args.epochs is None else args.epochs
     recipe = Recipe(epochs, args.batch_size, args.learning_rate, seed=args.seed)

@@ -1,0 +1,33 @@
+"""What reports share: tables in Markdown, and plots as PNG files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .files import replace_file
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table, each line ended."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (columns, *rows)]
+    lines.insert(1, "|---" * len(columns) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def byte_axis(axes: Any, label: str) -> None:
+    """Makes the x axis of matplotlib's `axes` a logarithmic one of sizes in B, kB and MB."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter("B"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(label)
+
+
+def save_plot(figure: Any, path: str | os.PathLike[str]) -> None:
+    """Writes a figure of matplotlib, whole or not at all."""
+    with replace_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
