@@ -121,6 +121,19 @@ def test_evaluate(capsys, labelled, runtime):
     assert result["ms_per_text"] > 0
 
 
+def test_evaluate_takes_numbers_of_classes(capsys, labelled):
+    """A table may number the classes that the model has names for; a number too many is no class."""
+    header, *rows = labelled.read_text("utf-8").splitlines()
+    fields = [row.rsplit(",", 1) for row in rows]
+    numbered = [f"{text},{LABELS.index(label)}" for text, label in fields]
+    labelled.write_text("\n".join([header, *numbered]) + "\n", "utf-8")
+    (result,) = run(capsys, "evaluate", "--model", converted("small")[0], "--test", labelled)
+    assert result["accuracy"] == pytest.approx(0.75)
+    labelled.write_text("\n".join([header, *numbered, f"x,{len(LABELS)}"]) + "\n", "utf-8")
+    message = refuse(capsys, "evaluate", "--model", converted("small")[0], "--test", labelled)
+    assert f"the label '{len(LABELS)}' does not occur" in message
+
+
 def test_evaluate_numbers(capsys, tmp_path):
     path = tmp_path / "scores.csv"
     texts = ["a", "bb", "c d", "e f g"]

@@ -85,11 +85,15 @@ def labelled(
 ) -> Iterator[tuple[TextOrPair, float]]:
     """Texts of a file, with the index of their class or, for regression, their number.
 
+    Classes are named in it, or numbered from 0 where the model's own names are no numbers.
+
     Raises:
         InputError: a row's label is unknown to the model, or its text is of the other kind.
     """
     names = label_names(settings.labels, settings.num_classes)
     index = {name: float(i) for i, name in enumerate(names)}
+    if not any(name.isdigit() for name in names):  # a table may number the classes that the model calls by name
+        index |= {str(i): float(i) for i in range(len(names))}
     for row in iter_rows(path, text_columns, label_column):
         where = f"{path}, row {row.line}"
         if isinstance(row.text, tuple) != settings.pair:
