@@ -1,4 +1,4 @@
-"""Latency of one text, from string to logits: EELBERT-UNO on bytes beside BERT-tiny on WordPiece ids."""
+"""Latency of one text, from string to logits: EELBERT-UNO and `uno_en` on bytes beside BERT-tiny on WordPiece ids."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from .timing import summary, take_turns
 
 SLOTS = (32, 64, 128)
 BYTES_PER_SLOT = 4
-OURS = {"eelbert_uno": "none", "eelbert_uno_int8": "int8"}  # how each is quantized
+# What each is the shape of, and how it is quantized.
+OURS = {
+    "eelbert_uno": ("eelbert_uno", "none"),
+    "eelbert_uno_int8": ("eelbert_uno", "int8"),
+    "uno_en_int8": ("uno_en", "int8"),
+}
 METHOD = (
     "LiteRT, one thread, one text at a time, random weights, two classes. The models take turns on every text, in one "
     "process; p50 and p95 are over all texts and rounds. EELBERT, in float32 and with int8 weights, is given the UTF-8 "
@@ -82,10 +87,17 @@ def ids_to_tflite(model: Any) -> bytes:
     return converter.convert()
 
 
-def bytes_to_tflite(config_name: str, slots: int, quantize: str) -> bytes:
-    """An EELBERT classifier on bytes as `eelbert convert` writes it: int32 `[1, L]` to float32 `[1, 2]`."""
-    from eelbert_tf.config import named_config
+def bytes_to_tflite(name: str, slots: int, quantize: str) -> bytes:
+    """An EELBERT classifier on bytes as `eelbert convert` writes it: int32 `[1, L]` to float32 `[1, 2]`.
+
+    Args:
+        name: a named size, or a preset whose shape it is.
+        slots: T.
+        quantize: as `convert` takes it.
+    """
+    from eelbert_tf.config import CONFIG_NAMES, named_config
     from eelbert_tf.encoder import EelbertBackbone
+    from eelbert_tf.saving import find_model, read_info
     from eelbert_tf.tasks import EelbertClassifier
 
     from .convert import MOBILE, settings_of
@@ -93,7 +105,8 @@ def bytes_to_tflite(config_name: str, slots: int, quantize: str) -> bytes:
     from .flatbuffer import finish
 
     limits = {"max_position_embeddings": slots, "max_tokens": slots, "max_bytes": slots * BYTES_PER_SLOT}
-    model = EelbertClassifier(EelbertBackbone(named_config(config_name).replace(**limits)), 2)
+    config = named_config(name) if name in CONFIG_NAMES else read_info(find_model(name))[0].config
+    model = EelbertClassifier(EelbertBackbone(config.replace(**limits)), 2)
     settings = settings_of(model, "mobile", quantize)
     return finish(MOBILE[quantize](to_tflite(model)), settings)
 
@@ -137,7 +150,7 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
     rows = []
     for slots in SLOTS:
         width = slots * BYTES_PER_SLOT
-        ours = {name: bytes_to_tflite("eelbert_uno", slots, quantize) for name, quantize in OURS.items()}
+        ours = {name: bytes_to_tflite(shape, slots, quantize) for name, (shape, quantize) in OURS.items()}
         theirs = ids_to_tflite(bert_classifier("bert_tiny", slots))
         tokenize = rust_tokenizer(vocabulary, slots)
         ids = {text: tokenize(text) for text in texts}
