@@ -163,6 +163,14 @@ class EelbertConfig:
         """Combinations of rows that a token can have: each is found as a row of a lexicon of this size would be."""
         return self.lexicon_size**self.lexicon_lookups
 
+    def pooled_size(self, pair: bool) -> int:
+        """Width of the pooled output.
+
+        Args:
+            pair: whether texts are pairs, of which means give four vectors.
+        """
+        return self.hidden_size * (4 if pair and self.pooling == "mean" else 1)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON types."""
         return dataclasses.asdict(self)

@@ -102,10 +102,9 @@ class EelbertBackbone(keras.Model):
             )
             for i in range(config.num_hidden_layers)
         ]
-        by_means = config.pooling == "mean"
-        self.pooled_size = 4 * config.hidden_size if by_means and pair else config.hidden_size
+        self.pooled_size = config.pooled_size(pair)
         self.pooler: Any = None
-        if not by_means:
+        if config.pooling == "cls":
             self.pooler = keras.layers.Dense(
                 config.hidden_size, activation="tanh", kernel_initializer=normal, name="pooler"
             )

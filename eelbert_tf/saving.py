@@ -258,8 +258,7 @@ def _check_sizes(info: ModelInfo, arrays: dict[str, np.ndarray], path: Path) -> 
         shapes["lexicon/table"] = (config.lexicon_size, config.lexicon_width)
     shapes = {prefix + name: shape for name, shape in shapes.items()}
     if info.kind == "classifier":
-        by_means = config.pooling == "mean" and info.pair
-        shapes["classifier/kernel"] = (4 * width if by_means else width, info.num_classes)
+        shapes["classifier/kernel"] = (config.pooled_size(info.pair), info.num_classes)
     for name, shape in shapes.items():
         _check_shape(name, shape, arrays, path)
     for i in range(config.num_hidden_layers):
