@@ -20,7 +20,7 @@ from tqdm import tqdm
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
 from eelbert_tf.reports import markdown_table, save_plot
 from eelbert_tf.training.contenders import Contender
-from eelbert_tf.training.glue import Job, summary
+from eelbert_tf.training.glue import Job, Trial, summary
 from eelbert_tf.training.score_runs import Scores, run_jobs
 
 UNO = named_config("eelbert_uno").replace(max_position_embeddings=128)
@@ -75,15 +75,16 @@ def main() -> None:
     sizes: dict[str, int] = {}
     for name in args.only or [*VARIANTS, *([TABLE] if args.vocabulary else [])]:
         if name == TABLE:
-            contenders[name] = Contender(f"scratch:{args.vocabulary}", epochs=args.epochs)
+            contenders[name] = Contender(f"scratch:{args.vocabulary}")
             continue
         path = args.work / (name.replace(" ", "_").replace("'", "").replace(",", "") + ".json")
         path.write_text(json.dumps(VARIANTS[name].to_dict()))
-        contenders[name] = Contender("scratch", str(path), args.epochs)
+        contenders[name] = Contender("scratch", str(path))
         sizes[name] = parameters(VARIANTS[name])
     scores = Scores(args.work / "ablation.json", {"script": "docs/ablation.py"})
+    trial = Trial(RATE, args.epochs)
     jobs = [
-        Job(c, task, args.data, RATE, s) for s in range(args.seeds) for c in contenders.values() for task in args.tasks
+        Job(c, task, args.data, trial, s) for s in range(args.seeds) for c in contenders.values() for task in args.tasks
     ]
     waiting = [job for job in jobs if scores.get(job) is None]
     for job, result in tqdm(run_jobs(waiting, args.jobs), total=len(waiting), unit="run", file=sys.stderr):
@@ -91,7 +92,7 @@ def main() -> None:
 
     rows, points = [], []
     for name, contender in contenders.items():
-        row = summary(scores, contender, args.tasks, args.data, [RATE], args.seeds)
+        row = summary(scores, contender, args.tasks, args.data, [trial], args.seeds)
         cells = [f"{c['score']:.1f} ({c['least']:.1f} to {c['greatest']:.1f})" for c in row["tasks"].values()]
         rows.append([name, f"{sizes.get(name, 0):,}", *cells])
         points.append((name, sizes.get(name, 0), row["average"]))

@@ -71,7 +71,7 @@ class Job:
         if self.model.startswith(FROZEN):
             predict = frozen(self.model.removeprefix(FROZEN), train)
         else:
-            predict = Contender(self.model, epochs=self.epochs).train(train, classes, self.learning_rate, self.seed)
+            predict = Contender(self.model).train(train, classes, self.learning_rate, self.seed, self.epochs)
         found = {0: test.texts}
         if self.typos:
             found |= {n: [misspelt(str(text), n, i) for i, text in enumerate(test.texts)] for n in (1, self.typos)}

@@ -16,13 +16,16 @@ from eelbert_tf.__main__ import main
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import load_backbone, save_model, weight_names
+from eelbert_tf.saving import load_backbone, load_classifier, save_model, weight_names
 from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
+from eelbert_tf.tasks import EelbertClassifier
 from eelbert_tf.training import teachers
 from eelbert_tf.training.corpus import Corpus
 from eelbert_tf.training.huggingface import is_bert_folder, load_bert
+from eelbert_tf.training.masking import Specials
+from eelbert_tf.training.objectives_teacher import TeacherTargets
 from eelbert_tf.training.sentences import sample
-from eelbert_tf.training.soft_labels import make_up
+from eelbert_tf.training.soft_labels import ask, make_up, soften
 from eelbert_tf.wordpiece import RESERVED, PieceTexts
 from tests.conftest import randomize
 from tests.small_corpora import build
@@ -210,6 +213,36 @@ def test_targets(teacher: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch)
     assert len(asked) == 6
 
 
+@pytest.mark.parametrize("paired", [0.0, 1.0])
+def test_batches(paired: float) -> None:
+    """Each word stands once with what the teacher says of it; a second sentence follows the first one's [SEP]."""
+    rng = np.random.default_rng(0)
+    lengths = np.array([2, 6, 3, 4])
+    targets = rng.normal(size=(9, 1 + 6, 4)).astype(np.float16)
+    rows = np.full((4, 1 + 6), -1, np.int32)
+    for i, length in enumerate(lengths):
+        rows[i, 0] = 4 + i
+        rows[i, 1 : 1 + length] = 10 * i + np.arange(length)
+        targets[4 + i, 1 + length :] = 0
+    batch = TeacherTargets(Specials(100, 101, 102, 103), targets, paired)(rows, rng)
+    ids, sides = batch["token_ids"], batch["sides"]
+    shape = (2, 16, 2) if paired else (4, 8, 1)
+    assert sides.shape == shape
+    np.testing.assert_array_equal(sides.sum(axis=2), ids != 103)
+    np.testing.assert_array_equal(batch["segment_ids"], sides[..., 1] if paired else 0 * ids)
+    for i, length in enumerate(lengths):
+        row, side = (i % 2, i // 2) if paired else (i, 0)
+        words = [10 * i + k for k in range(length)]
+        expected = [*([] if side else [100]), *words, 101]
+        assert ids[row][sides[row, :, side] > 0].tolist() == expected
+        np.testing.assert_array_equal(batch["targets"][row, side], targets[4 + i, 0])
+        for k, word in enumerate(words):
+            (place,) = np.flatnonzero(ids[row] == word)
+            np.testing.assert_array_equal(batch["word_targets"][row, place], targets[4 + i, 1 + k])
+    there = np.square(batch["word_targets"]).sum(axis=2) > 0
+    np.testing.assert_array_equal(there, ids < 100)
+
+
 def distill(*words: object) -> int:
     return main(["distill", *map(str, words)])
 
@@ -296,6 +329,43 @@ def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "the label 'maybe' does not occur in training" in capsys.readouterr().err
     assert distill(*common, "--output", tmp_path / "x", "--trust", 2) == 2
     assert "--trust: must lie between 0 and 1" in capsys.readouterr().err
+
+
+def test_answers_are_kept(tmp_path: Path) -> None:
+    """A text is asked about once, whatever comes after; another teacher's answers are refused."""
+    teacher = EelbertClassifier(EelbertBackbone(PUPIL, name="backbone"), 2, labels=["a", "b"])
+    texts = ["one two", "three", "four five six", "three", "seven"]
+    file = tmp_path / "answers.npz"
+    first = ask(teacher, texts[:3], file, "this")
+    assert first.shape == (3, 2)
+    np.testing.assert_allclose(first.sum(axis=1), 1, rtol=1e-6)
+    teacher.classifier.kernel.assign(np.zeros(teacher.classifier.kernel.shape))
+    again = ask(teacher, texts, file, "this")
+    np.testing.assert_array_equal(again[[0, 1, 2, 3]], first[[0, 1, 2, 1]])
+    np.testing.assert_array_equal(again[4], [0.5, 0.5])
+    with pytest.raises(InputError, match="holds the answers of another teacher"):
+        ask(teacher, texts, file, "that")
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="holds something else than a teacher's answers"):
+        ask(teacher, texts, file, "this")
+
+
+def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pupil learns scores of pairs, and the share of the teacher counts for numbers too."""
+    np.testing.assert_allclose(soften([1.0, 2.0], None, np.array([3.0, 3.0]), 0.25), [1.5, 2.25])
+    rng = np.random.default_rng(0)
+    rows = [f"{' '.join(rng.choice(['up', 'down', 'left'], 3))},{rng.choice(['yes', 'no'])},{i % 5}" for i in range(40)]
+    train, shape = tmp_path / "train.csv", tmp_path / "pupil.json"
+    train.write_text("text_a,text_b,label\n" + "\n".join(rows) + "\n")
+    shape.write_text(json.dumps(PUPIL.to_dict()))
+    slots = ["--max-tokens", "16", "--max-bytes", "64"]
+    pairs = ["--train", str(train), "--text-columns", "text_a", "text_b"]
+    teacher = ["--output", str(tmp_path / "teacher"), "--task", "regression", "--epochs", "1"]
+    assert main(["finetune", *pairs, *teacher, *slots]) == 0
+    kept = ["--answers", tmp_path / "answers.npz", "--made-up", 2, "--epochs", 1]
+    assert distill("--teacher", tmp_path / "teacher", *pairs, "--config", shape, "--output", tmp_path / "x", *kept) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["train_texts"] > 40
+    assert load_classifier(tmp_path / "x").task == "regression"
 
 
 @pytest.mark.parametrize(

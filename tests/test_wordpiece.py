@@ -72,11 +72,11 @@ def test_fine_tuned(folder: Path) -> None:
     """The baseline learns from strings through the same recipe as the hashed models."""
     texts = [f"the cat is {word} !" for word in ("good", "bad")] * 16
     train = Table(Path("train"), texts, ["1", "0"] * 16, list(range(32)))
-    predict = Contender(str(folder), epochs=60, batch_size=8).train(train, ("0", "1"), 5e-3, 0)
+    predict = Contender(str(folder), batch_size=8).train(train, ("0", "1"), 5e-3, 0, epochs=60)
     assert predict(["the cat is good !", "the cat is bad !"]) == ["1", "0"]
-    fresh = Contender(f"scratch:{folder}", epochs=60, batch_size=8)
+    fresh = Contender(f"scratch:{folder}", batch_size=8)
     assert fresh.name == "bert from scratch"
-    assert fresh.train(train, ("0", "1"), 5e-3, 0)(["the cat is good !"]) == ["1"]
+    assert fresh.train(train, ("0", "1"), 5e-3, 0, epochs=60)(["the cat is good !"]) == ["1"]
 
 
 def test_vocabulary_is_checked(folder: Path) -> None:

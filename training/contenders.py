@@ -28,13 +28,11 @@ class Contender:
         model: "tfidf", "fasttext", "scratch", a preset's name, a model directory, the folder of a pretraining run, or
             "scratch:" before one of these three: the same shape with fresh weights.
         config: a named size, or a JSON file of fields; used by "scratch" only.
-        epochs: passes over the training texts; `None` for as many as suit them.
         batch_size: texts per step.
     """
 
     model: str
     config: str = "eelbert_uno"
-    epochs: int | None = None
     batch_size: int = 32
 
     @property
@@ -62,7 +60,9 @@ class Contender:
         """Whether its result depends on a seed."""
         return self.model != "tfidf"
 
-    def train(self, train: Table, classes: Sequence[str], learning_rate: float, seed: int) -> Predict:
+    def train(
+        self, train: Table, classes: Sequence[str], learning_rate: float, seed: int, epochs: int | None = None
+    ) -> Predict:
         """Learns from labelled texts.
 
         Args:
@@ -70,6 +70,7 @@ class Contender:
             classes: names of the classes, in the order of the logits; none for regression.
             learning_rate: the peak, where there is one.
             seed: fixes everything random.
+            epochs: passes over the texts; `None` for as many as suit them.
 
         Returns:
             A function from texts to labels, or to scores.
@@ -83,13 +84,15 @@ class Contender:
             from .rivals import FastText
 
             return FastText(not classes, seed).fit(train.texts, train.labels).predict
-        return self._finetune(train, classes, learning_rate, seed)
+        return self._finetune(train, classes, learning_rate, seed, epochs)
 
-    def _finetune(self, train: Table, classes: Sequence[str], learning_rate: float, seed: int) -> Predict:
+    def _finetune(
+        self, train: Table, classes: Sequence[str], learning_rate: float, seed: int, epochs: int | None
+    ) -> Predict:
         import keras
 
         keras.utils.set_random_seed(seed)
-        epochs = self.epochs or default_epochs(len(train), self.batch_size)
+        epochs = epochs or default_epochs(len(train), self.batch_size)
         backbone, vocabulary = self._encoder(isinstance(train.texts[0], tuple))
         recipe = Recipe(epochs, self.batch_size, learning_rate, seed=seed)
         labels = Labelled(train.texts, train.labels)

@@ -1,4 +1,4 @@
-"""Scores on GLUE: every task with several seeds, and a learning rate chosen without a look at the development sets."""
+"""Scores on GLUE: every task with several seeds, and a recipe chosen without a look at the development sets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .contenders import Contender, split_off
 from .glue_tasks import TASKS, read_task, scores
 from .score_runs import Result, Scores
+
+
+class Trial(NamedTuple):
+    """What is chosen for each task: the peak of the learning rate, and the passes, `None` for as many as suit it."""
+
+    learning_rate: float
+    epochs: int | None
 
 
 @dataclass(frozen=True)
@@ -22,16 +29,16 @@ class Job:
         contender: what is trained.
         task: a name in `TASKS`.
         data: where from, as `read_task` takes it.
-        learning_rate: the peak.
+        trial: how.
         seed: fixes everything random.
-        choosing: whether to train without a tenth of the training texts and to score on that, so that a learning
-            rate can be chosen without a look at the development set.
+        choosing: whether to train without a tenth of the training texts and to score on that, so that a trial can be
+            chosen without a look at the development set.
     """
 
     contender: Contender
     task: str
     data: str
-    learning_rate: float
+    trial: Trial
     seed: int
     choosing: bool = False
 
@@ -39,7 +46,8 @@ class Job:
     def key(self) -> str:
         """What names its result."""
         kind = "choosing" if self.choosing else "seed"
-        return f"{self.contender.name}: {self.task} {kind} {self.seed} {self.learning_rate:g}"
+        epochs = f", {self.trial.epochs} epochs" if self.trial.epochs else ""
+        return f"{self.contender.name}: {self.task} {kind} {self.seed} {self.trial.learning_rate:g}{epochs}"
 
     def run(self) -> Result:
         """Trains and scores: `sets`, the official metrics of each development set, and `seconds`."""
@@ -50,7 +58,7 @@ class Job:
             train, held_out = split_off(train)
             sets = {"held-out": held_out}
         begin = time.perf_counter()
-        predict = self.contender.train(train, task.classes, self.learning_rate, self.seed)
+        predict = self.contender.train(train, task.classes, self.trial.learning_rate, self.seed, self.trial.epochs)
         seconds = time.perf_counter() - begin
         found = {name: scores(task, table.labels, predict(table.texts)) for name, table in sets.items()}
         return {"sets": found, "seconds": round(seconds, 1)}
@@ -61,22 +69,22 @@ def score_of(result: Result) -> float:
     return statistics.fmean(value for found in result["sets"].values() for value in found.values())
 
 
-def best_rate(scores: Scores, contender: Contender, task: str, data: str, rates: Sequence[float]) -> float:
-    """The learning rate with the best held-out score among those that were tried; 0 where there is none to choose."""
+def best_trial(scores: Scores, contender: Contender, task: str, data: str, trials: Sequence[Trial]) -> Trial:
+    """The trial with the best held-out score; any where there is nothing to choose."""
     if not contender.tunable:
-        return 0.0
-    tried = {rate: scores.get(Job(contender, task, data, rate, 0, choosing=True)) for rate in rates}
-    return max(rates, key=lambda rate: score_of(tried[rate] or {"sets": {"": {"": float("-inf")}}}))
+        return Trial(0.0, None)
+    tried = {trial: scores.get(Job(contender, task, data, trial, 0, choosing=True)) for trial in trials}
+    return max(trials, key=lambda trial: score_of(tried[trial] or {"sets": {"": {"": float("-inf")}}}))
 
 
 def summary(
-    scores: Scores, contender: Contender, tasks: Sequence[str], data: str, rates: Sequence[float], seeds: int
+    scores: Scores, contender: Contender, tasks: Sequence[str], data: str, trials: Sequence[Trial], seeds: int
 ) -> dict[str, Any]:
-    """Per task: the chosen rate, the median, least and greatest score over seeds, and each metric's median."""
+    """Per task: the chosen trial, the median, least and greatest score over seeds, and each metric's median."""
     table: dict[str, Any] = {}
     for task in tasks:
-        rate = best_rate(scores, contender, task, data, rates)
-        runs = [scores.get(Job(contender, task, data, rate, seed)) for seed in range(seeds)]
+        trial = best_trial(scores, contender, task, data, trials)
+        runs = [scores.get(Job(contender, task, data, trial, seed)) for seed in range(seeds)]
         done = [run for run in runs if run is not None]
         if not done:
             continue
@@ -86,7 +94,7 @@ def summary(
             "least": round(min(values), 2),
             "greatest": round(max(values), 2),
             "seeds": len(done),
-            "learning_rate": rate if contender.tunable else None,
+            **(trial._asdict() if contender.tunable else {}),
             "sets": {
                 name: {m: round(statistics.median(run["sets"][name][m] for run in done), 2) for m in found}
                 for name, found in done[0]["sets"].items()

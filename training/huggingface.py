@@ -17,8 +17,8 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.saving import weight_names
 from eelbert_tf.wordpiece import number_pieces
 
-_WEIGHTS = "model.safetensors"
-_VOCABULARY = "vocab.txt"
+WEIGHTS_FILE = "model.safetensors"
+VOCABULARY_FILE = "vocab.txt"
 
 # Our names to theirs; kernels are transposed.
 _NAMES = {
@@ -63,29 +63,31 @@ def load_bert(folder: str | Path, pair: bool = False, **changes: Any) -> tuple[E
     folder = Path(folder)
     try:
         config = _config(_read_config(folder)).replace(**changes)
-        arrays = load_file(folder / _WEIGHTS)
-        data = (folder / _VOCABULARY).read_bytes()
+        arrays = load_file(folder / WEIGHTS_FILE)
+        data = (folder / VOCABULARY_FILE).read_bytes()
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{folder}: not a BERT model in Hugging Face's layout: {error}") from None
-    vocabulary = number_pieces(data, config, folder / _VOCABULARY)
+    vocabulary = number_pieces(data, config, folder / VOCABULARY_FILE)
     backbone = EelbertBackbone(config, pair=pair, name="backbone")
     for name, variable in weight_names(backbone).items():
-        theirs = _theirs(name)
+        theirs = foreign_name(name)
         found = next((arrays[key] for key in (theirs, f"bert.{theirs}") if key in arrays), None)
         if found is None and name.startswith("pooler/"):
             continue  # left out where it was not trained; it keeps its fresh weights
         if found is None:
-            raise InputError(f"{folder / _WEIGHTS}: has no {theirs}")
+            raise InputError(f"{folder / WEIGHTS_FILE}: has no {theirs}")
         array = np.asarray(found, np.float32)
         array = array.T if name.endswith("/kernel") else array
         if array.shape != tuple(variable.shape):
-            raise InputError(f"{folder / _WEIGHTS}: {theirs} has the shape {found.shape}, expected {variable.shape}")
+            raise InputError(
+                f"{folder / WEIGHTS_FILE}: {theirs} has the shape {found.shape}, expected {variable.shape}"
+            )
         variable.assign(array)
     return backbone, vocabulary
 
 
-def _theirs(name: str) -> str:
-    """Their name for one of our weights."""
+def foreign_name(name: str) -> str:
+    """What Hugging Face calls one of our weights."""
     if name in _NAMES:
         return _NAMES[name]
     layer, _, kind = name.rpartition("/")

@@ -29,7 +29,7 @@ class Objective(keras.layers.Layer):
         metric_names: names of what `call` reports beside the loss; the weight of the first is the number of
             predictions.
         uses_pooler: whether the encoder's pooler learns.
-        ragged: whether batches differ in width.
+        ragged: whether batches differ in their shapes.
     """
 
     metric_names: tuple[str, ...] = ("accuracy",)

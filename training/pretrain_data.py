@@ -73,12 +73,12 @@ class BatchStream:
 
 
 def for_fit(batches: Callable[[], Iterator[Batch]], example: Batch, ragged: bool = False) -> Any:
-    """Batches as `fit` takes them: on TensorFlow a `tf.data.Dataset` with static shapes, but for the second dimension.
+    """Batches as `fit` takes them: on TensorFlow a `tf.data.Dataset`, with static shapes where they are the same.
 
     Args:
         batches: gives an iterator from the first batch on, each time it is called.
         example: a batch, for its shapes and types.
-        ragged: whether the second dimension differs from batch to batch.
+        ragged: whether shapes differ from batch to batch.
     """
     import keras
 
@@ -87,7 +87,7 @@ def for_fit(batches: Callable[[], Iterator[Batch]], example: Batch, ragged: bool
     import tensorflow as tf
 
     def spec(array: np.ndarray) -> Any:
-        return tf.TensorSpec((len(array), None, *array.shape[2:]) if ragged else array.shape, array.dtype)
+        return tf.TensorSpec((None,) * array.ndim if ragged else array.shape, array.dtype)
 
     signature = ({name: spec(array) for name, array in example.items()},)
     dataset = tf.data.Dataset.from_generator(lambda: ((batch,) for batch in batches()), output_signature=signature)

@@ -58,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--unlabelled", nargs="+", default=[], metavar="F", help="CSV or TSV files of more texts")
     train.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
     train.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
+    train.add_argument(
+        "--answers", metavar="F.npz", help="keep what the teacher says in this file, and go on from it where it exists"
+    )
     train.add_argument("--made-up", type=int, default=4, metavar="N", help="made-up variants of each training text")
     train.add_argument(
         "--trust", type=float, default=0.5, metavar="X", help="share of the teacher where there is a label"
@@ -114,7 +117,7 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.saving import holds_model, load_classifier
     from eelbert_tf.tables import check_seen, iter_rows, read_table
 
-    from ..pretrain_settings import shape_of
+    from ..pretrain_settings import shape_of, weights_digest
 
     output = Path(args.output)
     check_directory(output, holds_model)
@@ -122,16 +125,15 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--trust: must lie between 0 and 1, not {args.trust}")
     if args.made_up < 0:
         raise InputError(f"--made-up: must not be negative, not {args.made_up}")
-    train = read_table(args.train, args.text_columns, args.label_column)
-    dev = read_table(args.dev, args.text_columns, args.label_column) if args.dev else None
-    unlabelled = [row.text for path in args.unlabelled for row in iter_rows(path, args.text_columns, None)]
     config = shape_of(args.preset, args.config)
     teacher = load_classifier(args.teacher)
-    classes = teacher.labels
-    if not classes:
-        raise InputError(f"--teacher: {args.teacher}: gives scores, not classes")
+    classes = teacher.labels or None
+    columns = args.text_columns, args.label_column, not classes
+    train = read_table(args.train, *columns)
+    dev = read_table(args.dev, *columns) if args.dev else None
+    unlabelled = [row.text for path in args.unlabelled for row in iter_rows(path, args.text_columns, None)]
     for table in (train, dev):
-        if table is not None:
+        if table is not None and classes:
             check_seen(table, classes)
     pair = isinstance(train.texts[0], tuple)
     if pair != teacher.backbone.pair:
@@ -141,12 +143,13 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
     from ..finetune import SCRATCH, Labelled, Recipe, finetune, start
-    from ..soft_labels import make_up, probabilities, soften
+    from ..soft_labels import ask, make_up, soften
 
     known = set(train.texts)
     more = [text for text in [*unlabelled, *make_up(train.texts, args.made_up, args.seed)] if text not in known]
     print(f"eelbert distill: the teacher reads {len(train) + len(more):,} texts", file=sys.stderr)
-    taught = probabilities(teacher, [*train.texts, *more])
+    identity, kept = weights_digest(args.teacher), Path(args.answers) if args.answers else None
+    taught = ask(teacher, [*train.texts, *more], kept, identity)
     targets = soften(train.labels, classes, taught[: len(train)], args.trust)
     keras.utils.set_random_seed(args.seed)
     backbone, vocabulary = start(args.preset or SCRATCH, config, pair, {})

@@ -28,7 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", default="eelbert_uno", metavar="NAME|F.json", help="shape of the model called scratch")
     add("--tasks", nargs="+", default=list(TASKS), choices=TASKS, metavar="TASK", help=", ".join(TASKS))
     add("--seeds", type=int, default=3, metavar="N", help="trainings of each model on each task")
-    add("--epochs", type=int, metavar="N", help="passes over the training texts (3 to 40, by their number)")
+    add(
+        "--epochs",
+        type=int,
+        nargs="+",
+        default=[None],
+        metavar="N",
+        help="passes over the training texts (by their number)",
+    )
     add("--batch-size", type=int, default=32, metavar="N", help="texts per step")
     add(
         "--learning-rates",
@@ -36,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1e-3],
         metavar="X",
-        help="peak of the schedule; of several the best on a tenth of the training texts",
+        help="peak of the schedule; of several rates and passes the best on a tenth of the training texts",
     )
     add("--jobs", type=int, default=1, metavar="N", help="trainings at a time, each on its share of the cores")
     add("--output", required=True, metavar="F.json", help="scores; a table (.md) and a plot (.png) are put beside it")
@@ -54,7 +61,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
     from ..contenders import Contender
-    from ..glue import Job, best_rate, settings_of, summary
+    from ..glue import Job, Trial, best_trial, settings_of, summary
     from ..glue_report import markdown, plot
     from ..glue_tasks import read_task
     from ..score_runs import Scores, run_jobs
@@ -62,22 +69,23 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     output = Path(args.output)
     if output.suffix != ".json":
         raise InputError(f"--output: expected a name that ends in .json, not {args.output}")
-    for name, value in (("seeds", args.seeds), ("batch-size", args.batch_size), ("jobs", args.jobs)):
-        if value < 1:
+    positive = [("seeds", args.seeds), ("batch-size", args.batch_size), ("jobs", args.jobs)]
+    for name, value in [*positive, *(("epochs", epochs) for epochs in args.epochs)]:
+        if value is not None and value < 1:
             raise InputError(f"--{name}: must be positive, not {value}")
-    contenders = [Contender(model, args.config, args.epochs, args.batch_size) for model in args.model]
+    contenders = [Contender(model, args.config, args.batch_size) for model in args.model]
     tasks = [task for task in TASKS if task in args.tasks]
     for task in tasks:  # before any work
         read_task(TASKS[task], args.data)
     scores = Scores(output, settings_of(contenders, args.data))
-    rates = sorted(set(args.learning_rates))
+    trials = [Trial(rate, epochs) for rate in sorted(set(args.learning_rates)) for epochs in dict.fromkeys(args.epochs)]
 
     choosing = [
-        Job(contender, task, args.data, rate, 0, choosing=True)
+        Job(contender, task, args.data, trial, 0, choosing=True)
         for contender in contenders
         for task in tasks
-        for rate in rates
-        if contender.tunable and len(rates) > 1
+        for trial in trials
+        if contender.tunable and len(trials) > 1
     ]
     seeds = {contender: range(args.seeds if contender.seeded else 1) for contender in contenders}
     total = len(choosing) + len(tasks) * sum(map(len, seeds.values()))
@@ -95,13 +103,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         work(choosing)
         work(
             [
-                Job(contender, task, args.data, best_rate(scores, contender, task, args.data, rates), seed)
+                Job(contender, task, args.data, best_trial(scores, contender, task, args.data, trials), seed)
                 for contender in contenders
                 for task in tasks
                 for seed in seeds[contender]
             ]
         )
-    rows = [summary(scores, contender, tasks, args.data, rates, len(seeds[contender])) for contender in contenders]
+    rows = [summary(scores, contender, tasks, args.data, trials, len(seeds[contender])) for contender in contenders]
     table = markdown(rows, tasks)
     with replace_file(output.with_suffix(".md")) as temporary:
         temporary.write_text(table, "utf-8")

@@ -1,0 +1,65 @@
+"""Collects the texts that a teacher is asked about when `uno_en` is made, one a line: docs/pretraining.md says how.
+
+    python docs/preset_texts.py --corpus DIR --sentences 131072 --data GLUE [--except FILE ...] --output texts.txt
+
+Sentences of the corpus, and the texts of GLUE's training sets without their labels. No text that stands in a
+development set of --data, or in a file of --except, is among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from eelbert_tf.files import replace_file
+from eelbert_tf.split_words import split_words
+from eelbert_tf.tables import iter_rows
+from eelbert_tf.training.corpus import Corpus
+from eelbert_tf.training.glue_tasks import TASKS
+from eelbert_tf.training.sentences import sample
+
+LONGEST, SHORTEST = 30, 3  # words
+LEARNED_FROM = ("train", "all")  # names of files; all others in GLUE's folders are held out
+
+
+def texts_of(path: Path) -> Iterator[bytes]:
+    """Each text of a table of one of GLUE's tasks, or of a table with a column `text`: its words, joined by spaces."""
+    task = TASKS.get(path.parent.name.removesuffix("_part"))
+    for row in iter_rows(path, task and task.texts, None, task and task.header):
+        for side in [row.text] if isinstance(row.text, str) else row.text:
+            yield b" ".join(split_words(side.encode()))
+
+
+def main() -> None:
+    """Writes the texts in random order."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--sentences", type=int, default=131_072, help="sentences of the corpus")
+    parser.add_argument("--data", required=True, type=Path, help="folder of GLUE's folders")
+    parser.add_argument("--except", nargs="+", default=[], type=Path, dest="others", help="tables with a column text")
+    parser.add_argument("--output", required=True, type=Path)
+    args = parser.parse_args()
+
+    files = sorted(args.data.glob("*/*.tsv"))
+    held_out = {text for path in files if path.stem not in LEARNED_FROM for text in texts_of(path)}
+    held_out.update(text for path in args.others for text in texts_of(path))
+    found = {text for path in files if path.stem in LEARNED_FROM for text in texts_of(path)}
+    tables = len(found)
+    corpus = Corpus(args.corpus)
+    rows = sample(corpus, args.sentences, LONGEST, SHORTEST).rows(np.arange(args.sentences))
+    found.update(b" ".join(corpus.words[i] for i in row if i >= 0) for row in rows)
+    kept = sorted(found - held_out)
+    random.Random(0).shuffle(kept)
+    with replace_file(args.output) as temporary:
+        temporary.write_bytes(b"\n".join(kept) + b"\n")
+    print(
+        f"{len(kept):,} texts, {tables:,} of tables; {len(found & held_out):,} stand in held-out sets and were dropped"
+    )
+
+
+if __name__ == "__main__":
+    main()
