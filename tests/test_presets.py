@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from eelbert_tf.__main__ import main
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.saving import PRESETS, load_backbone, preset_file, preset_names, read_info
 from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
@@ -72,3 +74,14 @@ def test_predicts_at_once(name: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert json.loads(done.stdout)["label"] == "positive"
+
+
+@pytest.mark.parametrize(("options", "start"), [([], "uno_en"), (["--config", "eelbert_uno"], "scratch")])
+def test_where_fine_tuning_starts(
+    options: list[str], start: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the preset, unless a size is asked for."""
+    (tmp_path / "train.csv").write_text("text,label\na fine film,1\na waste of time,0\n")
+    words = ["--train", str(tmp_path / "train.csv"), "--output", str(tmp_path / "model"), "--epochs", "1", *options]
+    assert main(["finetune", *words]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["preset"] == start

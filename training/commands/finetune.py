@@ -13,6 +13,8 @@ from eelbert_tf.files import check_directory
 from eelbert_tf.saving import holds_model
 from eelbert_tf.tables import Table, check_labels, check_seen, read_table
 
+PRESET = "uno_en"  # what users start from
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -21,12 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dev", metavar="F", help="held-out file, scored after each epoch")
     parser.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
-    parser.add_argument("--preset", default="scratch", help="a preset, a model directory, or scratch for fresh weights")
+    parser.add_argument(
+        "--preset",
+        help=f"a preset, a model directory, or scratch for fresh weights ({PRESET}; scratch where there is a --config)",
+    )
     parser.add_argument(
         "--config",
-        default="eelbert_uno",
         choices=[n for n in CONFIG_NAMES if n[0] == "e"],
-        help="size of a model from scratch",
+        help="size of a model from scratch (eelbert_uno)",
     )
     parser.add_argument(
         "--task",
@@ -69,15 +73,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     from eelbert_tf.config import named_config
 
-    from ..finetune import Labelled, Recipe, default_epochs, finetune, start
+    from ..finetune import SCRATCH, Labelled, Recipe, default_epochs, finetune, start
 
     epochs = default_epochs(len(train), max(args.batch_size, 1)) if args.epochs is None else args.epochs
     recipe = Recipe(epochs, args.batch_size, args.learning_rate, seed=args.seed)
     keras.utils.set_random_seed(args.seed)
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)
-    backbone, vocabulary = start(args.preset, named_config(args.config), pair, changes)
-    origin = args.config if args.preset == "scratch" else Path(args.preset).name
+    preset, config = args.preset or (SCRATCH if args.config else PRESET), args.config or "eelbert_uno"
+    backbone, vocabulary = start(preset, named_config(config), pair, changes)
+    origin = config if preset == SCRATCH else Path(preset).name
     before = _written(output)
     try:
         _, report = finetune(
@@ -94,7 +99,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         state = "is as it was before" if _written(output) == before else "holds the last finished epoch"
         print(f"eelbert finetune: {output} {state}", file=sys.stderr)
         raise
-    return {"output": str(output), "preset": args.preset, "config": origin, **report}
+    return {"output": str(output), "preset": preset, "config": origin, **report}
 
 
 def check_same_kind(train: Table, dev: Table) -> None:
