@@ -17,6 +17,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.files import replace_directory
 from eelbert_tf.saving import load_classifier, weight_names
 from eelbert_tf.training.huggingface import VOCABULARY_FILE, WEIGHTS_FILE, foreign_name
 
@@ -34,18 +35,23 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args()
 
+    if not 0 <= args.share <= 1:
+        raise InputError(f"--share: must lie between 0 and 1, not {args.share}")
     arrays = load_file(args.bert / WEIGHTS_FILE)
-    for name, variable in weight_names(load_classifier(args.tuned).backbone).items():
+    backbone = load_classifier(args.tuned).backbone
+    if backbone.config.vocab_size is None:
+        raise InputError(f"--tuned: {args.tuned}: is no BERT; expected the model that was tuned from {args.bert}")
+    for name, variable in weight_names(backbone).items():
         theirs = foreign_name(name)
         if theirs not in arrays:
             raise InputError(f"{args.bert / WEIGHTS_FILE}: has no {theirs}; expected the model that was tuned")
         tuned = np.asarray(variable, np.float32)
         tuned = tuned.T if name.endswith("/kernel") else tuned
         arrays[theirs] = np.ascontiguousarray((1 - args.share) * arrays[theirs] + args.share * tuned)
-    args.output.mkdir(parents=True)
-    for file in ("config.json", VOCABULARY_FILE):
-        shutil.copy(args.bert / file, args.output)
-    save_file(arrays, args.output / WEIGHTS_FILE)
+    with replace_directory(args.output) as folder:
+        for file in ("config.json", VOCABULARY_FILE):
+            shutil.copy(args.bert / file, folder)
+        save_file(arrays, folder / WEIGHTS_FILE)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     lines += [f"| text | {args.data} |"]
     if run:
         text = f"{run['corpus_words'] / 1e6:,.1f} million words"
-        text = f"{run['sentences']:,} sentences" if run["objective"] == "teacher" else text
+        text = "the sentences" if run["objective"] == "teacher" else text
         lines += [
             f"| objective | {run['objective']}, {run['finished_steps']:,} steps of {run['batch_size']} x "
             f"{run['sequence_length']} tokens, peak rate {run['learning_rate']:g} |",

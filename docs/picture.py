@@ -64,29 +64,29 @@ def from_glue(results: dict[str, Any], sizes: dict[str, int]) -> list[Point]:
         sizes: bytes of the models that are no presets.
 
     Raises:
-        SystemExit: the bytes of a model are not known, or it was trained with several learning rates on a task.
+        SystemExit: the bytes of a model are not known, or it was trained with several recipes on a task.
     """
-    found: dict[str, dict[str, dict[str, list[float]]]] = {}  # model, task, learning rate: scores
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}  # model, task, recipe: scores
     for key, result in results.items():
         model, _, training = key.rpartition(": ")
-        task, kind, _, rate = training.split()
+        task, kind, _, recipe = training.split(maxsplit=3)
         if kind == "seed":
             score = fmean(value for metrics in result["sets"].values() for value in metrics.values())
-            found.setdefault(model, {}).setdefault(task, {}).setdefault(rate, []).append(score)
+            found.setdefault(model, {}).setdefault(task, {}).setdefault(recipe, []).append(score)
     points = []
     for model, tasks in found.items():
         weights = PRESETS / model / WEIGHTS_FILE
         if model not in sizes and not weights.is_file():
             raise SystemExit(f"{model} is no preset: say its size with --bytes {model}=N")
-        if any(len(rates) > 1 for rates in tasks.values()):
-            raise SystemExit(f"{model}: trained with several learning rates on one task: keep one in a file")
+        if any(len(recipes) > 1 for recipes in tasks.values()):
+            raise SystemExit(f"{model}: trained with several recipes on one task: keep one in a file")
         points.append(
             {
                 "model": model,
                 "format": "float32",
                 "kind": "ours" if weights.is_file() else "rival",
                 "bytes": sizes[model] if model in sizes else weights.stat().st_size,
-                "scores": {task: round(median(next(iter(rates.values()))), 2) for task, rates in tasks.items()},
+                "scores": {task: round(median(next(iter(recipes.values()))), 2) for task, recipes in tasks.items()},
                 "source": "eelbert glue",
             }
         )

@@ -1,9 +1,11 @@
-"""Collects the texts that a teacher is asked about when `uno_en` is made, one a line: docs/pretraining.md says how.
+r"""Collects the texts that a teacher is asked about when `uno_en` is made, one a line: docs/pretraining.md says how.
 
-    python docs/preset_texts.py --corpus DIR --sentences 131072 --data GLUE [--except FILE ...] --output texts.txt
+    python docs/preset_texts.py --corpus DIR --sentences 131072 --tables GLUE/*/train.tsv \
+        --except GLUE/*/dev.tsv others.csv --output texts.txt
 
-Sentences of the corpus, and the texts of GLUE's training sets without their labels. No text that stands in a
-development set of --data, or in a file of --except, is among them.
+Sentences of the corpus, and the texts of tables without their labels. A table's folder says its columns: those of the
+task of GLUE that it is called after, with "_part" behind it where it is not the whole set; of others the column `text`.
+No text that stands in a table of --except is among them.
 """
 
 from __future__ import annotations
@@ -23,11 +25,10 @@ from eelbert_tf.training.glue_tasks import TASKS
 from eelbert_tf.training.sentences import sample
 
 LONGEST, SHORTEST = 30, 3  # words
-LEARNED_FROM = ("train", "all")  # names of files; all others in GLUE's folders are held out
 
 
 def texts_of(path: Path) -> Iterator[bytes]:
-    """Each text of a table of one of GLUE's tasks, or of a table with a column `text`: its words, joined by spaces."""
+    """Each text of a table, a pair as two: its words, joined by spaces."""
     task = TASKS.get(path.parent.name.removesuffix("_part"))
     for row in iter_rows(path, task and task.texts, None, task and task.header):
         for side in [row.text] if isinstance(row.text, str) else row.text:
@@ -39,18 +40,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--sentences", type=int, default=131_072, help="sentences of the corpus")
-    parser.add_argument("--data", required=True, type=Path, help="folder of GLUE's folders")
-    parser.add_argument("--except", nargs="+", default=[], type=Path, dest="others", help="tables with a column text")
+    parser.add_argument("--tables", nargs="+", required=True, type=Path)
+    parser.add_argument("--except", nargs="+", default=[], type=Path, dest="others")
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args()
 
-    files = sorted(args.data.glob("*/*.tsv"))
-    held_out = {text for path in files if path.stem not in LEARNED_FROM for text in texts_of(path)}
-    held_out.update(text for path in args.others for text in texts_of(path))
-    found = {text for path in files if path.stem in LEARNED_FROM for text in texts_of(path)}
+    held_out = {text for path in args.others for text in texts_of(path)}
+    found = {text for path in args.tables for text in texts_of(path)}
     tables = len(found)
     corpus = Corpus(args.corpus)
-    rows = sample(corpus, args.sentences, LONGEST, SHORTEST).rows(np.arange(args.sentences))
+    sentences = sample(corpus, args.sentences, LONGEST, SHORTEST)
+    rows = sentences.rows(np.arange(len(sentences)))
     found.update(b" ".join(corpus.words[i] for i in row if i >= 0) for row in rows)
     kept = sorted(found - held_out)
     random.Random(0).shuffle(kept)

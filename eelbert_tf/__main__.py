@@ -25,7 +25,7 @@ COMMANDS = {
     "convert": ("eelbert_tf.tflite.commands.convert", "write a TFLite file that takes the bytes of a text"),
     "corpus": ("eelbert_tf.training.commands.corpus", "turn plain text into training shards"),
     "pretrain": ("eelbert_tf.training.commands.pretrain", "train an encoder on a corpus"),
-    "distill": ("eelbert_tf.training.commands.distill", "teach an encoder the sentence embeddings of a larger one"),
+    "distill": ("eelbert_tf.training.commands.distill", "teach a small model what a larger one says"),
     "glue": ("eelbert_tf.training.commands.glue", "score models and rivals on GLUE"),
     "benchmark": ("eelbert_tf.tflite.commands.benchmark", "measure speed and size beside rivals in the same run"),
 }

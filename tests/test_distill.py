@@ -271,6 +271,23 @@ def test_pupil(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.Cap
     assert second["cosine"] > 0.9  # it began as its teacher
 
 
+def test_pairs_of_sentences(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An encoder that pools by means learns from sentences two at a time as well; others do not."""
+    shape = tmp_path / "mean.json"
+    shape.write_text(json.dumps(PUPIL.replace(pooling="mean", max_position_embeddings=64).to_dict()))
+    words = ["--corpus", corpus.directory, "--sequence-length", 16, "--sentences", 40, "--batch-size", 8]
+    options = ["--teacher", teacher, "--config", shape, "--epochs", 30, "--learning-rate", 1e-2]
+    assert distill(*words, *options, "--output", tmp_path / "run") == 0
+    held_out = json.loads(capsys.readouterr().out.splitlines()[-1])["held_out"]
+    assert held_out["cosine"] > 0.5
+    backbone = load_backbone(tmp_path / "run", pair=True)
+    fresh = EelbertBackbone(backbone.config)
+    assert not np.allclose(
+        backbone.position_embedding[20], fresh.position_embedding[20], atol=0.05
+    )  # behind a first text
+    assert not np.allclose(backbone.segment_embedding[1], fresh.segment_embedding[1], atol=0.05)
+
+
 def test_bad_input(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No teacher, a teacher that is too narrow, a shape given twice: one line each, and nothing is written."""
     common = ["--corpus", corpus.directory, "--output", tmp_path / "out"]
@@ -313,6 +330,7 @@ def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shape = tmp_path / "pupil.json"
     shape.write_text(json.dumps(PUPIL.to_dict()))
     words_of = ["--train", right, "--output", tmp_path / "teacher", "--epochs", 12, "--learning-rate", 3e-3]
+    words_of += ["--config", "eelbert_uno"]
     assert main(["finetune", *map(str, words_of), "--max-tokens", "16", "--max-bytes", "64"]) == 0
     common = ["--teacher", tmp_path / "teacher", "--train", noisy, "--dev", right, "--config", shape]
     taught = [*common, "--unlabelled", right, "--trust", 1, "--epochs", 25, "--learning-rate", 1e-2]
@@ -329,6 +347,15 @@ def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "the label 'maybe' does not occur in training" in capsys.readouterr().err
     assert distill(*common, "--output", tmp_path / "x", "--trust", 2) == 2
     assert "--trust: must lie between 0 and 1" in capsys.readouterr().err
+    assert distill(*common, "--output", tmp_path / "x", "--answers", tmp_path) == 2
+    assert "is a folder; give the name of a file" in capsys.readouterr().err
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("text_a,text_b,label\na,b,yes\nb,a,no\n")
+    assert distill(*common, "--output", tmp_path / "x", "--unlabelled", pairs) == 2
+    assert "pairs.csv: expected single texts" in capsys.readouterr().err
+    save_model(EelbertClassifier(EelbertBackbone(PUPIL, name="backbone"), 2), tmp_path / "nameless")
+    assert distill("--teacher", tmp_path / "nameless", "--train", right, "--output", tmp_path / "x") == 2
+    assert "names no classes" in capsys.readouterr().err
 
 
 def test_answers_are_kept(tmp_path: Path) -> None:
@@ -361,6 +388,7 @@ def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     slots = ["--max-tokens", "16", "--max-bytes", "64"]
     pairs = ["--train", str(train), "--text-columns", "text_a", "text_b"]
     teacher = ["--output", str(tmp_path / "teacher"), "--task", "regression", "--epochs", "1"]
+    teacher += ["--config", "eelbert_uno"]
     assert main(["finetune", *pairs, *teacher, *slots]) == 0
     kept = ["--answers", tmp_path / "answers.npz", "--made-up", 2, "--epochs", 1]
     assert distill("--teacher", tmp_path / "teacher", *pairs, "--config", shape, "--output", tmp_path / "x", *kept) == 0

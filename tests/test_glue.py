@@ -153,15 +153,23 @@ def test_bad_output(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_own_models(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A model from scratch is tuned on a tenth of the training texts only, and scored with each seed."""
     output = tmp_path / "scores.json"
-    words = ["--model", "scratch", "--tasks", "MRPC", "--seeds", "2", "--epochs", "1"]
+    words = ["--model", "scratch", "--tasks", "MRPC", "--seeds", "2", "--epochs", "1", "2"]
     assert run("--data", str(data), *words, "--learning-rates", "1e-3", "1e-5", "--output", str(output)) == 0
     row = json.loads(capsys.readouterr().out.splitlines()[-1])["models"][0]
     assert row["model"] == "eelbert_uno from scratch"
     assert row["tasks"]["MRPC"]["seeds"] == 2
     results = json.loads(output.read_text())["results"]
     chosen = [name for name in results if "choosing" in name]
-    assert len(chosen) == 2
+    assert len(chosen) == 4
+    assert row["tasks"]["MRPC"]["epochs"] in (1, 2)
     assert all(set(results[name]["sets"]) == {"held-out"} for name in chosen)
+
+
+def test_passes_are_checked(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No number of passes may be nought."""
+    words = ["--model", "scratch", "--epochs", "2", "0", "--output", str(tmp_path / "x.json")]
+    assert run("--data", str(data), *words) == 2
+    assert "--epochs: must be positive, not 0" in capsys.readouterr().err
 
 
 def test_fasttext(data: Path) -> None:

@@ -102,7 +102,8 @@ def test_picture_takes_results(tmp_path: Path) -> None:
     ]
     (tmp_path / "sizes.json").write_text(json.dumps({"rows": rows, "test": "dev.tsv, 9 texts"}))
     results = {
-        f"tfidf: SST-2 seed {seed} 0": {"sets": {"dev": {"accuracy": 70.0 + seed}}, "seconds": 1} for seed in range(3)
+        f"tfidf: SST-2 seed {seed} 0.001, 4 epochs": {"sets": {"dev": {"accuracy": 70.0 + seed}}, "seconds": 1}
+        for seed in range(3)
     }
     results["tfidf: MNLI choosing 0 0"] = {"sets": {"held-out": {"accuracy": 1.0}}, "seconds": 1}
     (tmp_path / "glue.json").write_text(json.dumps({"settings": {}, "results": results}))

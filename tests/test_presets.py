@@ -85,3 +85,16 @@ def test_where_fine_tuning_starts(
     words = ["--train", str(tmp_path / "train.csv"), "--output", str(tmp_path / "model"), "--epochs", "1", *options]
     assert main(["finetune", *words]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["preset"] == start
+    notes = read_info(tmp_path / "model")[0].notes
+    assert notes["started_from"] == ("eelbert_uno" if options else "uno_en")
+
+
+def test_fine_tuning_says_what_a_preset_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """More tokens than it has positions, or another size."""
+    (tmp_path / "train.csv").write_text("text,label\na fine film,1\na waste of time,0\n")
+    words = ["finetune", "--train", str(tmp_path / "train.csv"), "--output", str(tmp_path / "model")]
+    assert main([*words, "--max-tokens", "300"]) == 2
+    assert "--config eelbert_uno starts from fresh weights instead" in capsys.readouterr().err
+    assert main([*words, "--preset", "uno_en", "--config", "eelbert_uno"]) == 2
+    assert "give one of the two" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()

@@ -70,7 +70,7 @@ class Contender:
             classes: names of the classes, in the order of the logits; none for regression.
             learning_rate: the peak, where there is one.
             seed: fixes everything random.
-            epochs: passes over the texts; `None` for as many as suit them.
+            epochs: passes over the texts; `None` for as many as suit them. Rivals have their own.
 
         Returns:
             A function from texts to labels, or to scores.

@@ -52,9 +52,11 @@ class BatchStream:
         step, part = divmod(number, self.parts)
         rows = self.sequences.batch(step, self.batch_size)
         whole = self.corrupt(rows, np.random.Generator(np.random.Philox(key=[self.seed, step])))
-        share = self.batch_size // (self.parts * self.workers)
-        start = (part * self.workers + self.worker) * share
-        return {name: array[start : start + share] for name, array in whole.items()}
+        shares, place = self.parts * self.workers, part * self.workers + self.worker
+        return {
+            name: array[place * len(array) // shares : (place + 1) * len(array) // shares]
+            for name, array in whole.items()
+        }
 
     def batches(self, start: int, stop: int) -> Generator[Batch, None, None]:
         """Pieces `start` to `stop - 1`, made in a thread ahead of their use."""

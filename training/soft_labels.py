@@ -21,9 +21,9 @@ from .corpus_parts import read_arrays
 
 Text = str | tuple[str, str]
 
-# A made-up text: with these chances only a stretch of it is kept, or a stretch of another text follows it; then each
-# word is left out, or replaced by a random one of the training texts.
-_CUT, _JOINED = 0.25, 0.25
+# A made-up text: with these chances a stretch of another text follows it, and only a stretch of the whole is kept; then
+# each word is left out, or replaced by a random one of the training texts.
+_JOINED, _CUT = 0.25, 0.25
 _DROPPED, _REPLACED = 0.05, 0.1
 
 _PART = 4096  # texts between two looks at the progress
@@ -33,7 +33,7 @@ def make_up(texts: Sequence[Text], copies: int, seed: int = 0) -> list[Text]:
     """Variants of texts, for a teacher to label.
 
     Args:
-        texts: strings, or pairs; of a pair one side changes.
+        texts: strings, or pairs; of a pair one side changes, and nothing is joined to it.
         copies: variants of each.
         seed: fixes them.
 
@@ -105,7 +105,7 @@ def ask(teacher: Any, texts: Sequence[Text], kept: Path | None = None, identity:
                 _write(kept, identity, known)
             bar.update(len(part))
     logits = np.stack([known[key] for key in keys])
-    if not teacher.labels:
+    if teacher.task == "regression":
         return logits[:, 0]
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     return scores / scores.sum(axis=1, keepdims=True)
@@ -122,7 +122,7 @@ def _read(path: Path, identity: str) -> dict[bytes, np.ndarray]:
     Raises:
         InputError: it holds something else.
     """
-    if not path.exists():
+    if not path.is_file():
         return {}
     arrays = read_arrays(path)
     if arrays is None or not {"teacher", "keys", "logits"} <= set(arrays):

@@ -1,8 +1,9 @@
-"""`eelbert distill`: a small model learns from a larger one, sentence embeddings of a corpus or classes of a table."""
+"""`eelbert distill`: a small model learns from a larger one, sentence embeddings of a corpus or labels of a table."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,11 +114,12 @@ def _encoder(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _classifier(args: argparse.Namespace) -> dict[str, Any]:
-    from eelbert_tf.files import check_directory
-    from eelbert_tf.saving import holds_model, load_classifier
+    from eelbert_tf.files import check_directory, check_file
+    from eelbert_tf.saving import find_model, holds_model, load_classifier, read_info
     from eelbert_tf.tables import check_seen, iter_rows, read_table
 
     from ..pretrain_settings import shape_of, weights_digest
+    from .finetune import check_same_kind
 
     output = Path(args.output)
     check_directory(output, holds_model)
@@ -125,19 +127,30 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--trust: must lie between 0 and 1, not {args.trust}")
     if args.made_up < 0:
         raise InputError(f"--made-up: must not be negative, not {args.made_up}")
+    kept = Path(args.answers) if args.answers else None
+    if kept:
+        check_file(kept)
     config = shape_of(args.preset, args.config)
-    teacher = load_classifier(args.teacher)
-    classes = teacher.labels or None
-    columns = args.text_columns, args.label_column, not classes
-    train = read_table(args.train, *columns)
-    dev = read_table(args.dev, *columns) if args.dev else None
-    unlabelled = [row.text for path in args.unlabelled for row in iter_rows(path, args.text_columns, None)]
+    taught_as = read_info(find_model(args.teacher))[0]
+    regression, classes = taught_as.task == "regression", taught_as.labels
+    if not classes and not regression:
+        raise InputError(f"--teacher: {args.teacher}: names no classes; expected what `eelbert finetune` wrote")
+    train = read_table(args.train, args.text_columns, args.label_column, regression)
+    dev = read_table(args.dev, args.text_columns, args.label_column, regression) if args.dev else None
+    pair = isinstance(train.texts[0], tuple)
+    if pair != taught_as.pair:
+        raise InputError(f"--teacher: {args.teacher}: takes {'single texts' if pair else 'pairs of texts'}")
+    if dev is not None:
+        check_same_kind(train, dev)
     for table in (train, dev):
         if table is not None and classes:
             check_seen(table, classes)
-    pair = isinstance(train.texts[0], tuple)
-    if pair != teacher.backbone.pair:
-        raise InputError(f"--teacher: {args.teacher}: takes {'single texts' if pair else 'pairs of texts'}")
+    unlabelled = []
+    for path in args.unlabelled:
+        for row in iter_rows(path, args.text_columns, None):
+            if isinstance(row.text, tuple) != pair:
+                raise InputError(f"{path}: expected {'pairs of texts' if pair else 'single texts'}, as in {args.train}")
+            unlabelled.append(row.text)
 
     import keras
     import numpy as np
@@ -147,9 +160,8 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
 
     known = set(train.texts)
     more = [text for text in [*unlabelled, *make_up(train.texts, args.made_up, args.seed)] if text not in known]
-    print(f"eelbert distill: the teacher reads {len(train) + len(more):,} texts", file=sys.stderr)
-    identity, kept = weights_digest(args.teacher), Path(args.answers) if args.answers else None
-    taught = ask(teacher, [*train.texts, *more], kept, identity)
+    identity = json.dumps([weights_digest(args.teacher), taught_as.config.to_dict()])
+    taught = ask(load_classifier(args.teacher), [*train.texts, *more], kept, identity)
     targets = soften(train.labels, classes, taught[: len(train)], args.trust)
     keras.utils.set_random_seed(args.seed)
     backbone, vocabulary = start(args.preset or SCRATCH, config, pair, {})

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         choices=[n for n in CONFIG_NAMES if n[0] == "e"],
-        help="size of a model from scratch (eelbert_uno)",
+        help="start from fresh weights of this size (eelbert_uno, with --preset scratch)",
     )
     parser.add_argument(
         "--task",
@@ -58,6 +58,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         InputError: bad input, or an impossible output.
         KeyboardInterrupt: passed on, after a word on what the output holds.
     """
+    if args.config and args.preset not in (None, "scratch"):
+        raise InputError("--config: the shape is that of --preset; give one of the two")
     output = Path(args.output)
     check_directory(output, holds_model)
     regression = args.task == "regression"
@@ -81,7 +83,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)
     preset, config = args.preset or (SCRATCH if args.config else PRESET), args.config or "eelbert_uno"
-    backbone, vocabulary = start(preset, named_config(config), pair, changes)
+    try:
+        backbone, vocabulary = start(preset, named_config(config), pair, changes)
+    except InputError as error:
+        if args.preset or args.config or "max_tokens" not in str(error):
+            raise
+        raise InputError(f"{error}; --config eelbert_uno starts from fresh weights instead") from None
     origin = config if preset == SCRATCH else Path(preset).name
     before = _written(output)
     try:

@@ -32,9 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--epochs",
         type=int,
         nargs="+",
-        default=[None],
         metavar="N",
-        help="passes over the training texts (by their number)",
+        help="passes over the training texts (3 to 40, by their number); no matter to tfidf and fasttext",
     )
     add("--batch-size", type=int, default=32, metavar="N", help="texts per step")
     add(
@@ -70,15 +69,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if output.suffix != ".json":
         raise InputError(f"--output: expected a name that ends in .json, not {args.output}")
     positive = [("seeds", args.seeds), ("batch-size", args.batch_size), ("jobs", args.jobs)]
-    for name, value in [*positive, *(("epochs", epochs) for epochs in args.epochs)]:
-        if value is not None and value < 1:
+    for name, value in [*positive, *(("epochs", epochs) for epochs in args.epochs or [])]:
+        if value < 1:
             raise InputError(f"--{name}: must be positive, not {value}")
     contenders = [Contender(model, args.config, args.batch_size) for model in args.model]
     tasks = [task for task in TASKS if task in args.tasks]
     for task in tasks:  # before any work
         read_task(TASKS[task], args.data)
     scores = Scores(output, settings_of(contenders, args.data))
-    trials = [Trial(rate, epochs) for rate in sorted(set(args.learning_rates)) for epochs in dict.fromkeys(args.epochs)]
+    trials = [
+        Trial(rate, epochs)
+        for rate in sorted(set(args.learning_rates))
+        for epochs in dict.fromkeys(args.epochs or [None])
+    ]
 
     choosing = [
         Job(contender, task, args.data, trial, 0, choosing=True)
