@@ -17,7 +17,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.saving import load_classifier, read_info, save_model
 from eelbert_tf.strings import encode_texts
 from eelbert_tf.tasks import EelbertClassifier
-from eelbert_tf.training.finetune import Labelled, Recipe, finetune, score, start
+from eelbert_tf.training.finetune import Labelled, Recipe, default_epochs, finetune, score, start
 from eelbert_tf.training.optimizer import WarmupCosineDecay, WarmupLinearDecay, adamw, without_decay
 
 TEXTS = [
@@ -162,3 +162,13 @@ def test_regression_starts_at_the_mean(tiny: EelbertConfig, tmp_path: Path) -> N
     assert found["pearson"] > 0.9
     assert found["rmse"] < 1.0
     assert read_info(tmp_path / "m")[0].task == "regression"
+
+
+@pytest.mark.parametrize(
+    ("texts", "fresh", "pretrained"),
+    [(1, 40, 40), (320, 40, 40), (640, 40, 20), (3200, 40, 12), (16000, 24, 8), (10**6, 3, 3)],
+)
+def test_default_epochs(texts: int, fresh: int, pretrained: int) -> None:
+    """Fewer passes over more texts, and for weights that know something already."""
+    assert default_epochs(texts, 32, pretrained=False) == fresh
+    assert default_epochs(texts, 32, pretrained=True) == pretrained

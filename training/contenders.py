@@ -92,7 +92,7 @@ class Contender:
         import keras
 
         keras.utils.set_random_seed(seed)
-        epochs = epochs or default_epochs(len(train), self.batch_size)
+        epochs = epochs or default_epochs(len(train), self.batch_size, not self.model.startswith(SCRATCH))
         backbone, vocabulary = self._encoder(isinstance(train.texts[0], tuple))
         recipe = Recipe(epochs, self.batch_size, learning_rate, seed=seed)
         labels = Labelled(train.texts, train.labels)

@@ -77,12 +77,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     from ..finetune import SCRATCH, Labelled, Recipe, default_epochs, finetune, start
 
-    epochs = default_epochs(len(train), max(args.batch_size, 1)) if args.epochs is None else args.epochs
+    preset, config = args.preset or (SCRATCH if args.config else PRESET), args.config or "eelbert_uno"
+    epochs = args.epochs
+    if epochs is None:
+        epochs = default_epochs(len(train), max(args.batch_size, 1), preset != SCRATCH)
     recipe = Recipe(epochs, args.batch_size, args.learning_rate, seed=args.seed)
     keras.utils.set_random_seed(args.seed)
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)
-    preset, config = args.preset or (SCRATCH if args.config else PRESET), args.config or "eelbert_uno"
     try:
         backbone, vocabulary = start(preset, named_config(config), pair, changes)
     except InputError as error:
