@@ -122,13 +122,8 @@ def check_directory(path: str | os.PathLike[str], is_ours: Callable[[Path], bool
 
     Raises:
         InputError: as `replace_directory`.
-    """  # noqa: DOC501, what is raised here is caught here
-
-    class StopError(Exception):
-        """Ends the block before anything is replaced."""
-
-    with contextlib.suppress(StopError), replace_directory(path, is_ours):
-        raise StopError
+    """
+    _abandon(replace_directory(path, is_ours))
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
@@ -136,12 +131,17 @@ def check_file(path: str | os.PathLike[str]) -> None:
 
     Raises:
         InputError: as `replace_file`.
-    """  # noqa: DOC501, what is raised here is caught here
+    """
+    _abandon(replace_file(path))
+
+
+def _abandon(block: contextlib.AbstractContextManager[Path]) -> None:
+    """Enters a block and leaves it before anything is replaced."""  # noqa: DOC501, what is raised here is caught here
 
     class StopError(Exception):
-        """Ends the block before anything is replaced."""
+        """Ends the block."""
 
-    with contextlib.suppress(StopError), replace_file(path):
+    with contextlib.suppress(StopError), block:
         raise StopError
 
 

@@ -38,6 +38,17 @@ CONFIGS = {
     "uno": named_config("eelbert_uno").replace(max_tokens=32, max_bytes=128),
 }
 
+# What learns from a teacher.
+PUPIL = EelbertConfig(
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=16,
+    hash=HashConfig(widths=(8, 8)),
+    max_position_embeddings=32,
+    max_tokens=32,
+)
+
 
 @functools.cache
 def saved(name: str) -> Path:

@@ -13,23 +13,21 @@ import pytest
 import safetensors.numpy
 
 from eelbert_tf.__main__ import main
-from eelbert_tf.config import EelbertConfig, HashConfig
+from eelbert_tf.config import EelbertConfig
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import load_backbone, load_classifier, save_model, weight_names
+from eelbert_tf.saving import load_backbone, save_model, weight_names
 from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
-from eelbert_tf.tasks import EelbertClassifier
 from eelbert_tf.training import teachers
 from eelbert_tf.training.corpus import Corpus
 from eelbert_tf.training.huggingface import is_bert_folder, load_bert
 from eelbert_tf.training.masking import Specials
 from eelbert_tf.training.objectives_teacher import TeacherTargets
 from eelbert_tf.training.sentences import sample
-from eelbert_tf.training.soft_labels import ask, make_up, soften
 from eelbert_tf.wordpiece import RESERVED, PieceTexts
 from tests.conftest import randomize
 from tests.small_corpora import build
-from tests.small_models import FOLDER
+from tests.small_models import FOLDER, PUPIL
 
 LETTERS = [bytes([c]) for c in range(ord("a"), ord("z") + 1)]
 PIECES = [*RESERVED, b".", *LETTERS, *(b"##" + letter for letter in LETTERS)]
@@ -41,15 +39,6 @@ BERT = EelbertConfig(
     vocab_size=len(PIECES),
     max_position_embeddings=64,
     max_tokens=64,
-)
-PUPIL = EelbertConfig(
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=16,
-    hash=HashConfig(widths=(8, 8)),
-    max_position_embeddings=32,
-    max_tokens=32,
 )
 
 
@@ -313,103 +302,3 @@ def test_sentence_encoder(tmp_path: Path) -> None:
     save_model(backbone, tmp_path / "model")
     again = EelbertSentenceEncoder.from_preset(str(tmp_path / "model"))
     np.testing.assert_allclose(again.predict(texts), found, rtol=0, atol=1e-6)
-
-
-def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pupil learns a class that its labels hide, from a teacher that knows better."""
-    rng = np.random.default_rng(0)
-    words = ["".join(rng.choice(list("abcdefgh"), 4)) for _ in range(30)]
-    texts = [" ".join([*rng.choice(words, 3), str(rng.choice(["good", "bad"]))]) for _ in range(120)]
-
-    def write(name: str, wrong: float) -> Path:
-        rows = [f"{t},{'no' if ('bad' in t) != (rng.random() < wrong) else 'yes'}" for t in texts]
-        (tmp_path / name).write_text("text,label\n" + "\n".join(rows) + "\n")
-        return tmp_path / name
-
-    right, noisy = write("right.csv", 0.0), write("noisy.csv", 0.4)
-    shape = tmp_path / "pupil.json"
-    shape.write_text(json.dumps(PUPIL.to_dict()))
-    words_of = ["--train", right, "--output", tmp_path / "teacher", "--epochs", 12, "--learning-rate", 3e-3]
-    words_of += ["--config", "eelbert_uno"]
-    assert main(["finetune", *map(str, words_of), "--max-tokens", "16", "--max-bytes", "64"]) == 0
-    common = ["--teacher", tmp_path / "teacher", "--train", noisy, "--dev", right, "--config", shape]
-    taught = [*common, "--unlabelled", right, "--trust", 1, "--epochs", 25, "--learning-rate", 1e-2]
-    assert distill(*taught, "--output", tmp_path / "pupil") == 0
-    report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert report["labelled"] == 120
-    assert report["train_texts"] > 300
-    assert report["dev"]["accuracy"] > 0.95
-
-    (tmp_path / "other.csv").write_text("text,label\na,maybe\nb,no\n")
-    assert (
-        distill("--teacher", tmp_path / "teacher", "--train", tmp_path / "other.csv", "--output", tmp_path / "x") == 2
-    )
-    assert "the label 'maybe' does not occur in training" in capsys.readouterr().err
-    assert distill(*common, "--output", tmp_path / "x", "--trust", 2) == 2
-    assert "--trust: must lie between 0 and 1" in capsys.readouterr().err
-    assert distill(*common, "--output", tmp_path / "x", "--answers", tmp_path) == 2
-    assert "is a folder; give the name of a file" in capsys.readouterr().err
-    pairs = tmp_path / "pairs.csv"
-    pairs.write_text("text_a,text_b,label\na,b,yes\nb,a,no\n")
-    assert distill(*common, "--output", tmp_path / "x", "--unlabelled", pairs) == 2
-    assert "pairs.csv: expected single texts" in capsys.readouterr().err
-    save_model(EelbertClassifier(EelbertBackbone(PUPIL, name="backbone"), 2), tmp_path / "nameless")
-    assert distill("--teacher", tmp_path / "nameless", "--train", right, "--output", tmp_path / "x") == 2
-    assert "names no classes" in capsys.readouterr().err
-
-
-def test_answers_are_kept(tmp_path: Path) -> None:
-    """A text is asked about once, whatever comes after; another teacher's answers are refused."""
-    teacher = EelbertClassifier(EelbertBackbone(PUPIL, name="backbone"), 2, labels=["a", "b"])
-    texts = ["one two", "three", "four five six", "three", "seven"]
-    file = tmp_path / "answers.npz"
-    first = ask(teacher, texts[:3], file, "this")
-    assert first.shape == (3, 2)
-    np.testing.assert_allclose(first.sum(axis=1), 1, rtol=1e-6)
-    teacher.classifier.kernel.assign(np.zeros(teacher.classifier.kernel.shape))
-    again = ask(teacher, texts, file, "this")
-    np.testing.assert_array_equal(again[[0, 1, 2, 3]], first[[0, 1, 2, 1]])
-    np.testing.assert_array_equal(again[4], [0.5, 0.5])
-    with pytest.raises(InputError, match="holds the answers of another teacher"):
-        ask(teacher, texts, file, "that")
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(InputError, match="holds something else than a teacher's answers"):
-        ask(teacher, texts, file, "this")
-
-
-def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pupil learns scores of pairs, and the share of the teacher counts for numbers too."""
-    np.testing.assert_allclose(soften([1.0, 2.0], None, np.array([3.0, 3.0]), 0.25), [1.5, 2.25])
-    rng = np.random.default_rng(0)
-    rows = [f"{' '.join(rng.choice(['up', 'down', 'left'], 3))},{rng.choice(['yes', 'no'])},{i % 5}" for i in range(40)]
-    train, shape = tmp_path / "train.csv", tmp_path / "pupil.json"
-    train.write_text("text_a,text_b,label\n" + "\n".join(rows) + "\n")
-    shape.write_text(json.dumps(PUPIL.to_dict()))
-    slots = ["--max-tokens", "16", "--max-bytes", "64"]
-    pairs = ["--train", str(train), "--text-columns", "text_a", "text_b"]
-    teacher = ["--output", str(tmp_path / "teacher"), "--task", "regression", "--epochs", "1"]
-    teacher += ["--config", "eelbert_uno"]
-    assert main(["finetune", *pairs, *teacher, *slots]) == 0
-    kept = ["--answers", tmp_path / "answers.npz", "--made-up", 2, "--epochs", 1]
-    assert distill("--teacher", tmp_path / "teacher", *pairs, "--config", shape, "--output", tmp_path / "x", *kept) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["train_texts"] > 40
-    assert load_classifier(tmp_path / "x").task == "regression"
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ["one two three four five six", "seven eight nine ten eleven twelve"],
-        [("a b c d e f", "g h i j"), ("k", "l m n o")],
-    ],
-)
-def test_made_up_texts(texts: list[Any]) -> None:
-    """They are made of the training texts' words, differ from them, and depend on the seed alone."""
-    found = make_up(texts, 50, seed=3)
-    assert found == make_up(texts, 50, seed=3) != make_up(texts, 50, seed=4)
-    assert 30 < len(found) <= 100  # some come out as they were
-    known = {word for text in texts for side in ([text] if isinstance(text, str) else text) for word in side.split()}
-    for text in found:
-        assert text not in texts
-        assert all([text] if isinstance(text, str) else text)
-        assert {word for side in ([text] if isinstance(text, str) else text) for word in side.split()} <= known
