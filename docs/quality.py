@@ -71,7 +71,9 @@ class Job:
         if self.model.startswith(FROZEN):
             predict = frozen(self.model.removeprefix(FROZEN), train)
         else:
-            predict = Contender(self.model).train(train, classes, self.learning_rate, self.seed, self.epochs)
+            contender = Contender(self.model)
+            rate = contender.own_rates[0] if contender.own_rates else self.learning_rate
+            predict = contender.train(train, classes, rate, self.seed, self.epochs)
         found = {0: test.texts}
         if self.typos:
             found |= {n: [misspelt(str(text), n, i) for i, text in enumerate(test.texts)] for n in (1, self.typos)}

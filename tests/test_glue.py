@@ -11,7 +11,7 @@ import pytest
 
 from eelbert_tf.__main__ import main
 from eelbert_tf.errors import InputError
-from eelbert_tf.training.contenders import Contender, split_off
+from eelbert_tf.training.contenders import RIVALS, Contender, split_off
 from eelbert_tf.training.glue_tasks import TASKS, Task, read_task, scores
 
 HEADERS = {
@@ -151,16 +151,18 @@ def test_bad_output(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_own_models(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A model from scratch is tuned on a tenth of the training texts only, and scored with each seed."""
+    """Each is tuned on a tenth of the training texts only, rivals too, and scored with each seed."""
+    pytest.importorskip("sklearn")
     output = tmp_path / "scores.json"
-    words = ["--model", "scratch", "--tasks", "MRPC", "--seeds", "2", "--epochs", "1", "2"]
+    words = ["--model", "scratch", "tfidf", "--tasks", "MRPC", "--seeds", "2", "--epochs", "1", "2"]
     assert run("--data", str(data), *words, "--learning-rates", "1e-3", "1e-5", "--output", str(output)) == 0
-    row = json.loads(capsys.readouterr().out.splitlines()[-1])["models"][0]
+    row, rival = json.loads(capsys.readouterr().out.splitlines()[-1])["models"]
     assert row["model"] == "eelbert_uno from scratch"
     assert row["tasks"]["MRPC"]["seeds"] == 2
     results = json.loads(output.read_text())["results"]
     chosen = [name for name in results if "choosing" in name]
-    assert len(chosen) == 4
+    assert len(chosen) == 4 + len(RIVALS["tfidf"])
+    assert rival["tasks"]["MRPC"]["rate"] in RIVALS["tfidf"]
     assert row["tasks"]["MRPC"]["epochs"] in (1, 2)
     assert all(set(results[name]["sets"]) == {"held-out"} for name in chosen)
 
@@ -178,7 +180,7 @@ def test_fasttext(data: Path) -> None:
     for name in ("SST-2", "STS-B"):
         task = TASKS[name]
         found = read_task(task, str(data))
-        predict = Contender("fasttext").train(found.train, task.classes, 0.0, 0)
+        predict = Contender("fasttext").train(found.train, task.classes, 0.1, 0)
         predicted = predict(found.dev["dev"].texts)
         assert len(predicted) == 40
         assert set(map(type, predicted)) == {str if task.classes else float}

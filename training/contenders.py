@@ -16,7 +16,9 @@ from .pretrain_settings import read_config, weights_digest
 
 Predict = Callable[[Sequence[Any]], list[Any]]
 
-RIVALS = ("tfidf", "fasttext")
+# What a rival has instead of a learning rate's peak: TF-IDF its freedom from the penalty, fastText its first rate. The
+# first is its own default.
+RIVALS: dict[str, tuple[float, ...]] = {"tfidf": (1.0, 0.1, 0.3, 3.0, 10.0), "fasttext": (0.1, 0.03, 0.3, 1.0)}
 _FRESH = f"{SCRATCH}:"
 
 
@@ -51,24 +53,22 @@ class Contender:
         return weights_digest(self.model.removeprefix(_FRESH))
 
     @property
-    def tunable(self) -> bool:
-        """Whether it has a learning rate."""
-        return self.model not in RIVALS
+    def own_rates(self) -> tuple[float, ...]:
+        """What a rival's rate is chosen from, its default first; empty for what is fine-tuned."""
+        return RIVALS.get(self.model, ())
 
     @property
     def seeded(self) -> bool:
         """Whether its result depends on a seed."""
         return self.model != "tfidf"
 
-    def train(
-        self, train: Table, classes: Sequence[str], learning_rate: float, seed: int, epochs: int | None = None
-    ) -> Predict:
+    def train(self, train: Table, classes: Sequence[str], rate: float, seed: int, epochs: int | None = None) -> Predict:
         """Learns from labelled texts.
 
         Args:
             train: the texts; labels are numbers where there are no classes.
             classes: names of the classes, in the order of the logits; none for regression.
-            learning_rate: the peak, where there is one.
+            rate: the learning rate's peak, or one of `own_rates`.
             seed: fixes everything random.
             epochs: passes over the texts; `None` for as many as suit them. Rivals have their own.
 
@@ -78,13 +78,13 @@ class Contender:
         if self.model == "tfidf":
             from .rivals import TfidfLogisticRegression, TfidfRidge
 
-            rival = TfidfLogisticRegression() if classes else TfidfRidge()
+            rival = TfidfLogisticRegression(freedom=rate) if classes else TfidfRidge(rate)
             return rival.fit(train.texts, train.labels).predict
         if self.model == "fasttext":
             from .rivals import FastText
 
-            return FastText(not classes, seed).fit(train.texts, train.labels).predict
-        return self._finetune(train, classes, learning_rate, seed, epochs)
+            return FastText(not classes, seed, learning_rate=rate).fit(train.texts, train.labels).predict
+        return self._finetune(train, classes, rate, seed, epochs)
 
     def _finetune(
         self, train: Table, classes: Sequence[str], learning_rate: float, seed: int, epochs: int | None

@@ -15,9 +15,14 @@ from .score_runs import Result, Scores
 
 
 class Trial(NamedTuple):
-    """What is chosen for each task: the peak of the learning rate, and the passes, `None` for as many as suit it."""
+    """What is chosen for each task: the learning rate's peak, or what a rival has instead, and the passes.
 
-    learning_rate: float
+    Args:
+        rate: of `Contender.train`.
+        epochs: of `Contender.train`; `None` for as many as suit the task.
+    """
+
+    rate: float
     epochs: int | None
 
 
@@ -47,7 +52,7 @@ class Job:
         """What names its result."""
         kind = "choosing" if self.choosing else "seed"
         epochs = f", {self.trial.epochs} epochs" if self.trial.epochs else ""
-        return f"{self.contender.name}: {self.task} {kind} {self.seed} {self.trial.learning_rate:g}{epochs}"
+        return f"{self.contender.name}: {self.task} {kind} {self.seed} {self.trial.rate:g}{epochs}"
 
     def run(self) -> Result:
         """Trains and scores: `sets`, the official metrics of each development set, and `seconds`."""
@@ -58,7 +63,7 @@ class Job:
             train, held_out = split_off(train)
             sets = {"held-out": held_out}
         begin = time.perf_counter()
-        predict = self.contender.train(train, task.classes, self.trial.learning_rate, self.seed, self.trial.epochs)
+        predict = self.contender.train(train, task.classes, self.trial.rate, self.seed, self.trial.epochs)
         seconds = time.perf_counter() - begin
         found = {name: scores(task, table.labels, predict(table.texts)) for name, table in sets.items()}
         return {"sets": found, "seconds": round(seconds, 1)}
@@ -69,10 +74,15 @@ def score_of(result: Result) -> float:
     return statistics.fmean(value for found in result["sets"].values() for value in found.values())
 
 
+def trials_of(contender: Contender, trials: Sequence[Trial]) -> Sequence[Trial]:
+    """What to choose from: a rival has as much of a choice as the others, by rates of its own."""
+    own = [Trial(rate, None) for rate in contender.own_rates]
+    return (own if len(trials) > 1 else own[:1]) or trials
+
+
 def best_trial(scores: Scores, contender: Contender, task: str, data: str, trials: Sequence[Trial]) -> Trial:
-    """The trial with the best held-out score; any where there is nothing to choose."""
-    if not contender.tunable:
-        return Trial(0.0, None)
+    """The trial with the best held-out score, the first of equals."""
+    trials = trials_of(contender, trials)
     tried = {trial: scores.get(Job(contender, task, data, trial, 0, choosing=True)) for trial in trials}
     return max(trials, key=lambda trial: score_of(tried[trial] or {"sets": {"": {"": float("-inf")}}}))
 
@@ -94,7 +104,7 @@ def summary(
             "least": round(min(values), 2),
             "greatest": round(max(values), 2),
             "seeds": len(done),
-            **(trial._asdict() if contender.tunable else {}),
+            **trial._asdict(),
             "sets": {
                 name: {m: round(statistics.median(run["sets"][name][m] for run in done), 2) for m in found}
                 for name, found in done[0]["sets"].items()

@@ -59,16 +59,17 @@ class TfidfLogisticRegression(_Tfidf):
 
     Args:
         ngrams: the longest run of words that is a feature: 1 for a bag of words.
+        freedom: C, the inverse of the penalty's strength.
 
     Raises:
         InputError: scikit-learn is not installed.
     """
 
-    def __init__(self, ngrams: int = 1) -> None:
+    def __init__(self, ngrams: int = 1, freedom: float = 1.0) -> None:
         super().__init__(ngrams)
         from sklearn.linear_model import LogisticRegression
 
-        self._model = LogisticRegression(max_iter=1000)
+        self._model = LogisticRegression(C=freedom, max_iter=1000)
 
     def predict(self, texts: Sequence[Text]) -> list[str]:
         """The label of each text."""
@@ -97,15 +98,18 @@ class TfidfLogisticRegression(_Tfidf):
 class TfidfRidge(_Tfidf):
     """TF-IDF weights of words under a ridge regression.
 
+    Args:
+        freedom: the inverse of the penalty's strength.
+
     Raises:
         InputError: scikit-learn is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, freedom: float = 1.0) -> None:
         super().__init__()
         from sklearn.linear_model import Ridge
 
-        self._model = Ridge()
+        self._model = Ridge(1 / freedom)
 
     def predict(self, texts: Sequence[Text]) -> list[float]:
         """The score of each text."""
@@ -123,12 +127,13 @@ class FastText:
         regression: whether labels are numbers.
         seed: of its initial weights.
         ngrams: the longest run of words that is a feature.
+        learning_rate: at the start.
 
     Raises:
         InputError: fastText is not installed.
     """
 
-    def __init__(self, regression: bool = False, seed: int = 0, ngrams: int = 2) -> None:
+    def __init__(self, regression: bool = False, seed: int = 0, ngrams: int = 2, learning_rate: float = 0.1) -> None:
         try:
             import fasttext
         except ImportError as error:
@@ -137,6 +142,7 @@ class FastText:
         self.regression = regression
         self.seed = seed
         self.ngrams = ngrams
+        self.learning_rate = learning_rate
         self.names: list[Any] = []
         self.model: Any = None
 
@@ -151,7 +157,13 @@ class FastText:
             file = Path(folder, "train.txt")
             file.write_text("".join(lines), "utf-8")
             self.model = self._fasttext.train_supervised(
-                str(file), epoch=epochs, wordNgrams=self.ngrams, seed=self.seed, thread=_THREADS, verbose=0
+                str(file),
+                lr=self.learning_rate,
+                epoch=epochs,
+                wordNgrams=self.ngrams,
+                seed=self.seed,
+                thread=_THREADS,
+                verbose=0,
             )
         return self
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         metavar="N",
-        help="passes over the training texts (3 to 40, by their number); no matter to tfidf and fasttext",
+        help="passes over the training texts (3 to 40, by their number)",
     )
     add("--batch-size", type=int, default=32, metavar="N", help="texts per step")
     add(
@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1e-3],
         metavar="X",
-        help="peak of the schedule; of several rates and passes the best on a tenth of the training texts",
+        help="peak of the schedule; of several rates and passes the best on a tenth of the training texts is taken; "
+        "tfidf and fasttext then choose from values of their own",
     )
     add("--jobs", type=int, default=1, metavar="N", help="trainings at a time, each on its share of the cores")
     add("--output", required=True, metavar="F.json", help="scores; a table (.md) and a plot (.png) are put beside it")
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
     from ..contenders import Contender
-    from ..glue import Job, Trial, best_trial, settings_of, summary
+    from ..glue import Job, Trial, best_trial, settings_of, summary, trials_of
     from ..glue_report import markdown, plot
     from ..glue_tasks import read_task
     from ..score_runs import Scores, run_jobs
@@ -87,8 +88,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         Job(contender, task, args.data, trial, 0, choosing=True)
         for contender in contenders
         for task in tasks
-        for trial in trials
-        if contender.tunable and len(trials) > 1
+        for trial in trials_of(contender, trials)
+        if len(trials) > 1
     ]
     seeds = {contender: range(args.seeds if contender.seeded else 1) for contender in contenders}
     total = len(choosing) + len(tasks) * sum(map(len, seeds.values()))
