@@ -2,9 +2,9 @@
 
     python docs/freeze_preset.py --run DIR --name uno_en_paper --about "..." --data "..." [--scores "..."]
 
-The run is what `eelbert pretrain`, `distill` or `finetune` wrote. The card, README.md, is made of what the run knows of
-itself: configuration, tokens seen, loss curve, held-out scores. The weights' checksum stands in config.json and is
-verified whenever the preset is loaded.
+The run is what `eelbert pretrain`, `distill` or `finetune` wrote; --first names another that it went on from. The card,
+README.md, is made of what the run knows of itself: configuration, tokens seen, loss curve, held-out scores. The
+weights' checksum stands in config.json and is verified whenever the preset is loaded.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ ranks short texts after fine-tuning; it does not generate, and it should decide 
 def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Namespace) -> str:
     """The preset's README."""
     run = fields["notes"].get("pretraining", {})
+    runs = [*([notes_of(args.first)["pretraining"]] if args.first else []), run]
     config = fields["config"]
     lines = [f"# {name}", "", args.about, ""]
     lines += ["| | |", "|---|---|"]
@@ -48,13 +49,19 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
         text = f"{run['corpus_words'] / 1e6:,.1f} million words"
         text = "the sentences" if run["objective"] == "teacher" else text
         lines += [
-            f"| objective | {run['objective']}, {run['finished_steps']:,} steps of {run['batch_size']} x "
-            f"{run['sequence_length']} tokens, peak rate {run['learning_rate']:g} |",
-            f"| tokens seen | {run['tokens'] / 1e6:,.0f} million slots, {run['share_of_slots_with_words']:.0%} of them "
-            f"words: {run['epochs']:.1f} passes over {text} |",
+            f"| {'then' if i else 'objective'} | {one['objective']}, {one['finished_steps']:,} steps of "
+            f"{one['batch_size']} x {one['sequence_length']} tokens, peak rate {one['learning_rate']:g} |"
+            for i, one in enumerate(runs)
+        ]
+        tokens, passes, hours = (
+            sum(one[key] for one in runs) / unit for key, unit in (("tokens", 1e6), ("epochs", 1), ("seconds", 3600))
+        )
+        lines += [
+            f"| tokens seen | {tokens:,.0f} million slots, {run['share_of_slots_with_words']:.0%} of them "
+            f"words: {passes:.1f} passes over {text} |",
             f"| held-out text | {', '.join(f'{k} {v:.4f}' for k, v in run['held_out'].items())} |",
             f"| dropped with the head | {run['head_parameters']:,} numbers |",
-            f"| trained in | {run['seconds'] / 3600:.1f} hours, {run['backend']} |",
+            f"| trained in | {hours:.1f} hours, {run['backend']} |",
         ]
     if args.tflite:
         lines += [f"| `{TFLITE_FILE}` | {args.tflite.stat().st_size:,} bytes |"]
@@ -66,11 +73,17 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     return "\n".join(lines).rstrip() + "\n"
 
 
+def notes_of(folder: str) -> dict[str, Any]:
+    """What a model says of its training."""
+    return dict(json.loads((find_model(folder) / CONFIG_FILE).read_text("utf-8"))["notes"])
+
+
 def main() -> None:
     """Checks the model, then copies it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--run", required=True)
+    add("--first", help="the run whose weights it began with")
     add("--name", required=True)
     add("--about", required=True, help="what it is, in a sentence or two")
     add("--data", required=True, help="what text it was trained on, and its licence")

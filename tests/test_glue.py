@@ -135,6 +135,9 @@ def test_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert all(results[name] == result for name, result in first.items())  # not done again: the seconds are the same
     assert "| tfidf | 100.0 |" in output.with_suffix(".md").read_text()
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert run(*common, "--model", "tfidf", "scratch", "--tasks", "SST-2", "--epochs", "1", "--seeds", "1") == 0
+    assert set(first) < set(json.loads(output.read_text())["results"])  # a model that joins later
+    capsys.readouterr()
     assert run(*common, "--tasks", "SST-2", "--batch-size", "8") == 2
     assert "was begun with contender tfidf" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ from eelbert_tf.errors import InputError
 from .pretrain_data import BatchStream, for_fit
 from .pretrain_settings import Settings
 
-SETTINGS = Settings(steps=1_000_000, batch_size=128, sequence_length=64, output_words=8192)
+SETTINGS = Settings(steps=1_000_000, batch_size=128, sequence_length=64, output_words=4096)
 STEPS = {"eelbert_uno": 40, "keras_hub": 8}  # of a round: about as many seconds each
 _SQUARE = 2048
 _WORDS = 200_000  # of the corpus
@@ -26,7 +26,7 @@ METHOD = (
     "Batches of 128 sequences of 64 tokens, 15 % of the words masked, float32, both with AdamW and compiled by XLA, "
     "all cores, the same process; the rivals take turns. A round of each is one `model.fit` of some steps, after one "
     "that compiles, by the clock from the end of its first step to the end of its last; a token is a slot of the "
-    "batch. eelbert_uno is what `eelbert pretrain` runs, masking on the host included: hashed input, 8,192 output "
+    "batch. eelbert_uno is what `eelbert pretrain` runs, masking on the host included: hashed input, 4,096 output "
     "words, the masked positions gathered before the last block's output. keras_hub is keras_hub.models.BertMaskedLM "
     "of the same shape (2 layers, width 128, 2 heads, feed-forward 128, no dropout) with BERT's table of 30,522 "
     "pieces at input and output, its ids masked anew by its MaskedLMMaskGenerator in tf.data. FLOPs of a step are "
@@ -42,7 +42,7 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
     """Measures both trainings in turn.
 
     Args:
-        texts: become the corpus, repeated, and filled up with made-up words to 8,192 distinct ones.
+        texts: become the corpus, repeated, and filled up with made-up words to 4,096 distinct ones.
         rounds: of each.
 
     Returns:

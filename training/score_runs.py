@@ -35,7 +35,7 @@ class Scores:
 
     Args:
         path: the file.
-        settings: all that the results depend on; a file with others is refused.
+        settings: all that the results depend on; a file in which one of them is another is refused.
 
     Raises:
         InputError: the file holds something else.
@@ -52,11 +52,12 @@ class Scores:
             except (OSError, ValueError, KeyError, TypeError):
                 raise InputError(f"{path}: holds something else than scores; choose another --output") from None
             for name, value in self.settings.items():
-                if before.get(name) != value:
+                if before.setdefault(name, value) != value:
                     raise InputError(
-                        f"{path}: was begun with {name} {json.dumps(before.get(name))}, not {json.dumps(value)}; "
+                        f"{path}: was begun with {name} {json.dumps(before[name])}, not {json.dumps(value)}; "
                         "go on with the same, or choose another --output"
                     )
+            self.settings = before
 
     def add(self, job: Job, result: Result) -> None:
         """Keeps one result."""
