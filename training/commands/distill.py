@@ -43,29 +43,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, metavar="N", help="texts per step (64, or 32)")
     add("--learning-rate", type=float, metavar="X", help="peak of the schedule (0.005, or 0.001)")
     add("--seed", type=int, default=0, metavar="N", help="fixes weights, order and texts")
-    corpus = parser.add_argument_group("with --corpus")
-    corpus.add_argument("--resume", action="store_true", help="continue the run in DIR; begin it if there is none")
-    corpus.add_argument("--sentences", type=int, metavar="N", help="sentences of the corpus (200,000)")
-    corpus.add_argument("--sequence-length", type=int, default=32, metavar="N", help="tokens; longer ones are left out")
-    corpus.add_argument(
-        "--teacher-precision",
-        default="none",
-        choices=tuple(POLICIES),
-        help="type of the teacher's arithmetic: bfloat16 is faster on processors that have it",
-    )
-    corpus.add_argument("--checkpoint-minutes", type=float, default=5.0, metavar="M", help="between two checkpoints")
-    train = parser.add_argument_group("with --train")
-    train.add_argument("--dev", metavar="F", help="held-out file, scored after each epoch")
-    train.add_argument("--unlabelled", nargs="+", default=[], metavar="F", help="CSV or TSV files of more texts")
-    train.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
-    train.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
-    train.add_argument(
-        "--answers", metavar="F.npz", help="keep what the teacher says in this file, and go on from it where it exists"
-    )
-    train.add_argument("--made-up", type=int, default=4, metavar="N", help="made-up variants of each training text")
-    train.add_argument(
-        "--trust", type=float, default=0.5, metavar="X", help="share of the teacher where there is a label"
-    )
+    group = parser.add_argument_group("with --corpus").add_argument
+    corpus = [
+        group("--resume", action="store_true", help="continue the run in DIR; begin it if there is none"),
+        group("--sentences", type=int, metavar="N", help="sentences of the corpus (200,000)"),
+        group("--sequence-length", type=int, default=32, metavar="N", help="tokens; longer ones are left out"),
+        group(
+            "--teacher-precision",
+            default="none",
+            choices=tuple(POLICIES),
+            help="type of the teacher's arithmetic: bfloat16 is faster on processors that have it",
+        ),
+        group("--checkpoint-minutes", type=float, default=5.0, metavar="M", help="between two checkpoints"),
+    ]
+    group = parser.add_argument_group("with --train").add_argument
+    train = [
+        group("--dev", metavar="F", help="held-out file, scored after each epoch"),
+        group("--unlabelled", nargs="+", default=[], metavar="F", help="CSV or TSV files of more texts"),
+        group("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)"),
+        group("--label-column", default="label", metavar="NAME", help="column of the labels"),
+        group(
+            "--answers",
+            metavar="F.npz",
+            help="keep what the teacher says in this file, and go on from it where it exists",
+        ),
+        group("--made-up", type=int, default=4, metavar="N", help="made-up variants of each training text"),
+        group("--trust", type=float, default=0.5, metavar="X", help="share of the teacher where there is a label"),
+    ]
+    parser.set_defaults(only_with={"corpus": corpus, "train": train})
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -77,6 +82,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         InputError: bad input, or an impossible output.
     """
+    given, other = ("corpus", "train") if args.corpus else ("train", "corpus")
+    for option in args.only_with[other]:
+        if getattr(args, option.dest) != option.default:
+            raise InputError(f"{option.option_strings[0]}: goes with --{other}, not with --{given}")
     for name, value in (_ENCODERS if args.corpus else _CLASSIFIERS).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
