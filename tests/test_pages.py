@@ -6,23 +6,12 @@ import importlib.util
 import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from eelbert_tf.__main__ import _parser
 from tests.forms import ROOT
-from tests.pages import anchors, commands, files, links, pages
-
-
-def script(name: str) -> Any:
-    """A script of docs/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.pages import anchors, commands, files, links, pages, script
 
 
 def named(page: Path) -> str:
