@@ -11,8 +11,10 @@ import pytest
 
 from eelbert_tf.__main__ import main
 from eelbert_tf.errors import InputError
-from eelbert_tf.training.contenders import RIVALS, Contender, split_off
+from eelbert_tf.tables import Table
+from eelbert_tf.training.contenders import RIVALS, Contender
 from eelbert_tf.training.glue_tasks import TASKS, Task, read_task, scores
+from eelbert_tf.training.split_off import split_off
 
 HEADERS = {
     "SST-2": "sentence\tlabel",
@@ -110,6 +112,19 @@ def test_split_off(data: Path) -> None:
     assert sorted(train.lines + held_out.lines) == table.lines
     assert split_off(table)[1].lines == held_out.lines
     assert len(split_off(table, most=2)[1]) == 2
+
+
+def test_phrases_are_split_off_with_their_sentence(tmp_path: Path) -> None:
+    """Only whole sentences are drawn, and what stands within one of them is not learned from."""
+    sentences = [f"the {noun} is {word} , and so it goes" for noun in NOUNS for word in ("good", "bad")]
+    phrases = [sentence.split(" ,")[0] for sentence in sentences]
+    texts = [*phrases, *sentences, "goods", "so it goes"]
+    table = Table(tmp_path / "train.tsv", texts, ["1"] * len(texts), list(range(len(texts))))
+    left, held_out = split_off(table, share=0.2)
+    assert len(held_out) == 5
+    assert set(held_out.texts) <= {*sentences, "goods"}
+    within = {text for text in texts if any(f" {text} " in f" {sentence} " for sentence in held_out.texts)}
+    assert set(left.texts) == set(texts) - within
 
 
 def run(*words: str) -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from eelbert_tf.tables import Table
 
@@ -113,25 +111,3 @@ class Contender:
         if name != self.model:
             backbone = EelbertBackbone(backbone.config, pair=pair, name="backbone")
         return backbone, vocabulary
-
-
-def split_off(table: Table, share: float = 0.1, most: int = 1000, seed: int = 0) -> tuple[Table, Table]:
-    """A table without some of its rows, drawn at random, and those rows: to choose a recipe by.
-
-    Args:
-        table: labelled texts.
-        share: of the rows.
-        most: rows to take at most.
-        seed: fixes the draw.
-    """
-    order = np.random.default_rng(seed).permutation(len(table))
-    count = max(1, min(most, round(share * len(table))))
-
-    def part(indices: np.ndarray) -> Table:
-        chosen = sorted(indices.tolist())
-        columns: dict[str, Any] = {
-            name: [getattr(table, name)[i] for i in chosen] for name in ("texts", "labels", "lines")
-        }
-        return replace(table, **columns)
-
-    return part(order[count:]), part(order[:count])

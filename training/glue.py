@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .contenders import Contender, split_off
+from .contenders import Contender
 from .glue_tasks import TASKS, read_task, scores
 from .score_runs import Result, Scores
+from .split_off import split_off
 
 
 class Trial(NamedTuple):
