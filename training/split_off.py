@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,11 +48,10 @@ def containers(texts: Sequence[str]) -> dict[int, list[int]]:
     for i, row in enumerate(words):
         for word in set(row):
             holders.setdefault(word, []).append(i)
-    counts = Counter({word: len(places) for word, places in holders.items()})
     found = {}
     for i, row in enumerate(words):
         if row:
-            rarest = min(row, key=counts.__getitem__)
+            rarest = min(row, key=lambda word: len(holders[word]))
             longer = [j for j in holders[rarest] if len(spaced[j]) > len(spaced[i]) and spaced[i] in spaced[j]]
             if longer:
                 found[i] = longer
