@@ -44,6 +44,7 @@ class Job:
         column: the name of the column of texts.
         examples: of each class; `EVERY` for all.
         epochs: passes over the training texts; `None` for as many as suit them.
+        learning_rate: the peak; likewise.
         seed: fixes the examples and everything else that is random.
         typos: edits in each test text of the third score; 0 for one score only.
     """
@@ -53,7 +54,7 @@ class Job:
     column: str
     examples: int
     epochs: int | None
-    learning_rate: float
+    learning_rate: float | None
     seed: int
     typos: int = 0
 
@@ -72,7 +73,7 @@ class Job:
             predict = frozen(self.model.removeprefix(FROZEN), train)
         else:
             contender = Contender(self.model)
-            rate = contender.own_rates[0] if contender.own_rates else self.learning_rate
+            rate = None if contender.own_rates else self.learning_rate
             predict = contender.train(train, classes, rate, self.seed, self.epochs)
         found = {0: test.texts}
         if self.typos:
@@ -143,7 +144,7 @@ def main() -> None:
     add("--examples", nargs="+", type=int, default=[10, 50, EVERY], help="of each class; 0 for all")
     add("--seeds", type=int, default=3)
     add("--epochs", type=int)
-    add("--learning-rate", type=float, default=1e-3)
+    add("--learning-rate", type=float)
     add("--typos", type=int, default=0)
     add("--jobs", type=int, default=1)
     add("--output", required=True, type=Path)

@@ -17,7 +17,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.saving import load_classifier, read_info, save_model
 from eelbert_tf.strings import encode_texts
 from eelbert_tf.tasks import EelbertClassifier
-from eelbert_tf.training.finetune import Labelled, Recipe, default_epochs, finetune, score, start
+from eelbert_tf.training.finetune import Labelled, Recipe, default_epochs, default_rate, finetune, score, start
 from eelbert_tf.training.optimizer import WarmupCosineDecay, WarmupLinearDecay, adamw, without_decay
 
 TEXTS = [
@@ -172,3 +172,9 @@ def test_default_epochs(texts: int, fresh: int, pretrained: int) -> None:
     """Fewer passes over more texts, and for weights that know something already."""
     assert default_epochs(texts, 32, pretrained=False) == fresh
     assert default_epochs(texts, 32, pretrained=True) == pretrained
+
+
+def test_default_rate() -> None:
+    """Pretrained weights learn more slowly where the steps are very many; fresh ones never do."""
+    assert [default_rate(texts, True) for texts in (100, 30_000, 60_000)] == [1e-3, 1e-3, 3e-4]
+    assert [default_rate(texts, False) for texts in (100, 60_000)] == [1e-3, 1e-3]

@@ -9,7 +9,7 @@ from typing import Any
 
 from eelbert_tf.tables import Table
 
-from .finetune import SCRATCH, Labelled, Recipe, default_epochs, finetune, start
+from .finetune import SCRATCH, Labelled, Recipe, default_epochs, default_rate, finetune, start
 from .pretrain_settings import read_config, weights_digest
 
 Predict = Callable[[Sequence[Any]], list[Any]]
@@ -60,39 +60,44 @@ class Contender:
         """Whether its result depends on a seed."""
         return self.model != "tfidf"
 
-    def train(self, train: Table, classes: Sequence[str], rate: float, seed: int, epochs: int | None = None) -> Predict:
+    def train(
+        self, train: Table, classes: Sequence[str], rate: float | None, seed: int, epochs: int | None = None
+    ) -> Predict:
         """Learns from labelled texts.
 
         Args:
             train: the texts; labels are numbers where there are no classes.
             classes: names of the classes, in the order of the logits; none for regression.
-            rate: the learning rate's peak, or one of `own_rates`.
+            rate: the learning rate's peak, or one of `own_rates`; `None` for one that suits them.
             seed: fixes everything random.
             epochs: passes over the texts; `None` for as many as suit them. Rivals have their own.
 
         Returns:
             A function from texts to labels, or to scores.
         """
-        if self.model == "tfidf":
-            from .rivals import TfidfLogisticRegression, TfidfRidge
-
-            rival = TfidfLogisticRegression(freedom=rate) if classes else TfidfRidge(rate)
-            return rival.fit(train.texts, train.labels).predict
-        if self.model == "fasttext":
-            from .rivals import FastText
-
-            return FastText(not classes, seed, learning_rate=rate).fit(train.texts, train.labels).predict
+        if self.own_rates:
+            return self._rival(train, classes, self.own_rates[0] if rate is None else rate, seed)
         return self._finetune(train, classes, rate, seed, epochs)
 
+    def _rival(self, train: Table, classes: Sequence[str], rate: float, seed: int) -> Predict:
+        from .rivals import FastText, TfidfLogisticRegression, TfidfRidge
+
+        if self.model == "fasttext":
+            return FastText(not classes, seed, learning_rate=rate).fit(train.texts, train.labels).predict
+        rival = TfidfLogisticRegression(freedom=rate) if classes else TfidfRidge(rate)
+        return rival.fit(train.texts, train.labels).predict
+
     def _finetune(
-        self, train: Table, classes: Sequence[str], learning_rate: float, seed: int, epochs: int | None
+        self, train: Table, classes: Sequence[str], rate: float | None, seed: int, epochs: int | None
     ) -> Predict:
         import keras
 
         keras.utils.set_random_seed(seed)
-        epochs = epochs or default_epochs(len(train), self.batch_size, not self.model.startswith(SCRATCH))
+        pretrained = not self.model.startswith(SCRATCH)
+        epochs = epochs or default_epochs(len(train), self.batch_size, pretrained)
+        rate = default_rate(len(train), pretrained) if rate is None else rate
         backbone, vocabulary = self._encoder(isinstance(train.texts[0], tuple))
-        recipe = Recipe(epochs, self.batch_size, learning_rate, seed=seed)
+        recipe = Recipe(epochs, self.batch_size, rate, seed=seed)
         labels = Labelled(train.texts, train.labels)
         model, _ = finetune(backbone, labels, None, recipe, None, classes or None, vocabulary=vocabulary, quiet=True)
 

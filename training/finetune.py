@@ -27,6 +27,8 @@ from .progress import Progress
 
 SCRATCH = "scratch"
 
+MANY_TEXTS = 30_000
+
 # A mean loss this many times that of guessing is not bad luck: the weights have blown up.
 HOPELESS = 100.0
 
@@ -70,6 +72,11 @@ def default_epochs(texts: int, batch_size: int, pretrained: bool) -> int:
     passes = batch_size / max(texts, 1)  # of one step
     steps = max(min(4000, 12 / passes), 400) if pretrained else 12000
     return min(40, max(3, round(steps * passes)))
+
+
+def default_rate(texts: int, pretrained: bool) -> float:
+    """A peak of the learning rate that suits a file: lower where pretrained weights learn from very many texts."""
+    return 3e-4 if pretrained and texts > MANY_TEXTS else 1e-3
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,10 @@ class Trial(NamedTuple):
     """What is chosen for each task: the learning rate's peak, or what a rival has instead, and the passes.
 
     Args:
-        rate: of `Contender.train`.
-        epochs: of `Contender.train`; `None` for as many as suit the task.
+        rate, epochs: of `Contender.train`; `None` for what suits the task.
     """
 
-    rate: float
+    rate: float | None
     epochs: int | None
 
 
@@ -53,7 +52,8 @@ class Job:
         """What names its result."""
         kind = "choosing" if self.choosing else "seed"
         epochs = f", {self.trial.epochs} epochs" if self.trial.epochs else ""
-        return f"{self.contender.name}: {self.task} {kind} {self.seed} {self.trial.rate:g}{epochs}"
+        rate = "default" if self.trial.rate is None else f"{self.trial.rate:g}"
+        return f"{self.contender.name}: {self.task} {kind} {self.seed} {rate}{epochs}"
 
     def run(self) -> Result:
         """Trains and scores: `sets`, the official metrics of each development set, and `seconds`."""
@@ -77,8 +77,9 @@ def score_of(result: Result) -> float:
 
 def trials_of(contender: Contender, trials: Sequence[Trial]) -> Sequence[Trial]:
     """What to choose from: a rival has as much of a choice as the others, by rates of its own."""
-    own = [Trial(rate, None) for rate in contender.own_rates]
-    return (own if len(trials) > 1 else own[:1]) or trials
+    if not contender.own_rates:
+        return trials
+    return [Trial(rate, None) for rate in contender.own_rates] if len(trials) > 1 else [Trial(None, None)]
 
 
 def best_trial(scores: Scores, contender: Contender, task: str, data: str, trials: Sequence[Trial]) -> Trial:

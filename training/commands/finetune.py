@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training file (3 to 40, by its size)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts per step")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="peak of the schedule")
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="X", help="peak of the schedule (0.001, or 0.0003 for very many texts)"
+    )
     parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots of the model (128)")
     parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes it reads of a text (512)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="fixes initial weights, order and dropout")
@@ -75,13 +77,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     from eelbert_tf.config import named_config
 
-    from ..finetune import SCRATCH, Labelled, Recipe, default_epochs, finetune, start
+    from ..finetune import SCRATCH, Labelled, Recipe, default_epochs, default_rate, finetune, start
 
     preset, config = args.preset or (SCRATCH if args.config else PRESET), args.config or "eelbert_uno"
-    epochs = args.epochs
+    epochs, rate = args.epochs, args.learning_rate
     if epochs is None:
         epochs = default_epochs(len(train), max(args.batch_size, 1), preset != SCRATCH)
-    recipe = Recipe(epochs, args.batch_size, args.learning_rate, seed=args.seed)
+    if rate is None:
+        rate = default_rate(len(train), preset != SCRATCH)
+    recipe = Recipe(epochs, args.batch_size, rate, seed=args.seed)
     keras.utils.set_random_seed(args.seed)
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)

@@ -40,10 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--learning-rates",
         type=float,
         nargs="+",
-        default=[1e-3],
         metavar="X",
-        help="peak of the schedule; of several rates and passes the best on a tenth of the training texts is taken; "
-        "tfidf and fasttext then choose from values of their own",
+        help="peak of the schedule (0.001, or 0.0003 for very many texts); of several rates and passes the best on a "
+        "tenth of the training texts is taken; tfidf and fasttext then choose from values of their own",
     )
     add("--jobs", type=int, default=1, metavar="N", help="trainings at a time, each on its share of the cores")
     add("--output", required=True, metavar="F.json", help="scores; a table (.md) and a plot (.png) are put beside it")
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     scores = Scores(output, settings_of(contenders, args.data))
     trials = [
         Trial(rate, epochs)
-        for rate in sorted(set(args.learning_rates))
+        for rate in sorted(set(args.learning_rates or [])) or [None]
         for epochs in dict.fromkeys(args.epochs or [None])
     ]
 
