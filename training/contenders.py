@@ -16,7 +16,10 @@ Predict = Callable[[Sequence[Any]], list[Any]]
 
 # What a rival has instead of a learning rate's peak: TF-IDF its freedom from the penalty, fastText its first rate. The
 # first is its own default.
-RIVALS: dict[str, tuple[float, ...]] = {"tfidf": (1.0, 0.1, 0.3, 3.0, 10.0), "fasttext": (0.1, 0.03, 0.3, 1.0)}
+RIVALS: dict[str, tuple[float, ...]] = {
+    "tfidf": (1.0, 0.01, 0.03, 0.1, 0.3, 3.0, 10.0),
+    "fasttext": (0.1, 0.003, 0.01, 0.03, 0.3, 1.0),
+}
 _FRESH = f"{SCRATCH}:"
 
 
