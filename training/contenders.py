@@ -9,7 +9,7 @@ from typing import Any
 
 from eelbert_tf.tables import Table
 
-from .finetune import SCRATCH, Labelled, Recipe, default_epochs, default_rate, finetune, start
+from .finetune import SCRATCH, Labelled, finetune, start, suited_recipe
 from .pretrain_settings import read_config, weights_digest
 
 Predict = Callable[[Sequence[Any]], list[Any]]
@@ -97,10 +97,8 @@ class Contender:
 
         keras.utils.set_random_seed(seed)
         pretrained = not self.model.startswith(SCRATCH)
-        epochs = epochs or default_epochs(len(train), self.batch_size, pretrained)
-        rate = default_rate(len(train), pretrained) if rate is None else rate
+        recipe = suited_recipe(len(train), pretrained, epochs, self.batch_size, rate, seed)
         backbone, vocabulary = self._encoder(isinstance(train.texts[0], tuple))
-        recipe = Recipe(epochs, self.batch_size, rate, seed=seed)
         labels = Labelled(train.texts, train.labels)
         model, _ = finetune(backbone, labels, None, recipe, None, classes or None, vocabulary=vocabulary, quiet=True)
 

@@ -79,6 +79,21 @@ def default_rate(texts: int, pretrained: bool) -> float:
     return 3e-4 if pretrained and texts > MANY_TEXTS else 1e-3
 
 
+def suited_recipe(
+    texts: int, pretrained: bool, epochs: int | None, batch_size: int, learning_rate: float | None, seed: int
+) -> Recipe:
+    """A recipe whose passes and learning rate suit a file where they are `None`.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    if epochs is None:
+        epochs = default_epochs(texts, max(batch_size, 1), pretrained)
+    if learning_rate is None:
+        learning_rate = default_rate(texts, pretrained)
+    return Recipe(epochs, batch_size, learning_rate, seed=seed)
+
+
 @dataclass(frozen=True)
 class Labelled:
     """Texts with their targets: class names, float `[n, classes]` of their probabilities, or numbers for regression."""

@@ -77,15 +77,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     from eelbert_tf.config import named_config
 
-    from ..finetune import SCRATCH, Labelled, Recipe, default_epochs, default_rate, finetune, start
+    from ..finetune import SCRATCH, Labelled, finetune, start, suited_recipe
 
     preset, config = args.preset or (SCRATCH if args.config else PRESET), args.config or "eelbert_uno"
-    epochs, rate = args.epochs, args.learning_rate
-    if epochs is None:
-        epochs = default_epochs(len(train), max(args.batch_size, 1), preset != SCRATCH)
-    if rate is None:
-        rate = default_rate(len(train), preset != SCRATCH)
-    recipe = Recipe(epochs, args.batch_size, rate, seed=args.seed)
+    recipe = suited_recipe(len(train), preset != SCRATCH, args.epochs, args.batch_size, args.learning_rate, args.seed)
     keras.utils.set_random_seed(args.seed)
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)
