@@ -34,6 +34,8 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     lines = [f"# {name}", "", args.about, ""]
     lines += ["| | |", "|---|---|"]
     layers = "1 layer" if config["num_hidden_layers"] == 1 else f"{config['num_hidden_layers']} layers"
+    groups = config.get("num_hidden_groups") or config["num_hidden_layers"]
+    layers += f" with {groups} set{'s' * (groups > 1)} of weights" if groups < config["num_hidden_layers"] else ""
     shape = f"{layers}, width {config['hidden_size']}, inner {config['intermediate_size']}"
     lines += [
         f"| shape | {shape}, {config['num_attention_heads']} heads, {config['max_position_embeddings']} positions |"

@@ -78,7 +78,9 @@ class EelbertConfig:
 
     Args:
         hidden_size: width of the encoder.
-        num_hidden_layers: number of transformer blocks.
+        num_hidden_layers: number of transformer blocks that a text goes through.
+        num_hidden_groups: blocks that have weights of their own, each used for as many layers in a row (ALBERT, Lan et
+            al. 2020); must divide `num_hidden_layers`. `None` for as many as layers (BERT).
         num_attention_heads: must divide `hidden_size`.
         intermediate_size: inner width of the feed-forward part.
         hash: the n-gram pooling hash, or `None`. Where its size is not `hidden_size`, a learned projection follows.
@@ -122,6 +124,7 @@ class EelbertConfig:
     lexicon_width: int = 0
     lexicon_lookups: int = 1
     pooling: str = "cls"
+    num_hidden_groups: int | None = None
 
     def __post_init__(self) -> None:
         if (self.hash is None) == (self.vocab_size is None):
@@ -133,6 +136,13 @@ class EelbertConfig:
             raise ValueError(
                 "`num_attention_heads` must divide `hidden_size`. "
                 f"Received: hidden_size={self.hidden_size}, num_attention_heads={self.num_attention_heads}"
+            )
+        if self.num_hidden_groups is not None and (
+            self.num_hidden_groups < 1 or self.num_hidden_layers % self.num_hidden_groups
+        ):
+            raise ValueError(
+                "`num_hidden_groups` must divide `num_hidden_layers`. "
+                f"Received: num_hidden_layers={self.num_hidden_layers}, num_hidden_groups={self.num_hidden_groups}"
             )
         if self.pooling not in ("cls", "mean"):
             raise ValueError(f'`pooling` must be "cls" or "mean". Received: pooling={self.pooling!r}')
@@ -157,6 +167,11 @@ class EelbertConfig:
                 f"`lexicon_lookups` must be 1 or 2, and `lexicon_size` to its power at most {MAX_LEXICON_CODES}. "
                 f"Received: lexicon_lookups={self.lexicon_lookups}, lexicon_size={self.lexicon_size}"
             )
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks with weights of their own."""
+        return self.num_hidden_layers if self.num_hidden_groups is None else self.num_hidden_groups
 
     @property
     def lexicon_codes(self) -> int:

@@ -100,7 +100,7 @@ class EelbertBackbone(keras.Model):
                 config.initializer_range,
                 name=f"block_{i}",
             )
-            for i in range(config.num_hidden_layers)
+            for i in range(config.num_blocks)
         ]
         self.pooled_size = config.pooled_size(pair)
         self.pooler: Any = None
@@ -196,11 +196,13 @@ class EelbertBackbone(keras.Model):
             x = x + ops.take(segment_rows, segments, axis=0)
         x = self.embeddings_dropout(self.embeddings_norm(x), training=training)
         bias = attention_bias(mask, dtype)
-        for block in self.blocks[:-1]:
+        repeats = self.config.num_hidden_layers // self.config.num_blocks
+        *earlier, last = [block for block in self.blocks for _ in range(repeats)]
+        for block in earlier:
             x = block(x, bias, training=training)
         positions = inputs.get("output_positions") if isinstance(inputs, dict) else None
         first_only = pooled_only and self.pooler is not None
-        x = self.blocks[-1](x, bias, training=training, positions=1 if first_only else positions)
+        x = last(x, bias, training=training, positions=1 if first_only else positions)
         if positions is not None and not pooled_only:
             return {"sequence_output": x, "padding_mask": mask}
         pooled = self.pooler(x[:, 0]) if self.pooler is not None else self.pool_means(x, mask, segments)

@@ -35,6 +35,7 @@ DRAFT = ".model"  # in a folder that holds more than a model: the one that takes
 
 # A configuration that asks for longer inputs is damaged: it bounds the memory that one text can take.
 MAX_INPUT_BYTES = 2**20
+MAX_LAYERS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +194,8 @@ def _check_info(info: ModelInfo) -> None:
                 raise ValueError(f"`{field.name}` must be a positive integer. Received: {value!r:.100}")
     if config.max_bytes > MAX_INPUT_BYTES:
         raise ValueError(f"`max_bytes` must be at most {MAX_INPUT_BYTES}. Received: {config.max_bytes}")
+    if config.num_hidden_layers > MAX_LAYERS:  # where they share their weights, nothing else would stop it
+        raise ValueError(f"`num_hidden_layers` must be at most {MAX_LAYERS}. Received: {config.num_hidden_layers}")
     if info.kind not in ("backbone", "classifier"):
         raise ValueError(f"`kind` must be backbone or classifier. Received: {info.kind!r:.100}")
     if info.task not in ("classification", "regression"):
@@ -261,7 +264,7 @@ def _check_sizes(info: ModelInfo, arrays: dict[str, np.ndarray], path: Path) -> 
         shapes["classifier/kernel"] = (config.pooled_size(info.pair), info.num_classes)
     for name, shape in shapes.items():
         _check_shape(name, shape, arrays, path)
-    for i in range(config.num_hidden_layers):
+    for i in range(config.num_blocks):
         _check_shape(f"{prefix}block_{i}/intermediate/kernel", (width, config.intermediate_size), arrays, path)
 
 

@@ -33,7 +33,9 @@ CONFIGS = {
     "small": _SMALL,
     "pair": _SMALL.replace(hash=_EVERYTHING, lexicon_size=64, lexicon_width=4),  # all that a model can have
     "regression": _SMALL,
-    "means": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4, lexicon_lookups=2),
+    "means": _SMALL.replace(
+        pooling="mean", lexicon_size=64, lexicon_width=4, lexicon_lookups=2, num_hidden_layers=2, num_hidden_groups=1
+    ),
     "pair_means": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4),
     "uno": named_config("eelbert_uno").replace(max_tokens=32, max_bytes=128),
 }

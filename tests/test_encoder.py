@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from eelbert_tf.batches import EncodedTexts, batch_shapes
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.reference import CLS, SEP, embed_token, lexicon_index, tokenize
+from eelbert_tf.saving import weight_names
 from eelbert_tf.strings import encode_texts
 from eelbert_tf.tasks import EelbertClassifier, EelbertMaskedLM
 from tests.conftest import randomize
@@ -297,6 +299,18 @@ def test_mixed_precision(tiny: EelbertConfig) -> None:
     same([x.astype(np.float32) for x in outputs(mixed, texts)], outputs(plain, texts), 0.1)
 
 
+def test_shared_blocks(tiny: EelbertConfig) -> None:
+    """Layers that share a block compute what layers with equal blocks do, and weigh as much as one."""
+    shared = randomize(EelbertBackbone(tiny.replace(num_hidden_layers=4, num_hidden_groups=2)))
+    each = EelbertBackbone(tiny.replace(num_hidden_layers=4))
+    weights = weight_names(shared)
+    for name, variable in weight_names(each).items():
+        variable.assign(weights[re.sub(r"(?<=^block_)\d", lambda found: str(int(found[0]) // 2), name)])
+    texts = tf.constant(["turn on the lights", "", "a " * 40])
+    same(outputs(shared, texts), outputs(each, texts))
+    assert shared.count_params() == EelbertBackbone(tiny.replace(num_hidden_layers=2)).count_params()
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -307,6 +321,8 @@ def test_mixed_precision(tiny: EelbertConfig) -> None:
         ({"max_tokens": 17}, "between 4 and `max_position_embeddings`"),
         ({"max_tokens": 3}, "between 4 and `max_position_embeddings`"),
         ({"max_bytes": 3}, "at least 4"),
+        ({"num_hidden_layers": 3, "num_hidden_groups": 2}, "`num_hidden_groups` must divide"),
+        ({"num_hidden_groups": 0}, "`num_hidden_groups` must divide"),
         ({"lexicon_size": 6, "lexicon_width": 2}, "power of two"),
         ({"lexicon_size": 8}, "`lexicon_width` positive"),
         ({"heads": 2}, "Unknown configuration field 'heads'"),

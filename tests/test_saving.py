@@ -197,6 +197,7 @@ CONFIGURATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("negative layers", lambda f: f["config"].update(num_hidden_layers=-1), "`num_hidden_layers` must be a positive"),
     ("no heads", lambda f: f["config"].update(num_attention_heads=0), "damaged configuration"),
     ("dropout", lambda f: f["config"].update(hidden_dropout_prob=7.0), "damaged configuration"),
+    ("layers", lambda f: f["config"].update(num_hidden_layers=10**12, num_hidden_groups=1), "must be at most 1000"),
     ("long inputs", lambda f: f["config"].update(max_bytes=10**12), "`max_bytes` must be at most"),
     ("labels a text", lambda f: f.update(labels="abcde"), "`labels` must be a list of names"),
     ("labels numbers", lambda f: f.update(labels=[1, 2, 3, 4, 5]), "`labels` must be a list of names"),
@@ -207,7 +208,7 @@ CONFIGURATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
 HUGE: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("hidden", lambda f: f["config"].update(hidden_size=10**9), "position_embedding.* asks for .*1000000000"),
     ("inner", lambda f: f["config"].update(intermediate_size=10**12), "intermediate/kernel"),
-    ("layers", lambda f: f["config"].update(num_hidden_layers=10**12), "block_2/intermediate/kernel.* is missing"),
+    ("layers", lambda f: f["config"].update(num_hidden_layers=999), "block_2/intermediate/kernel.* is missing"),
     ("positions", lambda f: f["config"].update(max_position_embeddings=10**12), "position_embedding"),
     ("segments", lambda f: f["config"].update(type_vocab_size=10**12), "segment_embedding"),
     ("hash", lambda f: f["config"]["hash"].update(widths=[10**12]), "projection/kernel"),
