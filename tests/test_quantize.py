@@ -6,6 +6,7 @@ import builtins
 import functools
 import json
 import os
+from collections import Counter
 from typing import Any
 
 import keras
@@ -107,6 +108,15 @@ def test_front_end_is_never_quantized(name):
     assert kinds == {"CONV_2D": {"float32"}, "CUMSUM": {"float32", "int32"}}
     wraps = [o for o in graph.operators if graph.name(o) == "MUL" and str(graph.dtype(int(o.outputs[0]))) == "int32"]
     assert len(wraps) >= 3  # one for each order of n-gram at least
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, "none"])
+def test_shared_weights_are_stored_once(name):
+    """Two layers with one block's weights: each of its six dense layers reads one tensor twice."""
+    path = (variant("means", name) if name in VARIANTS else converted("means"))[0]
+    graph = Graph(path.read_bytes())
+    uses = Counter(int(o.inputs[1]) for o in graph.operators if graph.name(o) == "FULLY_CONNECTED")
+    assert sorted(uses.values())[-6:] == [2] * 6
 
 
 def test_int8_is_int8():

@@ -220,6 +220,7 @@ class Graph:
     def to_bytes(self) -> bytes:
         """The file, without operators, tensors, buffers and operator codes that nothing needs."""
         self._drop_operators()
+        self._merge_constants()
         self._drop_tensors()
         return pack(self.model)
 
@@ -235,6 +236,17 @@ class Graph:
         for operator in self.operators:
             operator.opcodeIndex = codes.index(operator.opcodeIndex)
         self.model.operatorCodes = [self.model.operatorCodes[code] for code in codes]
+
+    def _merge_constants(self) -> None:
+        """Makes one of equal constants: the weights of layers that share them are stored once."""
+        first: dict[Any, int] = {}
+        for operator in self.operators:
+            for i in {int(i) for i in operator.inputs if self.is_constant(int(i))}:
+                scales = self.tensors[i].quantization
+                numbers = [] if scales is None else [scales.scale, scales.zeroPoint]
+                content = bytes(self.model.buffers[self.tensors[i].buffer].data)
+                key = (self.shape(i), self.tensors[i].type, content, str([list(n) for n in numbers if n is not None]))
+                self.replace(operator, i, first.setdefault(key, i))
 
     def _drop_tensors(self) -> None:
         used = {*self.inputs, *self.outputs}
