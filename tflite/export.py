@@ -92,6 +92,9 @@ def translate(model: Any, function: Any) -> bytes:
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if model.backbone.config.num_hidden_groups is not None:
+        # The scale of the norm before a layer would become part of its weights, which could then not be shared.
+        converter._experimental_disable_fuse_mul_and_fc = True
     return converter.convert()
 
 
