@@ -60,7 +60,7 @@ def test_no_command_and_unknown_commands(capsys: pytest.CaptureFixture[str]) -> 
         (["finetune"], "--train, --output"),
         (["finetune", "--train", "a", "--output", "b", "--nonsense"], "--nonsense"),
         (["finetune", "--train", "a", "--output", "b", "--epochs", "many"], "--epochs: invalid int value: 'many'"),
-        (["finetune", "--train", "a", "--output", "b", "--config", "bert"], "--config: invalid choice: 'bert'"),
+        (["finetune", "--train", "a", "--output", "b", "--task", "bert"], "--task: invalid choice: 'bert'"),
     ):
         with pytest.raises(SystemExit) as stopped:
             front.main(arguments)

@@ -150,6 +150,21 @@ def test_command_trains_saves_and_reports(preset: Path, tmp_path: Path, capsys: 
     assert [path.name for path in output.parent.iterdir()] == ["model"]
 
 
+def test_fresh_weights_of_a_file_shape(
+    preset: Path, tiny: EelbertConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model's own configuration will do; a size with a vocabulary, or nothing at all, will not."""
+    arguments = ["finetune", "--train", str(write(tmp_path / "train.csv", LABELS)), "--output", str(tmp_path / "out")]
+    arguments += ["--epochs", "1", "--config"]
+    for name, message in (("bert", "--config: bert: neither a name"), ("bert_tiny", "needs a vocabulary")):
+        assert main([*arguments, name]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*arguments, str(preset / "config.json")]) == 0
+    assert json.loads(capsys.readouterr().out)["config"] == "config.json"
+    assert read_info(tmp_path / "out")[0].config == tiny
+
+
 def test_regression_starts_at_the_mean(tiny: EelbertConfig, tmp_path: Path) -> None:
     """Numbers in, a score out; without that start the first epochs would only learn the mean."""
     keras.utils.set_random_seed(0)

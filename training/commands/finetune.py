@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.config import CONFIG_NAMES
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import check_directory
 from eelbert_tf.saving import holds_model
 from eelbert_tf.tables import Table, check_labels, check_seen, read_table
+
+from ..pretrain_settings import read_config
 
 PRESET = "uno_en"  # what users start from
 
@@ -29,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--config",
-        choices=[n for n in CONFIG_NAMES if n[0] == "e"],
-        help="start from fresh weights of this size (eelbert_uno, with --preset scratch)",
+        metavar="NAME|F.json",
+        help="start from fresh weights of this shape (eelbert_uno, with --preset scratch)",
     )
     parser.add_argument(
         "--task",
@@ -62,6 +63,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     if args.config and args.preset not in (None, "scratch"):
         raise InputError("--config: the shape is that of --preset; give one of the two")
+    config = args.config or "eelbert_uno"
+    shape = read_config(config)
+    if shape.hash is None:
+        raise InputError(f"--config: {config}: needs a vocabulary, which `eelbert pretrain` makes; give --preset its run")
     output = Path(args.output)
     check_directory(output, holds_model)
     regression = args.task == "regression"
@@ -75,22 +80,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     import keras
 
-    from eelbert_tf.config import named_config
-
     from ..finetune import SCRATCH, Labelled, finetune, start, suited_recipe
 
-    preset, config = args.preset or (SCRATCH if args.config else PRESET), args.config or "eelbert_uno"
+    preset = args.preset or (SCRATCH if args.config else PRESET)
     recipe = suited_recipe(len(train), preset != SCRATCH, args.epochs, args.batch_size, args.learning_rate, args.seed)
     keras.utils.set_random_seed(args.seed)
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)
     try:
-        backbone, vocabulary = start(preset, named_config(config), pair, changes)
+        backbone, vocabulary = start(preset, shape, pair, changes)
     except InputError as error:
         if args.preset or args.config or "max_tokens" not in str(error):
             raise
         raise InputError(f"{error}; --config eelbert_uno starts from fresh weights instead") from None
-    origin = config if preset == SCRATCH else Path(preset).name
+    origin = Path(config if preset == SCRATCH else preset).name
     before = _written(output)
     try:
         _, report = finetune(
