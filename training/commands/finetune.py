@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     config = args.config or "eelbert_uno"
     shape = read_config(config)
     if shape.hash is None:
-        raise InputError(f"--config: {config}: needs a vocabulary, which `eelbert pretrain` makes; give --preset its run")
+        raise InputError(f"--config: {config}: needs a vocabulary; give --preset what `eelbert pretrain` wrote")
     output = Path(args.output)
     check_directory(output, holds_model)
     regression = args.task == "regression"
