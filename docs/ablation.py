@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
 from eelbert_tf.reports import markdown_table, save_plot
+from eelbert_tf.saving import find_model, read_info
 from eelbert_tf.training.contenders import Contender
 from eelbert_tf.training.glue import Job, Trial, summary
 from eelbert_tf.training.score_runs import Scores, run_jobs
@@ -76,6 +77,7 @@ def main() -> None:
     for name in args.only or [*VARIANTS, *([TABLE] if args.vocabulary else [])]:
         if name == TABLE:
             contenders[name] = Contender(f"scratch:{args.vocabulary}")
+            sizes[name] = parameters(read_info(find_model(args.vocabulary))[0].config)
             continue
         path = args.work / (name.replace(" ", "_").replace("'", "").replace(",", "") + ".json")
         path.write_text(json.dumps(VARIANTS[name].to_dict()))
@@ -94,8 +96,8 @@ def main() -> None:
     for name, contender in contenders.items():
         row = summary(scores, contender, args.tasks, args.data, [trial], args.seeds)
         cells = [f"{c['score']:.1f} ({c['least']:.1f} to {c['greatest']:.1f})" for c in row["tasks"].values()]
-        rows.append([name, f"{sizes.get(name, 0):,}", *cells])
-        points.append((name, sizes.get(name, 0), row["average"]))
+        rows.append([name, f"{sizes[name]:,}", *cells])
+        points.append((name, sizes[name], row["average"]))
     table = markdown_table(["input", "parameters", *args.tasks], rows)
     (args.work / "ablation.md").write_text(table)
     plot(points, args.work / "ablation.png", args.tasks)
@@ -111,16 +113,20 @@ def parameters(config: EelbertConfig) -> int:
 
 def plot(points: list[tuple[str, int, float]], path: Path, tasks: list[str]) -> None:
     """Score against the bytes of float32 weights."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    for name, size, score in points:
-        axes.scatter(4 * size / 1e6, score, s=20)
-        axes.annotate(name, (4 * size / 1e6, score), textcoords="offset points", xytext=(4, 2), fontsize="x-small")
+    for i, (name, size, score) in enumerate(sorted(points, key=lambda point: -point[2])):
+        marker = "os^D"[i % 4]
+        axes.scatter(4 * size / 1e6, score, s=36, color=colormaps["tab20"](i % 20), marker=marker, label=name)
+    axes.set_xscale("log")
+    axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
     axes.set_xlabel("weights in float32, MB")
     axes.set_ylabel(f"{', '.join(tasks)}, dev")
     axes.grid(alpha=0.3)
+    figure.legend(loc="outside right center", fontsize="small")
     save_plot(figure, path)
 
 
