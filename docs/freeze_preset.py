@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.config import EelbertConfig
 from eelbert_tf.files import replace_file
 from eelbert_tf.saving import CONFIG_FILE, PRESETS, TFLITE_FILE, WEIGHTS_FILE, find_model, load_backbone, read_info
 from eelbert_tf.sealed import seal
@@ -33,9 +34,9 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     config = fields["config"]
     lines = [f"# {name}", "", args.about, ""]
     lines += ["| | |", "|---|---|"]
-    layers = "1 layer" if config["num_hidden_layers"] == 1 else f"{config['num_hidden_layers']} layers"
-    groups = config.get("num_hidden_groups") or config["num_hidden_layers"]
-    layers += f" with {groups} set{'s' * (groups > 1)} of weights" if groups < config["num_hidden_layers"] else ""
+    count, blocks = config["num_hidden_layers"], EelbertConfig.from_dict(config).num_blocks
+    layers = f"{count} layer{'s' * (count > 1)}"
+    layers += f" with {blocks} set{'s' * (blocks > 1)} of weights" if blocks < count else ""
     shape = f"{layers}, width {config['hidden_size']}, inner {config['intermediate_size']}"
     lines += [
         f"| shape | {shape}, {config['num_attention_heads']} heads, {config['max_position_embeddings']} positions |"

@@ -35,7 +35,7 @@ DRAFT = ".model"  # in a folder that holds more than a model: the one that takes
 
 # A configuration that asks for longer inputs is damaged: it bounds the memory that one text can take.
 MAX_INPUT_BYTES = 2**20
-MAX_LAYERS = 1000
+MAX_REPEATS = 1000  # of a block; likewise the time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,8 +194,11 @@ def _check_info(info: ModelInfo) -> None:
                 raise ValueError(f"`{field.name}` must be a positive integer. Received: {value!r:.100}")
     if config.max_bytes > MAX_INPUT_BYTES:
         raise ValueError(f"`max_bytes` must be at most {MAX_INPUT_BYTES}. Received: {config.max_bytes}")
-    if config.num_hidden_layers > MAX_LAYERS:  # where they share their weights, nothing else would stop it
-        raise ValueError(f"`num_hidden_layers` must be at most {MAX_LAYERS}. Received: {config.num_hidden_layers}")
+    if config.num_hidden_layers > MAX_REPEATS * config.num_blocks:  # the number of blocks is bounded by the weights
+        raise ValueError(
+            f"`num_hidden_layers` must be at most {MAX_REPEATS} times `num_hidden_groups`. "
+            f"Received: {config.num_hidden_layers} and {config.num_hidden_groups}"
+        )
     if info.kind not in ("backbone", "classifier"):
         raise ValueError(f"`kind` must be backbone or classifier. Received: {info.kind!r:.100}")
     if info.task not in ("classification", "regression"):

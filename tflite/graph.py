@@ -243,9 +243,9 @@ class Graph:
         for operator in self.operators:
             for i in {int(i) for i in operator.inputs if self.is_constant(int(i))}:
                 scales = self.tensors[i].quantization
-                numbers = [] if scales is None else [scales.scale, scales.zeroPoint]
-                content = bytes(self.model.buffers[self.tensors[i].buffer].data)
-                key = (self.shape(i), self.tensors[i].type, content, str([list(n) for n in numbers if n is not None]))
+                numbers = () if scales is None else (scales.scale, scales.zeroPoint)
+                data = (self.model.buffers[self.tensors[i].buffer].data, *(n for n in numbers if n is not None))
+                key = (self.shape(i), self.tensors[i].type, *(np.asarray(part).tobytes() for part in data))
                 self.replace(operator, i, first.setdefault(key, i))
 
     def _drop_tensors(self) -> None:
