@@ -6,13 +6,14 @@ import os
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from eelbert_tf import HashConfig, InputError, encode_texts, load_classifier, text
 from eelbert_tf.layers import HashLexicon, NgramHashEmbedding
 from eelbert_tf.tflite import convert as convert_module
 from eelbert_tf.tflite.convert import convert
 from eelbert_tf.tflite.export import merge_added_constants
-from eelbert_tf.tflite.flatbuffer import operators, parse
+from eelbert_tf.tflite.flatbuffer import operators, pack, parse
 from eelbert_tf.tflite.graph import Graph
 from eelbert_tf.tflite.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtime import EelbertRuntime
@@ -115,6 +116,18 @@ def test_file_is_one_signature_of_fixed_shape():
     ]
     assert report["input_shape"] == [1, 64]
     assert report["bytes"] == path.stat().st_size
+
+
+def test_nothing_is_stored_twice_or_for_nobody():
+    """Equal arrays share their place; what is computed has no buffer of its own, and floats have no scales."""
+    data = converted("uno")[0].read_bytes()
+    model = parse(data)
+    assert [n for n, buffer in enumerate(model.buffers) if buffer.data is None] == [0]
+    assert all(t.quantization is None or t.quantization.scale is not None for t in model.subgraphs[0].tensors)
+    twice = schema.BufferT()
+    twice.data = max((b.data for b in model.buffers[1:]), key=len).copy()
+    model.buffers.append(twice)
+    assert len(data) <= len(pack(model)) < len(data) + 64
 
 
 def test_settings_are_inside():

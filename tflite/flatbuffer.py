@@ -21,10 +21,22 @@ def parse(data: bytes) -> Any:
 
 
 def pack(model: Any) -> bytes:
-    """The inverse of `parse`."""
-    builder = flatbuffers.Builder(2**20)
+    """The inverse of `parse`. Arrays that are equal (shapes, zero points, weights) stand in the file once."""
+    builder = _SharingBuilder(2**20)
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802, the base's name
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._written:
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
 
 
 def operator_name(code: Any) -> str:
@@ -41,13 +53,16 @@ def operators(model: Any) -> list[str]:
 
 
 def finish(data: bytes, settings: Settings) -> bytes:
-    """Adds settings with a checksum to a converted file, and drops names of inner tensors."""
+    """Adds settings with a checksum to a converted file, and drops what no runtime reads."""
     model = parse(data)
     for graph in model.subgraphs:
         keep = {*graph.inputs, *graph.outputs}
         for number, tensor in enumerate(graph.tensors):
             if number not in keep:
                 tensor.name = None
+            if tensor.quantization is not None and tensor.quantization.scale is None:
+                tensor.quantization = None
+    _drop_empty_buffers(model)
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(to_json(settings), np.uint8)
     model.buffers.append(buffer)
@@ -57,3 +72,13 @@ def finish(data: bytes, settings: Settings) -> bytes:
     model.metadata = [m for m in model.metadata or [] if m.name != _CONVERTERS_OWN]
     model.metadata.append(entry)
     return seal(pack(model))
+
+
+def _drop_empty_buffers(model: Any) -> None:
+    """Lets all tensors that are computed name the first buffer, which is empty by convention."""
+    entries = [*(tensor for graph in model.subgraphs for tensor in graph.tensors), *(model.metadata or [])]
+    full = [n for n, buffer in enumerate(model.buffers) if n > 0 and buffer.data is not None and len(buffer.data)]
+    places = {old: new for new, old in enumerate(full, start=1)}
+    model.buffers = [model.buffers[0], *(model.buffers[n] for n in full)]
+    for entry in entries:
+        entry.buffer = places.get(entry.buffer, 0)
