@@ -17,7 +17,7 @@ from keras import ops
 from eelbert_tf import InputError, encode_texts, load_classifier
 from eelbert_tf.__main__ import main
 from eelbert_tf.strings import to_bytes
-from eelbert_tf.tflite import micro
+from eelbert_tf.tflite import micro, quantize_int8
 from eelbert_tf.tflite.convert import convert
 from eelbert_tf.tflite.export import normalize, to_concrete_function, translate
 from eelbert_tf.tflite.graph import Graph
@@ -172,6 +172,25 @@ def test_labels_are_inside():
 def test_gelu_of_simple_operators():
     x = np.linspace(-12, 12, 4801, dtype=np.float32)
     np.testing.assert_allclose(micro.gelu(x), ops.gelu(x, approximate=False), rtol=0, atol=1e-6)
+
+
+def test_wide_gelus_are_computed_in_parts(monkeypatch):
+    """In less memory, to the same logits; the parts of shared layers are stored once as well."""
+    texts = encode_texts(calibration(False), 64)
+    files = []
+    for columns in (1000, 4):
+        monkeypatch.setattr(quantize_int8, "_COLUMNS", columns)
+        model = load_classifier(saved("means"))
+        files.append(micro.to_micro(model, "int8", texts))
+    whole, parts = (Graph(data) for data in files)
+    more = Counter(parts.name(o) for o in parts.operators) - Counter(whole.name(o) for o in whole.operators)
+    assert set(more) >= {"FULLY_CONNECTED", "CONCATENATION", "CAST", "GATHER"}
+    assert len(files[1]) - len(files[0]) < 300 * sum(more.values())
+    from ai_edge_litert.interpreter import Interpreter
+
+    runs = [Interpreter(model_content=data).get_signature_runner() for data in files]
+    for row in texts[:20]:
+        np.testing.assert_array_equal(*(run(bytes=row[None])["logits"] for run in runs))
 
 
 def test_normalize_is_layer_normalization():

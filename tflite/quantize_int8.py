@@ -7,6 +7,7 @@ scale per tensor, weights symmetric about 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +24,14 @@ _INT8 = _SAME_SCALE | {
 }
 # Versions of the operators that take int8, where they are not the first.
 _VERSIONS = {
-    **dict.fromkeys(("ADD", "BATCH_MATMUL", "DEQUANTIZE", "GATHER", "MEAN", "MUL", "RSQRT", "SOFTMAX", "SUB"), 2),
+    **dict.fromkeys(
+        ("ADD", "BATCH_MATMUL", "CONCATENATION", "DEQUANTIZE", "GATHER", "MEAN", "MUL", "RSQRT", "SOFTMAX", "SUB"), 2
+    ),
     **dict.fromkeys(("STRIDED_SLICE", "TANH", "TRANSPOSE"), 2),
     "FULLY_CONNECTED": 4,
 }
+# Columns of a dense layer with a GELU that are computed at a time, about.
+_COLUMNS = 100
 # Attention scores this far below the least one that counts are as good as masked: exp(-10) is 5e-5.
 _MASKED = 10.0
 
@@ -76,6 +81,7 @@ class _Quantizer:
         self.scales: dict[int, Scale] = {}
         self.ready: dict[int, int] = {}
         self.tables: dict[int, int] = {}  # int8 twins of tables
+        self.before_gelu: dict[int, Any] = {}  # dense layers in float32, by their outputs
         self.result: list[Any] = []
 
     def _choose(self) -> list[Any]:
@@ -124,9 +130,14 @@ class _Quantizer:
 
     def _twin(self, tensor: int, scale: Scale) -> int:
         """A new int8 tensor in place of a float one."""
-        number = self.graph.add_tensor(self.graph.shape(tensor), np.int8)
-        self.graph.set_scale(number, np.array(scale.scale), np.array(scale.zero_point))
+        number = self._like(self.graph.shape(tensor), scale)
         self.scales[tensor], self.ready[tensor] = scale, number
+        return number
+
+    def _like(self, shape: Sequence[int], scale: Scale) -> int:
+        """A new int8 tensor without values."""
+        number = self.graph.add_tensor(shape, np.int8)
+        self.graph.set_scale(number, np.array(scale.scale), np.array(scale.zero_point))
         return number
 
     def _input(self, tensor: int) -> int:
@@ -151,6 +162,12 @@ class _Quantizer:
         """Appends the int8 form of an operator to the result."""
         name = self.graph.name(operator)
         inputs, (output,) = [int(i) for i in operator.inputs], [int(i) for i in operator.outputs]
+        if name == "FULLY_CONNECTED" and self._feeds_gelu(output):
+            self.before_gelu[output] = operator
+            return
+        if name == "GELU":
+            self._gelu(self.before_gelu[inputs[0]], inputs[0], output)
+            return
         if name == "FULLY_CONNECTED":
             operator.inputs = np.array(self._dense(inputs), np.int32)
         else:
@@ -158,11 +175,11 @@ class _Quantizer:
         if name == "ADD" and self._is_nothing(inputs):
             self.scales[output], self.ready[output] = self.scales[inputs[0]], self.ready[inputs[0]]
             return
-        if name == "GELU":
-            self._table(inputs[0], output)
-            return
         operator.outputs = np.array([self._twin(output, self._output_scale(name, inputs, output))], np.int32)
         self.result.append(operator)
+
+    def _feeds_gelu(self, tensor: int) -> bool:
+        return any(self.graph.name(o) == "GELU" and int(o.inputs[0]) == tensor for o in self.chosen)
 
     def _output_scale(self, name: str, inputs: list[int], output: int) -> Scale:
         if name in _SAME_SCALE:
@@ -186,37 +203,64 @@ class _Quantizer:
         values = self.graph.constant(inputs[1])
         return values is not None and values.size == 1 and abs(values.item()) < self.scales[inputs[0]].scale / 4
 
-    def _dense(self, inputs: list[int]) -> list[int]:
-        """Inputs of a dense layer: weights in int8, biases in int32."""
+    def _dense(self, inputs: list[int], columns: slice = slice(None)) -> list[int]:
+        """Inputs of a dense layer, or of some of its columns: weights in int8, biases in int32."""
         graph = self.graph
         activations, weights = self._input(inputs[0]), graph.constant(inputs[1])
         assert weights is not None
         values, scale = quantize_rows(weights, per_row=False)
-        small = graph.add_constant(values)
+        small = graph.add_constant(values[columns])
         graph.set_scale(small, scale, np.zeros(len(scale)))
         bias = graph.constant(inputs[2]) if len(inputs) > 2 else None
         if bias is None:
             return [activations, small, -1]
         unit = scale.astype(np.float64) * self.scales[inputs[0]].scale
-        integers = graph.add_constant(np.round(bias / unit).astype(np.int32))
+        integers = graph.add_constant(np.round(bias[columns] / unit).astype(np.int32))
         graph.set_scale(integers, unit, np.zeros(len(unit)))
         return [activations, small, integers]
 
-    def _table(self, source: int, output: int) -> None:
-        """The exact GELU as a table of its 256 values."""
+    def _gelu(self, dense: Any, source: int, output: int) -> None:
+        """A dense layer and its GELU, some columns at a time: indices into the table have 32 bits.
+
+        Args:
+            dense: the layer in float32.
+            source: its output.
+            output: the GELU's.
+        """
         graph = self.graph
-        scale = Scale.of(*self.ranges[output])
-        x = (np.arange(-128, 128) - self.scales[source].zero_point) * self.scales[source].scale
+        *rows, width = graph.shape(source)
+        scales = Scale.of(*self.ranges[source]), Scale.of(*self.ranges[output])
+        table = self._gelu_table(*scales)
+        parts = []
+        for columns in np.array_split(np.arange(width), max(1, round(width / _COLUMNS))):
+            part, found = (self._like([*rows, len(columns)], scale) for scale in scales)
+            inputs = self._dense([int(i) for i in dense.inputs], slice(columns[0], columns[-1] + 1))
+            self.result.append(graph.operator("FULLY_CONNECTED", inputs, [part], dense.builtinOptions))
+            self._look_up(table, part, found)
+            parts.append(found)
+        if len(parts) == 1:
+            self.scales[output], self.ready[output] = scales[1], parts[0]
+            return
+        options = schema.ConcatenationOptionsT()
+        options.axis = len(rows)
+        self.result.append(graph.operator("CONCATENATION", parts, [self._twin(output, scales[1])], options))
+
+    def _gelu_table(self, before: Scale, after: Scale) -> int:
+        """The exact GELU of all 256 values."""
+        x = (np.arange(-128, 128) - before.zero_point) * before.scale
         gelu = np.array([v * 0.5 * (1.0 + math.erf(v / math.sqrt(2.0))) for v in x])
-        table = graph.add_constant(scale.integers(gelu))
-        graph.set_scale(table, np.array(scale.scale), np.array(scale.zero_point))
-        shape = graph.shape(source)
-        signed, index = graph.add_tensor(shape, np.int32), graph.add_tensor(shape, np.int32)
+        table = self.graph.add_constant(after.integers(gelu))
+        self.graph.set_scale(table, np.array(after.scale), np.array(after.zero_point))
+        return table
+
+    def _look_up(self, table: int, source: int, output: int) -> None:
+        graph = self.graph
+        signed, index = (graph.add_tensor(graph.shape(source), np.int32) for _ in range(2))
         offset = graph.add_constant(np.array(128, np.int32))
         self.result += [
-            graph.operator("CAST", [self.ready[source]], [signed], schema.CastOptionsT()),
+            graph.operator("CAST", [source], [signed], schema.CastOptionsT()),
             graph.operator("ADD", [signed, offset], [index], schema.AddOptionsT()),
-            graph.operator("GATHER", [table, index], [self._twin(output, scale)], schema.GatherOptionsT()),
+            graph.operator("GATHER", [table, index], [output], schema.GatherOptionsT()),
         ]
 
     def _gather(self, operator: Any) -> None:
