@@ -14,6 +14,8 @@ from eelbert_tf.__main__ import main
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.saving import PRESETS, load_backbone, preset_file, preset_names, read_info
 from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
+from eelbert_tf.tflite.convert import convert
+from eelbert_tf.tflite.hard_texts import hard_inputs
 from eelbert_tf.tflite.models import KerasModel
 from eelbert_tf.tflite.runtime import EelbertRuntime
 
@@ -34,10 +36,21 @@ def test_card_and_weights(name: str) -> None:
 
 
 def test_uno_is_small() -> None:
-    """At most the paper's 1.2 MB, and it reads 128 tokens."""
+    """At most the paper's 1.2 MB, 0.34 MB with int8 weights, and it reads 128 tokens."""
     backbone = EelbertBackbone.from_preset("uno_en")
     assert 4 * backbone.count_params() <= 1_200_000
     assert backbone.config.max_tokens == 128
+    assert preset_file("uno_en_sst2").stat().st_size <= 340_000
+
+
+def test_uno_fits_a_microcontroller(tmp_path: Path) -> None:
+    """32 tokens in 96 KiB of memory, with all in int8."""
+    options = {"target": "micro", "quantize": "int8", "max_tokens": 32, "max_bytes": 128}
+    report = convert(
+        PRESETS / "uno_en_sst2", tmp_path / "a.tflite", **options, calibration=hard_inputs(False, 60, seed=5)
+    )
+    assert report["bytes"] <= 340_000
+    assert report["arena_bytes"] <= 96 * 1024
 
 
 def test_neighbours_in_meaning() -> None:
