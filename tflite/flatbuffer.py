@@ -62,7 +62,6 @@ def finish(data: bytes, settings: Settings) -> bytes:
                 tensor.name = None
             if tensor.quantization is not None and tensor.quantization.scale is None:
                 tensor.quantization = None
-    _drop_empty_buffers(model)
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(to_json(settings), np.uint8)
     model.buffers.append(buffer)
@@ -72,13 +71,3 @@ def finish(data: bytes, settings: Settings) -> bytes:
     model.metadata = [m for m in model.metadata or [] if m.name != _CONVERTERS_OWN]
     model.metadata.append(entry)
     return seal(pack(model))
-
-
-def _drop_empty_buffers(model: Any) -> None:
-    """Lets all tensors that are computed name the first buffer, which is empty by convention."""
-    entries = [*(tensor for graph in model.subgraphs for tensor in graph.tensors), *(model.metadata or [])]
-    full = [n for n, buffer in enumerate(model.buffers) if n > 0 and buffer.data is not None and len(buffer.data)]
-    places = {old: new for new, old in enumerate(full, start=1)}
-    model.buffers = [model.buffers[0], *(model.buffers[n] for n in full)]
-    for entry in entries:
-        entry.buffer = places.get(entry.buffer, 0)

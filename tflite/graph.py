@@ -72,8 +72,7 @@ class Graph:
 
     def is_constant(self, tensor: int) -> bool:
         """Whether a tensor's values stand in the file; false for the number of an input that is left out."""
-        data = self.model.buffers[self.tensors[tensor].buffer].data if tensor >= 0 else None
-        return data is not None and len(data) > 0
+        return tensor >= 0 and self._is_full(self.tensors[tensor].buffer)
 
     def constant(self, tensor: int) -> np.ndarray | None:
         """The values of a constant tensor; `None` for one that is computed."""
@@ -263,8 +262,13 @@ class Graph:
         for signature in self.model.signatureDefs or []:
             for entry in (*signature.inputs, *signature.outputs):
                 entry.tensorIndex = numbers[entry.tensorIndex]
-        used_buffers = {0, *(t.buffer for t in self.tensors), *(m.buffer for m in self.model.metadata or [])}
-        places = {old: new for new, old in enumerate(sorted(used_buffers))}
-        self.model.buffers = [self.model.buffers[old] for old in sorted(used_buffers)]
-        for entry in (*self.tensors, *(self.model.metadata or [])):
-            entry.buffer = places[entry.buffer]
+        entries = (*self.tensors, *(self.model.metadata or []))
+        full = sorted({entry.buffer for entry in entries if self._is_full(entry.buffer)})
+        places = {old: new for new, old in enumerate(full, start=1)}
+        self.model.buffers = [self.model.buffers[0], *(self.model.buffers[old] for old in full)]
+        for entry in entries:
+            entry.buffer = places.get(entry.buffer, 0)  # by convention the empty one
+
+    def _is_full(self, buffer: int) -> bool:
+        data = self.model.buffers[buffer].data
+        return data is not None and len(data) > 0

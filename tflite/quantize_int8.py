@@ -81,7 +81,6 @@ class _Quantizer:
         self.scales: dict[int, Scale] = {}
         self.ready: dict[int, int] = {}
         self.tables: dict[int, int] = {}  # int8 twins of tables
-        self.before_gelu: dict[int, Any] = {}  # dense layers in float32, by their outputs
         self.result: list[Any] = []
 
     def _choose(self) -> list[Any]:
@@ -162,11 +161,10 @@ class _Quantizer:
         """Appends the int8 form of an operator to the result."""
         name = self.graph.name(operator)
         inputs, (output,) = [int(i) for i in operator.inputs], [int(i) for i in operator.outputs]
-        if name == "FULLY_CONNECTED" and self._feeds_gelu(output):
-            self.before_gelu[output] = operator
-            return
+        if name == "FULLY_CONNECTED" and self._feeds("GELU", output):
+            return  # comes with its GELU
         if name == "GELU":
-            self._gelu(self.before_gelu[inputs[0]], inputs[0], output)
+            self._gelu(self.graph.producers()[inputs[0]], output)
             return
         if name == "FULLY_CONNECTED":
             operator.inputs = np.array(self._dense(inputs), np.int32)
@@ -178,8 +176,9 @@ class _Quantizer:
         operator.outputs = np.array([self._twin(output, self._output_scale(name, inputs, output))], np.int32)
         self.result.append(operator)
 
-    def _feeds_gelu(self, tensor: int) -> bool:
-        return any(self.graph.name(o) == "GELU" and int(o.inputs[0]) == tensor for o in self.chosen)
+    def _feeds(self, name: str, tensor: int) -> bool:
+        """Whether an operator of this name, to be quantized too, reads a tensor."""
+        return any(self.graph.name(o) == name and int(o.inputs[0]) == tensor for o in self.chosen)
 
     def _output_scale(self, name: str, inputs: list[int], output: int) -> Scale:
         if name in _SAME_SCALE:
@@ -193,8 +192,7 @@ class _Quantizer:
     def _range(self, name: str, inputs: list[int], output: int) -> Range:
         """The range of an output; attention scores do not reach down to what the mask adds."""
         least, greatest = self.ranges[output]
-        feeds_softmax = any(self.graph.name(o) == "SOFTMAX" and int(o.inputs[0]) == output for o in self.chosen)
-        if name == "ADD" and feeds_softmax:
+        if name == "ADD" and self._feeds("SOFTMAX", output):
             least = max(least, self.ranges[inputs[0]][0] - _MASKED)
         return least, greatest
 
@@ -203,38 +201,39 @@ class _Quantizer:
         values = self.graph.constant(inputs[1])
         return values is not None and values.size == 1 and abs(values.item()) < self.scales[inputs[0]].scale / 4
 
-    def _dense(self, inputs: list[int], columns: slice = slice(None)) -> list[int]:
-        """Inputs of a dense layer, or of some of its columns: weights in int8, biases in int32."""
+    def _dense(self, inputs: list[int]) -> list[int]:
+        """Inputs of a dense layer: weights in int8, biases in int32."""
         graph = self.graph
         activations, weights = self._input(inputs[0]), graph.constant(inputs[1])
         assert weights is not None
         values, scale = quantize_rows(weights, per_row=False)
-        small = graph.add_constant(values[columns])
+        small = graph.add_constant(values)
         graph.set_scale(small, scale, np.zeros(len(scale)))
         bias = graph.constant(inputs[2]) if len(inputs) > 2 else None
         if bias is None:
             return [activations, small, -1]
         unit = scale.astype(np.float64) * self.scales[inputs[0]].scale
-        integers = graph.add_constant(np.round(bias[columns] / unit).astype(np.int32))
+        integers = graph.add_constant(np.round(bias / unit).astype(np.int32))
         graph.set_scale(integers, unit, np.zeros(len(unit)))
         return [activations, small, integers]
 
-    def _gelu(self, dense: Any, source: int, output: int) -> None:
+    def _gelu(self, dense: Any, output: int) -> None:
         """A dense layer and its GELU, some columns at a time: indices into the table have 32 bits.
 
         Args:
             dense: the layer in float32.
-            source: its output.
             output: the GELU's.
         """
         graph = self.graph
+        source = int(dense.outputs[0])
         *rows, width = graph.shape(source)
         scales = Scale.of(*self.ranges[source]), Scale.of(*self.ranges[output])
         table = self._gelu_table(*scales)
+        activations, *numbers = self._dense([int(i) for i in dense.inputs])
         parts = []
         for columns in np.array_split(np.arange(width), max(1, round(width / _COLUMNS))):
             part, found = (self._like([*rows, len(columns)], scale) for scale in scales)
-            inputs = self._dense([int(i) for i in dense.inputs], slice(columns[0], columns[-1] + 1))
+            inputs = [activations, *(self._part(tensor, columns) for tensor in numbers)]
             self.result.append(graph.operator("FULLY_CONNECTED", inputs, [part], dense.builtinOptions))
             self._look_up(table, part, found)
             parts.append(found)
@@ -244,6 +243,15 @@ class _Quantizer:
         options = schema.ConcatenationOptionsT()
         options.axis = len(rows)
         self.result.append(graph.operator("CONCATENATION", parts, [self._twin(output, scales[1])], options))
+
+    def _part(self, tensor: int, rows: np.ndarray) -> int:
+        """Some rows of a constant; of an input that is left out, the same."""
+        values = self.graph.constant(tensor)
+        if values is None:
+            return tensor
+        part = self.graph.add_constant(values[rows])
+        self.graph.tensors[part].quantization = self.graph.tensors[tensor].quantization
+        return part
 
     def _gelu_table(self, before: Scale, after: Scale) -> int:
         """The exact GELU of all 256 values."""
