@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,24 @@ def test_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     capsys.readouterr()
     assert run(*common, "--tasks", "SST-2", "--batch-size", "8") == 2
     assert "was begun with contender tfidf" in capsys.readouterr().err
+
+
+def test_scores_belong_to_texts(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same texts in another place go on with the same file; with another label they are refused."""
+    pytest.importorskip("sklearn")
+    output = tmp_path / "scores.json"
+    words = ["--model", "tfidf", "--tasks", "RTE", "--output", str(output)]
+    assert run("--data", str(data), *words) == 0
+    first = output.read_text()
+    copy = tmp_path / "copy"
+    shutil.copytree(data / "RTE", copy / "RTE")
+    assert run("--data", str(copy), *words) == 0
+    assert output.read_text() == first
+    write_set(copy / "RTE" / "dev.tsv", TASKS["RTE"], 40, 9)
+    capsys.readouterr()
+    assert run("--data", str(copy), *words) == 2
+    assert "was begun with task RTE" in capsys.readouterr().err
+    assert output.read_text() == first
 
 
 def test_bad_output(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

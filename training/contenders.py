@@ -49,8 +49,10 @@ class Contender:
     @property
     def fingerprint(self) -> str:
         """What tells a changed model from the one that was scored."""
-        if self.model in (*RIVALS, SCRATCH):
+        if self.own_rates:
             return self.model
+        if self.model == SCRATCH:
+            return self.config
         return weights_digest(self.model.removeprefix(_FRESH))
 
     @property

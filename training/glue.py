@@ -5,12 +5,11 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .contenders import Contender
-from .glue_tasks import TASKS, read_task, scores
+from .glue_tasks import TASKS, TaskData, read_task, scores
 from .score_runs import Result, Scores
 from .split_off import split_off
 
@@ -116,9 +115,9 @@ def summary(
     return {"model": contender.name, "tasks": table, "average": average}
 
 
-def settings_of(contenders: Sequence[Contender], data: str) -> dict[str, Any]:
-    """What a file of scores must have been made with."""
+def settings_of(contenders: Sequence[Contender], tasks: dict[str, TaskData]) -> dict[str, Any]:
+    """What a file of scores must have been made with: the same texts and the same weights, wherever they lie."""
     return {
-        "data": data if data == "tfds" else str(Path(data).resolve()),
-        **{f"contender {c.name}": {**asdict(c), "weights": c.fingerprint} for c in contenders},
+        **{f"task {name}": {"sha256": data.digest} for name, data in tasks.items()},
+        **{f"contender {c.name}": {"weights": c.fingerprint, "batch_size": c.batch_size} for c in contenders},
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +92,12 @@ class TaskData:
 
     train: Table
     dev: dict[str, Table]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all texts and labels, wherever they were read from."""
+        sets = {name: [table.texts, table.labels] for name, table in {"train": self.train, **self.dev}.items()}
+        return hashlib.sha256(json.dumps(sets).encode()).hexdigest()
 
 
 def read_task(task: Task, source: str) -> TaskData:

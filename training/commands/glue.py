@@ -74,9 +74,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise InputError(f"--{name}: must be positive, not {value}")
     contenders = [Contender(model, args.config, args.batch_size) for model in args.model]
     tasks = [task for task in TASKS if task in args.tasks]
-    for task in tasks:  # before any work
-        read_task(TASKS[task], args.data)
-    scores = Scores(output, settings_of(contenders, args.data))
+    data = {task: read_task(TASKS[task], args.data) for task in tasks}  # before any work
+    scores = Scores(output, settings_of(contenders, data))
     trials = [
         Trial(rate, epochs)
         for rate in sorted(set(args.learning_rates or [])) or [None]
