@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -168,7 +169,8 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
 
     known = set(train.texts)
     more = [text for text in [*unlabelled, *make_up(train.texts, args.made_up, args.seed)] if text not in known]
-    taught = ask(load_classifier(args.teacher), [*train.texts, *more], kept, weights_digest(args.teacher))
+    identity = json.dumps([weights_digest(args.teacher), taught_as.config.to_dict()])
+    taught = ask(load_classifier(args.teacher), [*train.texts, *more], kept, identity)
     targets = soften(train.labels, classes, taught[: len(train)], args.trust)
     keras.utils.set_random_seed(args.seed)
     backbone, vocabulary = start(args.preset or SCRATCH, config, pair, {})
