@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -218,5 +218,19 @@ def for_backend(batches: keras.utils.PyDataset) -> Any:
         {name: tf.TensorSpec((None, None), x.dtype) for name, x in inputs.items()},
         *(tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in targets),
     )
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2)
+    return as_dataset(generate, signature).apply(tf.data.experimental.assert_cardinality(len(batches)))
+
+
+def as_dataset(generate: Callable[[], Iterator[Any]], signature: Any) -> Any:
+    """A generator's batches as a `tf.data.Dataset` that makes two of them ahead.
+
+    Args:
+        generate: gives an iterator from the first batch on, each time it is called.
+        signature: `tf.TensorSpec`s of a batch.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    # There is nothing to tune, and the end of an epoch waits for the tuner, which may sleep for as long as it has run.
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2).with_options(options)

@@ -88,9 +88,10 @@ def for_fit(batches: Callable[[], Iterator[Batch]], example: Batch, ragged: bool
         return ((batch,) for batch in batches())
     import tensorflow as tf
 
+    from eelbert_tf.batches import as_dataset
+
     def spec(array: np.ndarray) -> Any:
         return tf.TensorSpec((None,) * array.ndim if ragged else array.shape, array.dtype)
 
     signature = ({name: spec(array) for name, array in example.items()},)
-    dataset = tf.data.Dataset.from_generator(lambda: ((batch,) for batch in batches()), output_signature=signature)
-    return dataset.prefetch(2)
+    return as_dataset(lambda: ((batch,) for batch in batches()), signature)
