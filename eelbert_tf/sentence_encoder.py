@@ -60,11 +60,14 @@ class EelbertSentenceEncoder(keras.Model):
             float32 `[n, hidden_size]`, each row of length 1.
 
         Raises:
-            ValueError: there are texts beside other things, or pairs where the encoder takes none.
+            ValueError: there are texts beside other things, pairs where the encoder takes none, or texts for a model
+                with a vocabulary.
         """
         texts = as_texts(x, self.backbone.pair)
         if texts is None:
             return super().predict(x, batch_size=batch_size, **kwargs)
+        if self.backbone.config.vocab_size is not None:
+            raise ValueError("A model with a vocabulary takes a dataset of `token_ids`. Received: texts")
         if not texts:
             return np.zeros((0, self.backbone.config.hidden_size), np.float32)
         batches = OrderedBatches(EncodedTexts(texts, self.backbone.config, self.backbone.pair), None, batch_size or 32)

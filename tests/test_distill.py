@@ -116,6 +116,8 @@ def test_targets(teacher: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch)
     backbone, vocabulary = load_bert(teacher)
     texts = [b" ".join(corpus.words[i] for i in row if i >= 0).decode() for row in few.rows(np.arange(100))]
     encoder = EelbertSentenceEncoder(backbone)
+    with pytest.raises(ValueError, match="with a vocabulary takes"):
+        encoder.predict(texts)
     expected = encoder.predict_on_batch(PieceTexts(texts, backbone.config, vocabulary).batch(np.arange(100)))
 
     asked: list[int] = []
