@@ -23,6 +23,7 @@ from eelbert_tf.tables import iter_rows
 from eelbert_tf.training.corpus import Corpus
 from eelbert_tf.training.glue_tasks import TASKS
 from eelbert_tf.training.sentences import sample
+from eelbert_tf.training.soft_labels import Text
 
 LONGEST, SHORTEST = 30, 3  # words
 
@@ -31,8 +32,12 @@ def texts_of(path: Path) -> Iterator[bytes]:
     """Each text of a table, a pair as two: its words, joined by spaces."""
     task = TASKS.get(path.parent.name.removesuffix("_part"))
     for row in iter_rows(path, task and task.texts, None, task and task.header):
-        for side in [row.text] if isinstance(row.text, str) else row.text:
-            yield b" ".join(split_words(side.encode()))
+        yield from sides(row.text)
+
+
+def sides(text: Text) -> list[bytes]:
+    """The words of a text, or of each of a pair, joined by spaces."""
+    return [b" ".join(split_words(side.encode())) for side in ([text] if isinstance(text, str) else text)]
 
 
 def main() -> None:

@@ -21,11 +21,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from preset_texts import texts_of
+from preset_texts import sides, texts_of
 
 from eelbert_tf.reports import markdown_table
 from eelbert_tf.saving import load_classifier
-from eelbert_tf.split_words import split_words
 from eelbert_tf.tables import Table, iter_rows
 from eelbert_tf.tasks import EelbertClassifier
 from eelbert_tf.training.finetune import Labelled, Recipe, finetune, start
@@ -76,11 +75,6 @@ class Job:
         return {"sets": {"dev": scores(task, self.dev.labels, answers(pupil, task, self.dev))}}
 
 
-def sides(text: Text) -> list[bytes]:
-    """Each side's words, joined by spaces."""
-    return [b" ".join(split_words(side.encode())) for side in ([text] if isinstance(text, str) else text)]
-
-
 def other_pairs(data: Path, task: str) -> Iterator[Text]:
     """Pairs of the other tasks' training files."""
     for path in sorted({*data.glob("*/train.tsv"), *data.glob("*/all.tsv")}):
@@ -109,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", required=True, type=Path, help="folder of GLUE's folders")
-    add("--task", required=True, choices=TASKS)
+    add("--task", required=True, choices=[name for name, task in TASKS.items() if len(task.dev) == 1])
     add("--teacher", required=True, help="what `eelbert finetune` wrote")
     add("--preset", default="uno_en")
     add("--texts", type=Path, help="a file with one text a line, as docs/preset_texts.py writes it")
