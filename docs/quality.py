@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +24,7 @@ from tqdm import tqdm
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.metrics import accuracy
-from eelbert_tf.reports import markdown_table
+from eelbert_tf.reports import markdown_table, spread
 from eelbert_tf.tables import Table, read_table
 from eelbert_tf.training.contenders import Contender, Predict
 from eelbert_tf.training.score_runs import Result, Scores, run_jobs
@@ -173,7 +172,7 @@ def main() -> None:
         cells = []
         for folder, n, edit in columns:
             values = [(kept.get(job) or {})[edit] for job in jobs[model, folder, n]]
-            cells.append(f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})")
+            cells.append(spread(values))
         rows.append([Path(model).name, *cells])
     print(markdown_table(["model", *names], rows), end="")
 

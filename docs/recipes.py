@@ -20,6 +20,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.reports import spread
+
 HASH = {"widths": [43, 43, 42]}
 UNO = {"hash": HASH, "max_position_embeddings": 128}
 BOUNDARIES = {**UNO, "hash": {**HASH, "boundaries": True}}
@@ -125,8 +127,7 @@ def main() -> None:
         scores = [fine_tuned(folder, seed, args) for seed in range(args.seeds)]
         held_out = run["held_out"].get("accuracy", float("nan"))
         print(
-            f"| {name} | {rates[name]:,.0f} | {run['tokens'] / 1e6:.1f} | {held_out:.4f} | "
-            f"{statistics.median(scores):.2f} ({min(scores):.2f} to {max(scores):.2f}) |",
+            f"| {name} | {rates[name]:,.0f} | {run['tokens'] / 1e6:.1f} | {held_out:.4f} | {spread(scores, 2)} |",
             flush=True,
         )
 

@@ -17,21 +17,19 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
 from preset_texts import sides, texts_of
 
-from eelbert_tf.reports import markdown_table
+from eelbert_tf.reports import markdown_table, spread
 from eelbert_tf.saving import load_classifier
 from eelbert_tf.tables import Table, iter_rows
-from eelbert_tf.tasks import EelbertClassifier
+from eelbert_tf.training.contenders import labels_of
 from eelbert_tf.training.finetune import Labelled, Recipe, finetune, start
 from eelbert_tf.training.glue_tasks import TASKS, Task, read_task, scores
 from eelbert_tf.training.pretrain_settings import read_config, weights_digest
 from eelbert_tf.training.score_runs import Result, Scores
-from eelbert_tf.training.soft_labels import Text, ask, make_up, soften
+from eelbert_tf.training.soft_labels import Text, lessons
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Job:
         backbone, vocabulary = start(self.preset, read_config("eelbert_uno"), task.pair, {})
         classes = task.classes or None
         pupil, _ = finetune(backbone, self.lessons, None, self.recipe, None, classes, vocabulary=vocabulary)
-        return {"sets": {"dev": scores(task, self.dev.labels, answers(pupil, task, self.dev))}}
+        return {"sets": {"dev": scores(task, self.dev.labels, labels_of(pupil, self.dev.texts))}}
 
 
 def other_pairs(data: Path, task: str) -> Iterator[Text]:
@@ -90,12 +88,6 @@ def unlabelled(data: Path, task: Task, texts: Path | None, most: int) -> list[Te
     kept = [text for text in dict.fromkeys(found) if not held_out.intersection(sides(text))]
     random.Random(0).shuffle(kept)
     return kept[:most]
-
-
-def answers(model: EelbertClassifier, task: Task, table: Table) -> list[Any]:
-    """Class names, or scores, of a table's texts."""
-    logits = model.predict(table.texts, batch_size=128, verbose=0)
-    return [task.classes[i] for i in logits.argmax(axis=1)] if task.classes else logits[:, 0].tolist()
 
 
 def main() -> None:
@@ -121,27 +113,24 @@ def main() -> None:
     task = TASKS[args.task]
     data = read_task(task, str(args.data))
     ((_, dev),) = data.dev.items()
-    known = {*data.train.texts, *dev.texts}
-    more = [*unlabelled(args.data, task, args.texts, args.more), *make_up(data.train.texts, args.made_up)]
-    more = [text for text in more if text not in known]
+    more = unlabelled(args.data, task, args.texts, args.more)
     teacher, digest = load_classifier(args.teacher), weights_digest(args.teacher)
-    said = ask(teacher, [*data.train.texts, *more], args.answers, digest)
-    targets = soften(data.train.labels, task.classes or None, said[: len(data.train)], args.trust)
-    lessons = Labelled([*data.train.texts, *more], np.concatenate([targets, said[len(data.train) :]]))
+    said = {"held_out": dev.texts, "kept": args.answers, "identity": digest}
+    learned = lessons(teacher, data.train, more, args.made_up, args.trust, **said)
 
     kept = Scores(args.output, {"script": "docs/taught.py", f"task {task.name}": {"sha256": data.digest}})
     results = []
     for seed in range(args.seeds):
         recipe = Recipe(args.epochs, args.batch_size, args.learning_rate, seed=seed)
-        job = Job(args.preset, task.name, digest, args.more, args.made_up, args.trust, recipe, lessons, dev)
+        job = Job(args.preset, task.name, digest, args.more, args.made_up, args.trust, recipe, learned, dev)
         if kept.get(job) is None:
             kept.add(job, job.run())
         results.append(kept.results[job.key]["sets"]["dev"])
     rows = [
-        ["the teacher", *cells([scores(task, dev.labels, answers(teacher, task, dev))])],
+        ["the teacher", *cells([scores(task, dev.labels, labels_of(teacher, dev.texts))])],
         [f"{args.preset}, taught", *cells(results)],
     ]
-    print(f"{len(data.train):,} labelled texts, {len(more):,} more, dev {len(dev):,}")
+    print(f"{len(data.train):,} labelled texts, {len(learned.texts) - len(data.train):,} more, dev {len(dev):,}")
     print(markdown_table([task.name, *task.metrics, "mean"], rows), end="")
 
 
@@ -149,7 +138,7 @@ def cells(results: Sequence[dict[str, float]]) -> list[str]:
     """Median, least and greatest of each metric, and of their mean."""
     columns = [list(values) for values in zip(*(result.values() for result in results), strict=True)]
     columns.append([statistics.fmean(result.values()) for result in results])
-    return [f"{statistics.median(v):.2f} ({min(v):.2f} to {max(v):.2f})" for v in columns]
+    return [spread(values, 2) for values in columns]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,12 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str
     lines = ["| " + " | ".join(cells) + " |" for cells in (columns, *rows)]
     lines.insert(1, "|---" * len(columns) + "|")
     return "\n".join(lines) + "\n"
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """A cell for the same figure of several seeds: "83.0 (82.7 to 83.6)", the median, the least and the greatest."""
+    middle, least, greatest = (f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({least} to {greatest})"
 
 
 def byte_axis(axes: Any, label: str) -> None:

@@ -13,8 +13,9 @@ from eelbert_tf.__main__ import main
 from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving import load_classifier, save_model
+from eelbert_tf.tables import Table
 from eelbert_tf.tasks import EelbertClassifier
-from eelbert_tf.training.soft_labels import ask, make_up, soften
+from eelbert_tf.training.soft_labels import ask, lessons, make_up, soften
 from tests.small_models import PUPIL
 
 
@@ -82,6 +83,20 @@ def test_answers_are_kept(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(InputError, match="holds something else than a teacher's answers"):
         ask(teacher, texts, file, "this")
+
+
+def test_lessons() -> None:
+    """Labelled texts come first; held-out ones are never among the rest, made up or not."""
+    teacher = EelbertClassifier(EelbertBackbone(PUPIL, name="backbone"), 2, labels=["a", "b"])
+    train = Table(Path("train.csv"), ["one two", "three four"], ["b", "a"], [2, 3])
+    free = lessons(teacher, train, ["five", "one two", "six"], made_up=20, trust=0.5)
+    assert free.texts[:4] == ["one two", "three four", "five", "six"]
+    held_out = ["five", free.texts[-1]]
+    found = lessons(teacher, train, ["five", "one two", "six"], made_up=20, trust=0.5, held_out=held_out)
+    assert found.texts == [text for text in free.texts if text not in held_out]
+    word = ask(teacher, found.texts)
+    np.testing.assert_allclose(found.labels[:2], np.mean([word[:2], np.eye(2)[::-1]], axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found.labels[2:], word[2:], rtol=1e-5)
 
 
 def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.tables import Table
+from eelbert_tf.tasks import EelbertClassifier
 
 from .finetune import SCRATCH, Labelled, finetune, start, suited_recipe
 from .pretrain_settings import read_config, weights_digest
@@ -21,6 +22,12 @@ RIVALS: dict[str, tuple[float, ...]] = {
     "fasttext": (0.1, 0.003, 0.01, 0.03, 0.3, 1.0),
 }
 _FRESH = f"{SCRATCH}:"
+
+
+def labels_of(model: EelbertClassifier, texts: Sequence[Any]) -> list[Any]:
+    """The class that a model gives each text, by name, or its score."""
+    logits = model.predict(list(texts), batch_size=128, verbose=0)
+    return [model.labels[i] for i in logits.argmax(axis=1)] if model.labels else logits[:, 0].tolist()
 
 
 @dataclass(frozen=True)
@@ -103,12 +110,7 @@ class Contender:
         backbone, vocabulary = self._encoder(isinstance(train.texts[0], tuple))
         labels = Labelled(train.texts, train.labels)
         model, _ = finetune(backbone, labels, None, recipe, None, classes or None, vocabulary=vocabulary, quiet=True)
-
-        def predict(texts: Sequence[Any]) -> list[Any]:
-            logits = model.predict(list(texts), batch_size=128, verbose=0)
-            return [classes[i] for i in logits.argmax(axis=1)] if classes else logits[:, 0].tolist()
-
-        return predict
+        return lambda texts: labels_of(model, texts)
 
     def _encoder(self, pair: bool) -> tuple[Any, dict[bytes, int] | None]:
         """The encoder to fine-tune, and the ids of its pieces where it has any."""

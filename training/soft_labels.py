@@ -16,8 +16,10 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
+from eelbert_tf.tables import Table
 
 from .corpus_parts import read_arrays
+from .finetune import Labelled
 
 Text = str | tuple[str, str]
 
@@ -156,3 +158,42 @@ def soften(labels: Sequence[Any], classes: Sequence[str] | None, taught: np.ndar
         index = {name: i for i, name in enumerate(classes)}
         truth = np.eye(len(classes), dtype=np.float32)[[index[str(label)] for label in labels]]
     return ((1 - trust) * truth + trust * taught).astype(np.float32)
+
+
+def lessons(
+    teacher: Any,
+    train: Table,
+    unlabelled: Sequence[Text],
+    made_up: int,
+    trust: float,
+    seed: int = 0,
+    held_out: Sequence[Text] = (),
+    kept: Path | None = None,
+    identity: str = "",
+) -> Labelled:
+    """All that a pupil learns: labelled texts, texts without labels, and made-up ones; shows the teacher's progress.
+
+    Args:
+        teacher: an `EelbertClassifier` that knows the names of its classes.
+        train: the labelled texts, which come first.
+        unlabelled: more texts; those of `train` are left out.
+        made_up: variants of each labelled text.
+        trust: share of the teacher's word where there is a label, from 0 to 1.
+        seed: fixes the variants.
+        held_out: texts that are to be scored on: neither an unlabelled text nor a variant is one of them.
+        kept: of `ask`.
+        identity: of `ask`.
+
+    Returns:
+        Texts with probabilities float32 `[n, classes]`, or scores `[n]`.
+
+    Raises:
+        InputError: the file of answers holds something else, or cannot be written.
+    """
+    known = {*train.texts, *held_out}
+    more = [text for text in [*unlabelled, *make_up(train.texts, made_up, seed)] if text not in known]
+    texts = [*train.texts, *more]
+    taught = ask(teacher, texts, kept, identity)
+    classes = None if teacher.task == "regression" else teacher.labels
+    targets = soften(train.labels, classes, taught[: len(train)], trust)
+    return Labelled(texts, np.concatenate([targets, taught[len(train) :]]))

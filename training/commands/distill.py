@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ]
     group = parser.add_argument_group("with --train").add_argument
     train = [
-        group("--dev", metavar="F", help="held-out file, scored after each epoch"),
+        group("--dev", metavar="F", help="held-out file, scored after each epoch; left out of the other texts"),
         group("--unlabelled", nargs="+", default=[], metavar="F", help="CSV or TSV files of more texts"),
         group("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)"),
         group("--label-column", default="label", metavar="NAME", help="column of the labels"),
@@ -162,21 +162,19 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
             unlabelled.append(row.text)
 
     import keras
-    import numpy as np
 
     from ..finetune import SCRATCH, Labelled, Recipe, finetune, start
-    from ..soft_labels import ask, make_up, soften
+    from ..soft_labels import lessons
 
-    known = set(train.texts)
-    more = [text for text in [*unlabelled, *make_up(train.texts, args.made_up, args.seed)] if text not in known]
     identity = json.dumps([weights_digest(args.teacher), taught_as.config.to_dict()])
-    taught = ask(load_classifier(args.teacher), [*train.texts, *more], kept, identity)
-    targets = soften(train.labels, classes, taught[: len(train)], args.trust)
+    teacher = load_classifier(args.teacher)
+    held_out = dev.texts if dev else ()
+    learned = lessons(teacher, train, unlabelled, args.made_up, args.trust, args.seed, held_out, kept, identity)
     keras.utils.set_random_seed(args.seed)
     backbone, vocabulary = start(args.preset or SCRATCH, config, pair, {})
     _, report = finetune(
         backbone,
-        Labelled([*train.texts, *more], np.concatenate([targets, taught[len(train) :]])),
+        learned,
         None if dev is None else Labelled(dev.texts, dev.labels),
         Recipe(args.epochs, args.batch_size, args.learning_rate, seed=args.seed),
         output,
