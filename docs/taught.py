@@ -5,8 +5,7 @@ r"""Scores on one task of GLUE of an encoder that is taught it by a larger one, 
 The teacher is what `eelbert finetune` made of the task's training file. It is asked about the training texts, made-up
 variants of them, and more texts: pairs of the other tasks, or lines of --texts where the task has single texts. The
 pupil learns all of it, as in `eelbert distill --train`. What holds a text of a development set is left out, and nothing
-is chosen by one: with --choosing the pupil is scored on training texts put aside (which the teacher knows, so that its
-own score is no use there). Interrupted, it goes on where it was.
+is chosen by one. Interrupted, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -25,14 +24,12 @@ from preset_texts import sides, texts_of
 from eelbert_tf.reports import markdown_table, spread
 from eelbert_tf.saving import load_classifier
 from eelbert_tf.tables import Table, iter_rows
-from eelbert_tf.tasks import EelbertClassifier
 from eelbert_tf.training.contenders import labels_of
 from eelbert_tf.training.finetune import Labelled, Recipe, finetune, start
 from eelbert_tf.training.glue_tasks import TASKS, Task, read_task, scores
 from eelbert_tf.training.pretrain_settings import read_config, weights_digest
 from eelbert_tf.training.score_runs import Result, Scores
 from eelbert_tf.training.soft_labels import Text, lessons
-from eelbert_tf.training.split_off import split_off
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Job:
         trust: share of the teacher's word where there is a label.
         recipe: of the pupil.
         lessons: all texts with their soft labels.
-        sets: texts to be scored on, by name.
+        dev: texts to be scored on.
     """
 
     preset: str
@@ -58,28 +55,22 @@ class Job:
     trust: float
     recipe: Recipe
     lessons: Labelled
-    sets: dict[str, Table]
+    dev: Table
 
     @property
     def key(self) -> str:
         """What names its result."""
-        told = {**vars(self), "recipe": vars(self.recipe), "lessons": len(self.lessons.texts)}
-        del told["sets"]
-        return json.dumps({**told, **{name: len(table) for name, table in self.sets.items()}})
+        told = {**vars(self), "recipe": vars(self.recipe), "lessons": len(self.lessons.texts), "dev": len(self.dev)}
+        return json.dumps(told)
 
     def run(self) -> Result:
-        """Trains and scores: the official metrics of each set."""
+        """Trains and scores: the official metrics of the development set."""
         task = TASKS[self.task]
         keras.utils.set_random_seed(self.recipe.seed)
         backbone, vocabulary = start(self.preset, read_config("eelbert_uno"), task.pair, {})
         classes = task.classes or None
         pupil, _ = finetune(backbone, self.lessons, None, self.recipe, None, classes, vocabulary=vocabulary)
-        return {"sets": {name: score(pupil, task, table) for name, table in self.sets.items()}}
-
-
-def score(model: EelbertClassifier, task: Task, table: Table) -> dict[str, float]:
-    """The official metrics of a model on a set."""
-    return scores(task, table.labels, labels_of(model, table.texts))
+        return {"sets": {"dev": scores(task, self.dev.labels, labels_of(pupil, self.dev.texts))}}
 
 
 def other_pairs(data: Path, task: str) -> Iterator[Text]:
@@ -90,10 +81,9 @@ def other_pairs(data: Path, task: str) -> Iterator[Text]:
             yield from (row.text for row in iter_rows(path, other.texts, None, other.header))
 
 
-def unlabelled(data: Path, task: Task, texts: Path | None, most: int, scored: Sequence[Text]) -> list[Text]:
-    """Texts for the teacher to label, in random order: none that holds one that is scored or of a development set."""
+def unlabelled(data: Path, task: Task, texts: Path | None, most: int) -> list[Text]:
+    """Texts for the teacher to label, in random order: none that holds a text of a development set."""
     held_out = {text for path in data.glob("*/dev*.tsv") for text in texts_of(path)}
-    held_out.update(side for text in scored for side in sides(text))
     found = other_pairs(data, task.name) if task.pair else texts.read_text("utf-8").splitlines() if texts else []
     kept = [text for text in dict.fromkeys(found) if not held_out.intersection(sides(text))]
     random.Random(0).shuffle(kept)
@@ -116,35 +106,31 @@ def main() -> None:
     add("--batch-size", type=int, default=32)
     add("--learning-rate", type=float, default=1e-3)
     add("--seeds", type=int, default=3)
-    add("--choosing", action="store_true", help="score on a part of the training file that the pupil does not learn")
     add("--answers", type=Path, required=True, help="what the teacher says is kept in this .npz")
     add("--output", required=True, type=Path)
     args = parser.parse_args()
 
     task = TASKS[args.task]
     data = read_task(task, str(args.data))
-    train, sets = data.train, data.dev
-    if args.choosing:
-        train, held_out = split_off(train)
-        sets = {"held-out": held_out}
-    ((name, scored),) = sets.items()
-    more = unlabelled(args.data, task, args.texts, args.more, scored.texts)
+    ((_, dev),) = data.dev.items()
+    more = unlabelled(args.data, task, args.texts, args.more)
     teacher, digest = load_classifier(args.teacher), weights_digest(args.teacher)
-    learned = lessons(teacher, train, more, args.made_up, args.trust, 0, scored.texts, args.answers, digest)
+    said = {"held_out": dev.texts, "kept": args.answers, "identity": digest}
+    learned = lessons(teacher, data.train, more, args.made_up, args.trust, **said)
 
     kept = Scores(args.output, {"script": "docs/taught.py", f"task {task.name}": {"sha256": data.digest}})
     results = []
     for seed in range(args.seeds):
         recipe = Recipe(args.epochs, args.batch_size, args.learning_rate, seed=seed)
-        job = Job(args.preset, task.name, digest, args.more, args.made_up, args.trust, recipe, learned, sets)
+        job = Job(args.preset, task.name, digest, args.more, args.made_up, args.trust, recipe, learned, dev)
         if kept.get(job) is None:
             kept.add(job, job.run())
-        results.append(kept.results[job.key]["sets"][name])
+        results.append(kept.results[job.key]["sets"]["dev"])
     rows = [
-        ["the teacher", *cells([score(teacher, task, scored)])],
+        ["the teacher", *cells([scores(task, dev.labels, labels_of(teacher, dev.texts))])],
         [f"{args.preset}, taught", *cells(results)],
     ]
-    print(f"{len(train):,} labelled texts, {len(learned.texts) - len(train):,} more, {name} {len(scored):,}")
+    print(f"{len(data.train):,} labelled texts, {len(learned.texts) - len(data.train):,} more, dev {len(dev):,}")
     print(markdown_table([task.name, *task.metrics, "mean"], rows), end="")
 
 
