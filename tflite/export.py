@@ -86,14 +86,20 @@ def check_exportable(model: Any) -> None:
         raise InputError("A model with a vocabulary takes token ids, not bytes; only hashed models can be converted")
 
 
-def translate(model: Any, function: Any) -> bytes:
-    """A TensorFlow graph of a model, without variables, as a TFLite file of builtin operators."""
+def translate(model: Any, function: Any, fuse_scales: bool = True) -> bytes:
+    """A TensorFlow graph of a model, without variables, as a TFLite file of builtin operators.
+
+    Args:
+        model: what the graph is of.
+        function: the graph.
+        fuse_scales: whether the scale of a normalisation becomes part of the dense layers after it.
+    """
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if model.backbone.config.num_hidden_groups is not None:
-        # The scale of the norm before a layer would become part of its weights, which could then not be shared.
+    if not fuse_scales or model.backbone.config.num_hidden_groups is not None:
+        # Weights of layers that are shared would differ by the scale of the norm before them.
         converter._experimental_disable_fuse_mul_and_fc = True
     return converter.convert()
 

@@ -56,9 +56,11 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> bytes:
     """
     check_exportable(model)
     prepare(model, quantize)
-    graph = Graph(translate(model, to_concrete_function(model)))
+    graph = Graph(translate(model, to_concrete_function(model), fuse_scales=False))
     merge_added_constants(graph)
     transpose_right_sides(graph)
+    shorten_norms(graph)
+    move_shifts(graph)
     drop_selects(graph)
     graph.schedule()
     data = graph.to_bytes()
@@ -83,6 +85,47 @@ def prepare(model: Any, quantize: str) -> None:
         if block.hidden_act == "gelu" and quantize != "int8":
             block.activation = gelu
     simplify_norms(model)
+
+
+def shorten_norms(graph: Graph) -> None:
+    """Makes one operator of five in each normalisation: each operator takes memory, and there is one for unit length.
+
+    It differs where all values of a row are within 1e-6 of their mean, as those of empty slots are, and is 0 there too.
+    """
+    producers, consumers = graph.producers(), graph.consumers()
+    for root in [operator for operator in graph.operators if graph.name(operator) == "RSQRT"]:
+        variance = producers[int(producers[int(root.inputs[0])].inputs[0])]
+        centred = int(producers[int(variance.inputs[0])].inputs[0])
+        (product,) = consumers[int(root.outputs[0])]
+        scaled, *others = consumers[int(product.outputs[0])]
+        gamma = int(scaled.inputs[1])
+        values = graph.constant(gamma)
+        if others or graph.name(scaled) != "MUL" or values is None:  # the scale of the last one is elsewhere
+            continue
+        graph.replace(scaled, gamma, graph.add_constant(values * np.sqrt(np.float32(graph.shape(centred)[-1]))))
+        unit = graph.operator("L2_NORMALIZATION", [centred], list(product.outputs), schema.L2NormOptionsT())
+        graph.operators[graph.operators.index(product)] = unit
+
+
+def move_shifts(graph: Graph) -> None:
+    """Lets the dense layer beside a residual connection add the shift of the normalisation before it.
+
+    The converter has made the shift part of the layers that follow; only the residual connection still needs it.
+    """
+    producers, consumers = graph.producers(), graph.consumers()
+    for add in graph.operators:
+        beta = graph.constant(int(add.inputs[1])) if graph.name(add) == "ADD" else None
+        if beta is None or graph.name(producers.get(int(add.inputs[0]), add)) != "MUL":
+            continue
+        before, output = int(add.inputs[0]), int(add.outputs[0])
+        for residual in (reader for reader in consumers[output] if graph.name(reader) == "ADD"):
+            (dense,) = (producers.get(int(i)) for i in residual.inputs if int(i) != output)
+            if not dense or graph.name(dense) != "FULLY_CONNECTED" or len(consumers[int(dense.outputs[0])]) > 1:
+                continue
+            bias = graph.constant(int(dense.inputs[2]))
+            if bias is not None and bias.size == beta.size:
+                graph.replace(dense, int(dense.inputs[2]), graph.add_constant(bias + beta.reshape(-1)))
+                graph.replace(residual, output, before)
 
 
 def transpose_right_sides(graph: Graph) -> None:

@@ -1,6 +1,7 @@
 """8-bit arithmetic in the encoder of a TFLite file; the front end stays in int32 and float32.
 
-Ranges of activations come from calibration. The scheme is TFLite's: activations (integer - zero point) * scale with one
+So do the normalisations, in float32: they cost little, and no other step loses as much in 8 bits. Ranges of activations
+come from calibration. The scheme is TFLite's: activations (integer - zero point) * scale with one
 scale per tensor, weights symmetric about 0.
 """
 
@@ -20,14 +21,12 @@ from .quantize import SMALLEST, quantize_rows
 
 _SAME_SCALE = {"RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
 _INT8 = _SAME_SCALE | {
-    *("ADD", "BATCH_MATMUL", "FULLY_CONNECTED", "GELU", "MEAN", "MUL", "RSQRT", "SOFTMAX", "SUB", "TANH"),
+    *("ADD", "BATCH_MATMUL", "FULLY_CONNECTED", "GELU", "SOFTMAX", "TANH"),
 }
 # Versions of the operators that take int8, where they are not the first.
 _VERSIONS = {
-    **dict.fromkeys(
-        ("ADD", "BATCH_MATMUL", "CONCATENATION", "DEQUANTIZE", "GATHER", "MEAN", "MUL", "RSQRT", "SOFTMAX", "SUB"), 2
-    ),
-    **dict.fromkeys(("STRIDED_SLICE", "TANH", "TRANSPOSE"), 2),
+    **dict.fromkeys(("ADD", "BATCH_MATMUL", "CONCATENATION", "DEQUANTIZE", "GATHER"), 2),
+    **dict.fromkeys(("SOFTMAX", "STRIDED_SLICE", "TANH", "TRANSPOSE"), 2),
     "FULLY_CONNECTED": 4,
 }
 # Columns of a dense layer with a GELU that are computed at a time, about.
@@ -96,12 +95,18 @@ class _Quantizer:
             and follows.intersection(int(i) for i in operator.inputs)
             and int(operator.outputs[0]) not in graph.outputs
             and not self._is_of_text(operator)
+            and not self._is_of_norm(operator)
         ]
 
     def _is_of_text(self, operator: Any) -> bool:
         """Whether an operator has one row, as after pooling: float32 costs nothing there, and values vary widely."""
         shape = self.graph.shape(int(operator.inputs[0]))
         return len(shape) == 2 and shape[0] == 1 and self.graph.name(operator) not in _SAME_SCALE | {"FULLY_CONNECTED"}
+
+    def _is_of_norm(self, operator: Any) -> bool:
+        """Whether an operator adds a normalisation's epsilon or shift: a constant too small to be a table."""
+        constants = [self.graph.constant(int(i)) for i in operator.inputs]
+        return self.graph.name(operator) == "ADD" and any(c is not None and c.size < SMALLEST for c in constants)
 
     def run(self) -> bytes:
         """The quantized file."""
@@ -170,9 +175,6 @@ class _Quantizer:
             operator.inputs = np.array(self._dense(inputs), np.int32)
         else:
             operator.inputs = np.array([self._input(i) for i in inputs], np.int32)
-        if name == "ADD" and self._is_nothing(inputs):
-            self.scales[output], self.ready[output] = self.scales[inputs[0]], self.ready[inputs[0]]
-            return
         operator.outputs = np.array([self._twin(output, self._output_scale(name, inputs, output))], np.int32)
         self.result.append(operator)
 
@@ -195,11 +197,6 @@ class _Quantizer:
         if name == "ADD" and self._feeds("SOFTMAX", output):
             least = max(least, self.ranges[inputs[0]][0] - _MASKED)
         return least, greatest
-
-    def _is_nothing(self, inputs: list[int]) -> bool:
-        """Whether an operand is too small to make a difference: the epsilon of a normalisation."""
-        values = self.graph.constant(inputs[1])
-        return values is not None and values.size == 1 and abs(values.item()) < self.scales[inputs[0]].scale / 4
 
     def _dense(self, inputs: list[int]) -> list[int]:
         """Inputs of a dense layer: weights in int8, biases in int32."""

@@ -23,6 +23,7 @@ class MicroMutableOpResolver : public MicroOpResolver {
     TfLiteStatus AddGather();
     TfLiteStatus AddGreater();
     TfLiteStatus AddGreaterEqual();
+    TfLiteStatus AddL2Normalization();
     TfLiteStatus AddLess();
     TfLiteStatus AddLessEqual();
     TfLiteStatus AddMaximum();
