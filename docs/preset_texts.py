@@ -19,11 +19,10 @@ import numpy as np
 
 from eelbert_tf.files import replace_file
 from eelbert_tf.split_words import split_words
-from eelbert_tf.tables import iter_rows
+from eelbert_tf.tables import Text, iter_rows
 from eelbert_tf.training.corpus import Corpus
 from eelbert_tf.training.glue_tasks import TASKS
 from eelbert_tf.training.sentences import sample
-from eelbert_tf.training.soft_labels import Text
 
 LONGEST, SHORTEST = 30, 3  # words
 

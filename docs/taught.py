@@ -23,13 +23,13 @@ from preset_texts import sides, texts_of
 
 from eelbert_tf.reports import markdown_table, spread
 from eelbert_tf.saving import load_classifier
-from eelbert_tf.tables import Table, iter_rows
+from eelbert_tf.tables import Table, Text, iter_rows
 from eelbert_tf.training.contenders import labels_of
 from eelbert_tf.training.finetune import Labelled, Recipe, finetune, start
 from eelbert_tf.training.glue_tasks import TASKS, Task, read_task, scores
 from eelbert_tf.training.pretrain_settings import read_config, weights_digest
 from eelbert_tf.training.score_runs import Result, Scores
-from eelbert_tf.training.soft_labels import Text, lessons
+from eelbert_tf.training.soft_labels import lessons
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,9 @@ def main() -> None:
     ((_, dev),) = data.dev.items()
     more = unlabelled(args.data, task, args.texts, args.more)
     teacher, digest = load_classifier(args.teacher), weights_digest(args.teacher)
-    said = {"held_out": dev.texts, "kept": args.answers, "identity": digest}
-    learned = lessons(teacher, data.train, more, args.made_up, args.trust, **said)
+    learned = lessons(
+        teacher, data.train, more, args.made_up, args.trust, held_out=dev.texts, kept=args.answers, identity=digest
+    )
 
     kept = Scores(args.output, {"script": "docs/taught.py", f"task {task.name}": {"sha256": data.digest}})
     results = []

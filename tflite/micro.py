@@ -100,7 +100,7 @@ def shorten_norms(graph: Graph) -> None:
         scaled, *others = consumers[int(product.outputs[0])]
         gamma = int(scaled.inputs[1])
         values = graph.constant(gamma)
-        if others or graph.name(scaled) != "MUL" or values is None:  # the scale of the last one is elsewhere
+        if others or graph.name(scaled) != "MUL" or values is None:  # that of pooled means has none
             continue
         graph.replace(scaled, gamma, graph.add_constant(values * np.sqrt(np.float32(graph.shape(centred)[-1]))))
         unit = graph.operator("L2_NORMALIZATION", [centred], list(product.outputs), schema.L2NormOptionsT())

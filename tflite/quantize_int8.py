@@ -1,8 +1,8 @@
 """8-bit arithmetic in the encoder of a TFLite file; the front end stays in int32 and float32.
 
 So do the normalisations, in float32: they cost little, and no other step loses as much in 8 bits. Ranges of activations
-come from calibration. The scheme is TFLite's: activations (integer - zero point) * scale with one
-scale per tensor, weights symmetric about 0.
+come from calibration. The scheme is TFLite's: activations (integer - zero point) * scale with one scale per tensor,
+weights symmetric about 0.
 """
 
 from __future__ import annotations

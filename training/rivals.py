@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
-
-Text = str | tuple[str, str]
+from eelbert_tf.tables import Text
 
 # fastText's own number. Each thread fills a tenth of the input weights and leaves the others as the memory was: with
 # fewer than eleven, trainings lose accuracy or end in NaN. With more than one, equal seeds give slightly unlike models.

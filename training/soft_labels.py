@@ -16,12 +16,10 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.files import replace_file
-from eelbert_tf.tables import Table
+from eelbert_tf.tables import Table, Text
 
 from .corpus_parts import read_arrays
 from .finetune import Labelled
-
-Text = str | tuple[str, str]
 
 # A made-up text: with these chances a stretch of another text follows it, and only a stretch of the whole is kept; then
 # each word is left out, or replaced by a random one of the training texts.
