@@ -26,7 +26,7 @@ demo: $(VENV)/.demo  ## the whole path on embedded sample data: fine-tune, conve
 # What `make web` serves, build/web, is complete: copied to any web server it works there.
 PORT ?= 8000
 web: build/web/node_modules $(if $(MODEL),,build/demo/int8.tflite)  ## a page that classifies as you type; MODEL=F.tflite for your own
-	@cp tflite/web/*.html tflite/web/*.css tflite/web/*.js build/web/
+	@cp tflite/kits/web/*.html tflite/kits/web/*.css tflite/kits/web/*.js build/web/
 	@cp "$(or $(MODEL),build/demo/int8.tflite)" build/web/model.tflite
 	@echo "Open http://localhost:$(PORT)/ (Ctrl-C ends)" >&2
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/web $(PORT)
@@ -35,7 +35,7 @@ build/demo/int8.tflite: | $(VENV)/.demo
 	@$(BIN)/python -m eelbert_tf demo --output build/demo
 	@$(BIN)/python -m eelbert_tf convert --model build/demo/model --quantize int8 --output $@
 
-build/web/node_modules: tflite/web/package.json tflite/web/package-lock.json
+build/web/node_modules: tflite/kits/web/package.json tflite/kits/web/package-lock.json
 	@command -v npm >/dev/null || { echo "The page needs npm once, for LiteRT.js (Debian, Ubuntu: apt-get install npm)" >&2; exit 1; }
 	@mkdir -p build/web && cp $^ build/web/
 	@npm ci --prefix build/web --ignore-scripts --no-audit --no-fund --loglevel=error >&2
@@ -44,14 +44,15 @@ build/web/node_modules: tflite/web/package.json tflite/web/package-lock.json
 test: $(VENV)/.test  ## every test
 	@$(BIN)/python -m pytest
 
-# mypy reads the folders under the names they are installed as.
-lint: $(VENV)/.lint  ## ruff and mypy
+# mypy and import-linter read the folders under the names they are installed as.
+lint: $(VENV)/.lint  ## ruff, mypy and import-linter
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@rm -rf $(VENV)/typed && mkdir -p $(VENV)/typed/eelbert_tf
 	@ln -s "$(CURDIR)"/eelbert_tf/* "$(CURDIR)/training" "$(CURDIR)/tflite" $(VENV)/typed/eelbert_tf/
 	@ln -s "$(CURDIR)/tests" $(VENV)/typed/
 	@MYPYPATH=$(VENV)/typed $(BIN)/python -m mypy -p eelbert_tf -p tests
+	@cd $(VENV)/typed && PYTHONPATH=. ../bin/lint-imports --no-logo --cache-dir ../../.grimp_cache ../../pyproject.toml >../imports.log || { cat ../imports.log; exit 1; }
 
 package:  ## the wheel and the sdist, in dist/, tried in an empty environment
 	@PYTHON="$(PYTHON)" .ci/package

@@ -11,14 +11,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from eelbert_tf.disk.files import as_input_error
+from eelbert_tf.disk.terminal import escape, print_json
+
 from .errors import InputError
-from .files import as_input_error
-from .terminal import escape, print_json
 
 # Command, module with `add_arguments` and `run`, one line of help. Modules are named, not imported: a command loads
 # only what it needs, and nothing here depends on the folders above.
 COMMANDS = {
-    "demo": ("eelbert_tf.training.commands.demo", "fine-tune, convert and run on embedded sample data"),
+    "demo": ("eelbert_tf.demo", "fine-tune, convert and run on embedded sample data"),
     "finetune": ("eelbert_tf.training.commands.finetune", "train a classifier on a CSV or TSV file"),
     "evaluate": ("eelbert_tf.tflite.commands.evaluate", "measure a model on labelled texts"),
     "predict": ("eelbert_tf.tflite.commands.predict", "classify texts"),

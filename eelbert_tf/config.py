@@ -28,6 +28,10 @@ MAX_WORD_BYTES = 2**WORD_DOUBLINGS
 MAX_LEXICON_CODES = 2**24
 
 
+# Keras' dtype policies by the names that commands give them.
+POLICIES = {"none": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
 @dataclass(frozen=True)
 class HashConfig:
     """The n-gram pooling hash (docs/hash.md).

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.config import HashConfig
-from eelbert_tf.reference import CLS, SEP, embed_token, lexicon_index, tokenize
+from eelbert_tf.text.reference import CLS, SEP, embed_token, lexicon_index, tokenize
 
 ROOT = Path(__file__).resolve().parent.parent
 LEXICON_SIZE = 64
@@ -83,9 +83,9 @@ def by_ops(data: Any, form: Form) -> dict[str, Any]:
     """The front end of `keras.ops`, from int32 `[B, L]` on."""
     from keras import ops
 
-    from eelbert_tf import hashing, text
+    from eelbert_tf.text import hashing, splitting
 
-    tokens, layout = text.lay_out(text.split(data), form.max_bytes, form.max_tokens, form.pair)
+    tokens, layout = splitting.lay_out(splitting.split(data), form.max_bytes, form.max_tokens, form.pair)
     rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, form.hash, LEXICON_SIZE)
     return {
         "embeddings": hashing.embed_tokens(
@@ -143,7 +143,7 @@ def signatures_by_ops(chars: Any, starts: Any, continues: Any, config: HashConfi
     """Signatures, lexicon rows and embeddings of ready tokens, each a row of int32 `[B, W]`."""
     from keras import ops
 
-    from eelbert_tf import hashing
+    from eelbert_tf.text import hashing
 
     units = hashing.token_units(chars, starts, continues, config)
     grams = hashing.ngram_signatures(units, starts, continues, len(config.widths))
@@ -162,7 +162,7 @@ def main(path: str) -> None:
     sys.modules["tensorflow"] = None  # type: ignore[assignment]  # whoever imports it now fails
     import jax
 
-    from eelbert_tf.layers import NgramHashEmbedding
+    from eelbert_tf.models.layers import NgramHashEmbedding
     from tests.make_golden import HASHES, TOKENS
 
     results: dict[str, np.ndarray] = {}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.config import HashConfig
-from eelbert_tf.reference import (
+from eelbert_tf.text.reference import (
     embed_token,
     lexicon_index,
     multipliers,
@@ -22,7 +22,7 @@ from eelbert_tf.reference import (
     tokenize,
     word_signature,
 )
-from eelbert_tf.strings import join_pair
+from eelbert_tf.text.strings import join_pair
 
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
 

@@ -7,9 +7,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.training.corpus import Corpus
-from eelbert_tf.training.corpus_sources import Source
-from eelbert_tf.training.corpus_writer import build_corpus
+from eelbert_tf.training.corpus.reader import Corpus
+from eelbert_tf.training.corpus.sources import Source
+from eelbert_tf.training.corpus.writer import build_corpus
 from tests.small_models import FOLDER
 
 TOPICS = 8

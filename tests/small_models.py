@@ -76,7 +76,7 @@ def saved(name: str) -> Path:
 @functools.cache
 def converted(name: str, **options: Any) -> tuple[Path, dict[str, Any]]:
     """A TFLite file of `saved(name)`, and the report of its conversion."""
-    from eelbert_tf.tflite.convert import convert
+    from eelbert_tf.tflite.conversion.convert import convert
 
     suffix = "-".join(value for value in options.values() if isinstance(value, str))
     path = FOLDER / f"{name}{suffix}.tflite"

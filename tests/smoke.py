@@ -21,8 +21,8 @@ def main() -> None:
     from eelbert_tf.__main__ import main as eelbert
     from eelbert_tf.config import EelbertConfig, HashConfig
     from eelbert_tf.errors import InputError
-    from eelbert_tf.tflite.convert import convert
-    from eelbert_tf.tflite.runtime import EelbertRuntime
+    from eelbert_tf.tflite.conversion.convert import convert
+    from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 
     home = Path(eelbert_tf.__file__).parent
     assert (home / "py.typed").is_file()

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eelbert_tf.batches import (
+from eelbert_tf.config import EelbertConfig, named_config
+from eelbert_tf.preprocessing.batches import (
     EncodedTexts,
     OrderedBatches,
     TrainingBatches,
@@ -15,9 +16,8 @@ from eelbert_tf.batches import (
     count_tokens,
     for_backend,
 )
-from eelbert_tf.config import EelbertConfig, named_config
-from eelbert_tf.reference import tokenize
-from eelbert_tf.strings import encode_texts
+from eelbert_tf.text.reference import tokenize
+from eelbert_tf.text.strings import encode_texts
 from tests.forms import hard_texts
 
 SENTENCES = [("word " * n).strip() for n in (1, 30, 2, 70, 0, 3, 12, 33, 5, 18, 2, 60, 4)]

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from eelbert_tf.__main__ import main
-from eelbert_tf.tables import read_table
-from eelbert_tf.tflite import benchmark_size
-from eelbert_tf.tflite.benchmark_memory import Classify, peak_growth
-from eelbert_tf.tflite.timing import summary, take_turns
-from eelbert_tf.training import benchmark_rivals
-from eelbert_tf.training.device_commands import device_commands
+from eelbert_tf.disk.tables import read_table
+from eelbert_tf.tflite.benchmarks import size as benchmark_size
+from eelbert_tf.tflite.benchmarks.memory import Classify, peak_growth
+from eelbert_tf.tflite.benchmarks.timing import summary, take_turns
+from eelbert_tf.training.benchmarks import baselines as benchmark_rivals
+from eelbert_tf.training.finetune.device_commands import device_commands
 from tests.small_models import CONFIGS, LABELS, saved
 
 MEGABYTE = 10**6
@@ -52,7 +52,7 @@ def test_size(
     tables: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Formats and rivals have a row each, in JSON and in the table, with what applies to it; plots are drawn."""
-    from eelbert_tf.tflite.convert import convert  # here, since the fresh processes import this module
+    from eelbert_tf.tflite.conversion.convert import convert  # here, since the fresh processes import this module
 
     pytest.importorskip("tflite_micro")
     assert len(benchmark_size.FORMATS) == 6
@@ -118,7 +118,7 @@ def test_fine_tuned_bert(tables: dict[str, Path], tmp_path: Path) -> None:
     import keras
 
     from eelbert_tf import EelbertBackbone, load_classifier, save_model
-    from eelbert_tf.wordpiece import RESERVED, BertClassifier
+    from eelbert_tf.preprocessing.wordpiece import RESERVED, BertClassifier
     from tests.conftest import randomize
 
     keras.utils.set_random_seed(7)

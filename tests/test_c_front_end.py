@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from eelbert_tf.config import HashConfig
-from eelbert_tf.reference import CLS, SEP, embed_token, lexicon_index, tokenize
-from eelbert_tf.strings import as_data
+from eelbert_tf.text.reference import CLS, SEP, embed_token, lexicon_index, tokenize
+from eelbert_tf.text.strings import as_data
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tflite" / "c"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import errno
 import importlib.util
 import json
@@ -203,49 +202,3 @@ def test_stdout_of_a_narrow_encoding(command: Any, tmp_path: Path, monkeypatch: 
             assert command(lambda _, text=text: {"output": text}) == 0
             monkeypatch.setattr(sys, "stdout", sys.__stdout__)
         assert json.loads((tmp_path / "out").read_text(encoding)) == {"output": text}
-
-
-def imports(path: Path, package: str) -> Iterator[str]:
-    """Full names of the modules that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
-            module = ".".join(part for part in (base, node.module) if part)
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
-
-
-def test_imports_point_downwards() -> None:
-    """The library knows nothing of the folders above it; these know it, and only the demo knows both."""
-    above = ("eelbert_tf.training", "eelbert_tf.tflite")
-    allowed: dict[str, tuple[str, ...]] = {
-        "eelbert_tf": (),
-        "training": ("eelbert_tf.training",),
-        "tflite": ("eelbert_tf.tflite",),
-    }
-    exceptions = {"training/commands/demo.py": above}
-    checked = 0
-    for folder, own in allowed.items():
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            name = path.relative_to(ROOT).as_posix()
-            parts = path.relative_to(ROOT / folder).parent.parts
-            package = ".".join([folder if folder == "eelbert_tf" else f"eelbert_tf.{folder}", *parts])
-            for module in imports(path, package):
-                if module.startswith(above):
-                    assert module.startswith(exceptions.get(name, own) or ("nothing",)), f"{name} imports {module}"
-                assert module.partition(".")[0] not in {"training", "tflite", "tests"}, f"{name} imports {module}"
-                checked += 1
-    assert checked > 100
-
-
-def test_imports_within_a_folder_are_relative() -> None:
-    """So that full names show where a file stands on another folder."""
-    for folder in ("eelbert_tf", "training", "tflite"):
-        package = folder if folder == "eelbert_tf" else f"eelbert_tf.{folder}"
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.ImportFrom) and not node.level:
-                    inside = f"{node.module}.".startswith(f"{package}.")
-                    assert not inside, f"{path}, line {node.lineno}: from {node.module} import"

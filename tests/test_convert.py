@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from eelbert_tf import HashConfig, InputError, encode_texts, load_classifier, text
-from eelbert_tf.layers import HashLexicon, NgramHashEmbedding
-from eelbert_tf.tflite import convert as convert_module
-from eelbert_tf.tflite.convert import convert
-from eelbert_tf.tflite.export import merge_added_constants
-from eelbert_tf.tflite.flatbuffer import operators, pack, parse
-from eelbert_tf.tflite.graph import Graph
-from eelbert_tf.tflite.hard_texts import hard_inputs, hard_texts
-from eelbert_tf.tflite.runtime import EelbertRuntime
+from eelbert_tf import HashConfig, InputError, encode_texts, load_classifier
+from eelbert_tf.models.layers import HashLexicon, NgramHashEmbedding
+from eelbert_tf.text import splitting
+from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
+from eelbert_tf.tflite.conversion import convert as convert_module
+from eelbert_tf.tflite.conversion.convert import convert
+from eelbert_tf.tflite.conversion.export import merge_added_constants
+from eelbert_tf.tflite.flatbuffer.file import operators, pack, parse
+from eelbert_tf.tflite.flatbuffer.graph import Graph
+from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests.small_models import CONFIGS, LABELS, converted, saved
 
 
@@ -68,14 +69,14 @@ def test_rows_of_slots(size, lookups, length, scatter):
     words = [b" ".join([b"a" * n, b"bc" * (n // 2)]) for n in (62, 63, 64, 65, 66, 90, 130)]
     hard = hard_inputs(False, 100, seed=5)
     data = np.concatenate([encode_texts(words, length), encode_texts(hard, length)])
-    tokens, layout = text.lay_out(text.split(data), length, 32)
+    tokens, layout = splitting.lay_out(splitting.split(data), length, 32)
     lexicon = HashLexicon(size, 4, 8, config, lookups)
     lexicon.build()
     expected = np.asarray(lexicon(tokens, slots=layout.slots, num_slots=32))
     assert np.ptp(expected) > 0.1
     lexicon.scatter = scatter
     for i, row in enumerate(expected):
-        one = text.Split(*(x[i : i + 1] for x in tokens))
+        one = splitting.Split(*(x[i : i + 1] for x in tokens))
         found = np.asarray(lexicon(one, slots=layout.slots[i : i + 1], num_slots=32))
         np.testing.assert_allclose(found[0], row, rtol=0, atol=1e-6)
 

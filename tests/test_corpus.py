@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.sealed import seal
-from eelbert_tf.training import corpus_parts
-from eelbert_tf.training.corpus import Corpus
-from eelbert_tf.training.corpus_sources import Source, find_sources
-from eelbert_tf.training.corpus_tokens import PASSAGE_WORDS
-from eelbert_tf.training.corpus_writer import build_corpus
+from eelbert_tf.saving.checksum import seal
+from eelbert_tf.training.corpus import parts as corpus_parts
+from eelbert_tf.training.corpus.counting import PASSAGE_WORDS
+from eelbert_tf.training.corpus.reader import Corpus
+from eelbert_tf.training.corpus.sources import Source, find_sources
+from eelbert_tf.training.corpus.writer import build_corpus
 from tests.small_corpora import PART_BYTES, build, documents_of, numbered, numbered_text
 
 

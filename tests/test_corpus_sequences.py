@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.training.corpus import Corpus
+from eelbert_tf.training.corpus.reader import Corpus
 from tests.small_corpora import build, documents_of, numbered
 
 
@@ -73,7 +73,7 @@ def test_sequences_need_two_documents(tmp_path):
 def test_reading_needs_neither_tensorflow_nor_keras(tagged):
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'keras', 'jax', 'tensorflow_datasets']))\n"
-        "import pickle; from eelbert_tf.training.corpus import Corpus\n"
+        "import pickle; from eelbert_tf.training.corpus.reader import Corpus\n"
         f"corpus = Corpus({str(tagged.directory)!r})\n"
         "assert pickle.loads(pickle.dumps(corpus)).sequences(64).batch(0, 8).shape == (8, 62)"
     )

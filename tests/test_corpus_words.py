@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from eelbert_tf.config import HashConfig
 from eelbert_tf.errors import InputError
-from eelbert_tf.reference import embed_token, lexicon_index, tokenize
-from eelbert_tf.split_words import clean, split_words
-from eelbert_tf.training import corpus_tokens
-from eelbert_tf.training.corpus import UNKNOWN
-from eelbert_tf.training.corpus_tokens import MAX_WORD_LENGTH, Segment, count_words
-from eelbert_tf.training.words import embedding_table, lexicon_table
+from eelbert_tf.text.reference import embed_token, lexicon_index, tokenize
+from eelbert_tf.text.words import clean, split_words
+from eelbert_tf.training.corpus import counting as corpus_tokens
+from eelbert_tf.training.corpus.counting import MAX_WORD_LENGTH, Segment, count_words
+from eelbert_tf.training.corpus.reader import UNKNOWN
+from eelbert_tf.training.tokens.tables import embedding_table, lexicon_table
 from tests.small_corpora import build, documents_of, numbered_text
 
 NASTY = [

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from eelbert_tf.training.device_commands import LABELS, device_commands
+from eelbert_tf.training.finetune.device_commands import LABELS, device_commands
 
 
 def test_deterministic():
@@ -38,7 +38,7 @@ def test_bounds():
 
 def test_bag_of_words():
     pytest.importorskip("sklearn")
-    from eelbert_tf.training.rivals import TfidfLogisticRegression
+    from eelbert_tf.training.finetune.baselines import TfidfLogisticRegression
 
     train, test = device_commands()
     model = TfidfLogisticRegression().fit([text for text, _ in train], [label for _, label in train])

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from eelbert_tf.__main__ import main
-from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import load_backbone, save_model
-from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
-from eelbert_tf.training import teachers
-from eelbert_tf.training.corpus import Corpus
-from eelbert_tf.training.huggingface import is_bert_folder, load_bert
-from eelbert_tf.training.masking import Specials
-from eelbert_tf.training.objectives_teacher import TeacherTargets
-from eelbert_tf.training.sentences import sample
-from eelbert_tf.wordpiece import PieceTexts
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.huggingface import is_bert_folder, load_bert
+from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
+from eelbert_tf.preprocessing.wordpiece import PieceTexts
+from eelbert_tf.saving.folders import load_backbone, save_model
+from eelbert_tf.training.corpus.reader import Corpus
+from eelbert_tf.training.corpus.sentences import sample
+from eelbert_tf.training.distill import teachers
+from eelbert_tf.training.objectives.teacher import TeacherTargets
+from eelbert_tf.training.tokens.masking import Specials
 from tests.conftest import randomize
 from tests.small_berts import BERT, write_bert
 from tests.small_corpora import build

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import eelbert_tf
-from eelbert_tf.tflite.convert import convert
-from eelbert_tf.tflite.runtime import EelbertRuntime, Runtime
-from eelbert_tf.tflite.tflm import TflmRuntime
+from eelbert_tf.tflite.conversion.convert import convert
+from eelbert_tf.tflite.runtimes.litert import EelbertRuntime, Runtime
+from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 
 PUBLIC = {
     **{name: getattr(eelbert_tf, name) for name in eelbert_tf.__all__ if name != "__version__"},

@@ -12,13 +12,13 @@ import pytest
 import tensorflow as tf
 from keras_hub.models import BertBackbone
 
-from eelbert_tf.batches import EncodedTexts, batch_shapes
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
-from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.reference import CLS, SEP, embed_token, lexicon_index, tokenize
-from eelbert_tf.saving import weight_names
-from eelbert_tf.strings import encode_texts
-from eelbert_tf.tasks import EelbertClassifier, EelbertMaskedLM
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier, EelbertMaskedLM
+from eelbert_tf.preprocessing.batches import EncodedTexts, batch_shapes
+from eelbert_tf.saving.folders import weight_names
+from eelbert_tf.text.reference import CLS, SEP, embed_token, lexicon_index, tokenize
+from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
 from tests.forms import hard_texts
 

@@ -21,13 +21,13 @@ import pytest
 
 from eelbert_tf.__main__ import main
 from eelbert_tf.config import EelbertConfig
-from eelbert_tf.encoder import EelbertBackbone
+from eelbert_tf.disk.files import recover_directory
 from eelbert_tf.errors import InputError
-from eelbert_tf.files import recover_directory
-from eelbert_tf.saving import load_classifier, read_info, save_model
-from eelbert_tf.tasks import EelbertClassifier
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.saving.folders import load_classifier, read_info, save_model
 from eelbert_tf.training.commands import finetune as command
-from eelbert_tf.training.finetune import _StopIfDiverged
+from eelbert_tf.training.finetune.run import _StopIfDiverged
 from tests.forms import ROOT
 
 GOOD = "text,label\nturn on,on\nturn off,off\nlight up,on\nmake it dark,off\n"

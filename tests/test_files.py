@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from eelbert_tf.disk.files import as_input_error, recover_directory, replace_directory, replace_file
 from eelbert_tf.errors import InputError
-from eelbert_tf.files import as_input_error, recover_directory, replace_directory, replace_file
 
 
 def names(folder: Path) -> list[str]:
@@ -170,7 +170,7 @@ def test_kill_at_every_moment(tmp_path):
     path = tmp_path / "model"
     script = """
 import os, sys
-from eelbert_tf import files
+from eelbert_tf.disk import files
 calls = 0
 def count(function):
     def wrapped(*args, **kwargs):

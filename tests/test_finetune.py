@@ -12,13 +12,13 @@ import pytest
 
 from eelbert_tf.__main__ import main
 from eelbert_tf.config import EelbertConfig, named_config
-from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import load_classifier, read_info, save_model
-from eelbert_tf.strings import encode_texts
-from eelbert_tf.tasks import EelbertClassifier
-from eelbert_tf.training.finetune import Labelled, Recipe, default_epochs, default_rate, finetune, score, start
-from eelbert_tf.training.optimizer import WarmupCosineDecay, WarmupLinearDecay, adamw, without_decay
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.models.optimizer import WarmupCosineDecay, WarmupLinearDecay, adamw, without_decay
+from eelbert_tf.saving.folders import load_classifier, read_info, save_model
+from eelbert_tf.text.strings import encode_texts
+from eelbert_tf.training.finetune.run import Labelled, Recipe, default_epochs, default_rate, finetune, score, start
 
 TEXTS = [
     f"{verb} the {noun}" for verb in ("turn on", "turn off") for noun in ("lamp", "light", "radio", "heating", "tv")

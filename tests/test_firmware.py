@@ -15,10 +15,10 @@ import pytest
 
 from eelbert_tf import InputError
 from eelbert_tf.__main__ import main
-from eelbert_tf.tflite.convert import convert
-from eelbert_tf.tflite.firmware import COPIED, DATA, HEADER, OPERATORS, c_string, resolver_lines, with_margin
-from eelbert_tf.tflite.flatbuffer import operators, parse
-from eelbert_tf.tflite.tflm import TflmRuntime
+from eelbert_tf.tflite.conversion.convert import convert
+from eelbert_tf.tflite.flatbuffer.file import operators, parse
+from eelbert_tf.tflite.kits.firmware import COPIED, DATA, HEADER, OPERATORS, c_string, resolver_lines, with_margin
+from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 from tests.small_models import FOLDER, LABELS, saved
 
 STAND_IN = Path(__file__).parent / "c" / "stand_in"

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from eelbert_tf.__main__ import main
+from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
-from eelbert_tf.tables import Table
-from eelbert_tf.training.contenders import RIVALS, Contender
-from eelbert_tf.training.glue_tasks import TASKS, Task, read_task, scores
-from eelbert_tf.training.split_off import split_off
+from eelbert_tf.training.finetune.candidates import RIVALS, Contender
+from eelbert_tf.training.finetune.held_out import split_off
+from eelbert_tf.training.glue.tasks import TASKS, Task, read_task, scores
 
 HEADERS = {
     "SST-2": "sentence\tlabel",

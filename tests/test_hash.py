@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from eelbert_tf import hashing
 from eelbert_tf.config import FNV_OFFSET, FNV_PRIME, MAX_WORD_BYTES, HashConfig
-from eelbert_tf.reference import CLS, MASK, SEP, embed_token, multipliers, signature, tokenize, word_signature
+from eelbert_tf.text import hashing
+from eelbert_tf.text.reference import CLS, MASK, SEP, embed_token, multipliers, signature, tokenize, word_signature
 from tests.forms import (
     FORMS,
     FULL,
@@ -251,8 +251,8 @@ def test_order_and_padding_do_not_matter() -> None:
 
 
 def test_isotropy_script_hashes_as_the_reference() -> None:
-    """docs/isotropy.py computes the reference's embeddings, and a rank between 1 and the width."""
-    path = ROOT / "docs" / "isotropy.py"
+    """experiments/isotropy.py computes the reference's embeddings, and a rank between 1 and the width."""
+    path = ROOT / "experiments" / "isotropy.py"
     spec = importlib.util.spec_from_file_location("isotropy", path)
     assert spec
     assert spec.loader

@@ -15,9 +15,9 @@ import pytest
 import tensorflow as tf
 
 from eelbert_tf.config import HashConfig
-from eelbert_tf.layers import NgramHashEmbedding
-from eelbert_tf.reference import tokenize
-from eelbert_tf.strings import encode_texts
+from eelbert_tf.models.layers import NgramHashEmbedding
+from eelbert_tf.text.reference import tokenize
+from eelbert_tf.text.strings import encode_texts
 from tests.forms import FULL, ROOT, assert_close, hard_texts, padded
 
 SLOTS, BYTES = 16, 64
@@ -25,7 +25,7 @@ SLOTS, BYTES = 16, 64
 RELOAD = """
 import sys
 import keras, numpy as np, tensorflow as tf
-import eelbert_tf.layers
+import eelbert_tf.models.layers
 model = keras.models.load_model(sys.argv[1])
 inputs = np.load(sys.argv[2])["data"]
 texts = tf.constant([bytes(row).rstrip(b"\\0") for row in inputs.astype(np.uint8)])

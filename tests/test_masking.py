@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eelbert_tf.training.masking import (
+from eelbert_tf.training.tokens.masking import (
     PieceMasking,
     Specials,
     WordMasking,
@@ -13,7 +13,7 @@ from eelbert_tf.training.masking import (
     add_specials,
     spread_pieces,
 )
-from eelbert_tf.training.pretrain_data import BatchStream
+from eelbert_tf.training.tokens.stream import BatchStream
 from tests.small_corpora import topical
 
 WORDS, WIDTH = 500, 62

@@ -7,10 +7,10 @@ import pytest
 
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
-from eelbert_tf.training.pretrain import Habits, build_model, pretrain
-from eelbert_tf.training.pretrain_pieces import corpus_pieces
-from eelbert_tf.training.pretrain_settings import Settings
-from eelbert_tf.wordpiece import encode_word
+from eelbert_tf.preprocessing.wordpiece import encode_word
+from eelbert_tf.training.pretrain.run import Habits, build_model, pretrain
+from eelbert_tf.training.pretrain.settings import Settings
+from eelbert_tf.training.tokens.pieces import corpus_pieces
 from tests.small_corpora import build, topical
 
 HABITS = Habits(log_every=50, eval_every=1000, jit_compile=False, quiet=True)

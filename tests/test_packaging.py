@@ -72,7 +72,7 @@ def test_the_distributions_are_complete(distributions: tuple[Path, Path]) -> Non
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         text = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
-    preset = {f"eelbert_tf/presets/one_more/{name}" for name in ("config.json", "weights.safetensors")}
+    preset = {f"eelbert_tf/saving/presets/one_more/{name}" for name in ("config.json", "weights.safetensors")}
     own = {name for name in names if ".dist-info/" not in name}
     assert own == installed_files() | preset
     assert wheel.stat().st_size < MOST_BYTES

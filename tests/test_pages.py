@@ -33,7 +33,17 @@ def test_links(page: Path) -> None:
 def test_names_of_files(page: Path) -> None:
     """What a page calls by name is there, or is something that a command writes."""
     written = {"config.json", "run.json", "eelbert_model.c", "eelbert_model.h"}
-    folders = ("", "docs", "eelbert_tf", "tests", "tflite", "tflite/c", "tflite/web", "training")
+    folders = (
+        "",
+        "docs",
+        "eelbert_tf",
+        "tests",
+        "tflite",
+        "tflite/kits/c",
+        "tflite/kits/web",
+        "training",
+        "experiments",
+    )
     for name in files(page) - written:
         assert any((ROOT / folder / name).is_file() for folder in folders), f"{name}: no such file"
 
@@ -68,7 +78,7 @@ def test_picture_of_the_hash() -> None:
 
 def test_points_of_the_picture() -> None:
     """Every point has what the picture shows, and says where it comes from."""
-    kept = json.loads((ROOT / "docs" / "picture.json").read_text("utf-8"))
+    kept = json.loads((ROOT / "experiments" / "picture.json").read_text("utf-8"))
     picture = script("picture")
     for point in kept["points"]:
         assert point.keys() == {"model", "format", "kind", "bytes", "scores", "source"}

@@ -8,8 +8,11 @@ import shutil
 import numpy as np
 import pytest
 
-from eelbert_tf.tflite.parity import Comparison, all_front_ends, main
+from tests.pages import script
 from tests.small_models import saved
+
+parity = script("parity")
+Comparison, all_front_ends, main = parity.Comparison, parity.all_front_ends, parity.main
 
 
 def test_all_ways_agree(capsys, tmp_path):

@@ -14,10 +14,10 @@ import pytest
 
 from eelbert_tf import load_classifier
 from eelbert_tf.__main__ import main
-from eelbert_tf.sealed import seal
-from eelbert_tf.tflite.commands.inputs import spread_texts
-from eelbert_tf.tflite.hard_texts import hard_texts
-from eelbert_tf.tflite.scores import softmax
+from eelbert_tf.disk.inputs import spread_texts
+from eelbert_tf.saving.checksum import seal
+from eelbert_tf.tflite.checks.hard_texts import hard_texts
+from eelbert_tf.tflite.runtimes.scores import softmax
 from tests.small_models import LABELS, converted, saved
 
 

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import save_model, weight_names
-from eelbert_tf.training.huggingface import load_bert
-from eelbert_tf.wordpiece import BertClassifier
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.huggingface import load_bert
+from eelbert_tf.preprocessing.wordpiece import BertClassifier
+from eelbert_tf.saving.folders import save_model, weight_names
 from tests.conftest import randomize
 from tests.pages import script
 from tests.small_berts import BERT, write_bert
@@ -22,7 +22,7 @@ from tests.small_models import saved
 
 
 def run(name: str, monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
-    """A script of docs/, with these words after its name."""
+    """A script of experiments/, with these words after its name."""
     monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
     script(name).main()
 

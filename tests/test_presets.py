@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from eelbert_tf.__main__ import main
-from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.saving import PRESETS, load_backbone, preset_file, preset_names, read_info
-from eelbert_tf.sentence_encoder import EelbertSentenceEncoder
-from eelbert_tf.tflite.convert import convert
-from eelbert_tf.tflite.hard_texts import hard_inputs
-from eelbert_tf.tflite.models import KerasModel
-from eelbert_tf.tflite.runtime import EelbertRuntime
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
+from eelbert_tf.saving.folders import PRESETS, load_backbone, preset_file, preset_names, read_info
+from eelbert_tf.tflite.checks.hard_texts import hard_inputs
+from eelbert_tf.tflite.conversion.convert import convert
+from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
+from eelbert_tf.tflite.runtimes.models import KerasModel
 
 READY = [name for name in preset_names() if preset_file(name)]
 

@@ -19,12 +19,13 @@ import pytest
 from eelbert_tf.__main__ import main
 from eelbert_tf.config import HashConfig
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import WEIGHTS_FILE, load_backbone
-from eelbert_tf.training import checkpoint, pretrain_watch
-from eelbert_tf.training.optimizer import adamw
-from eelbert_tf.training.pretrain import Habits, build_model, pretrain
-from eelbert_tf.training.pretrain_folder import claim
-from eelbert_tf.training.pretrain_settings import Settings
+from eelbert_tf.models.optimizer import adamw
+from eelbert_tf.saving.folders import WEIGHTS_FILE, load_backbone
+from eelbert_tf.training.pretrain import checkpoint
+from eelbert_tf.training.pretrain import watch as pretrain_watch
+from eelbert_tf.training.pretrain.folder import claim
+from eelbert_tf.training.pretrain.run import Habits, build_model, pretrain
+from eelbert_tf.training.pretrain.settings import Settings
 from tests.conftest import TINY
 from tests.small_corpora import build, topical
 
@@ -104,7 +105,7 @@ def test_average_of_the_weights_is_saved(tmp_path):
             super().on_train_batch_end(batch, logs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eelbert_tf.training.pretrain.Watch", Note)
+        patch.setattr("eelbert_tf.training.pretrain.run.Watch", Note)
         run(tmp_path / "run", dataclasses.replace(FEW, average=0.5))
     average = weights[0]
     for some in weights[1:]:
@@ -132,7 +133,7 @@ def test_a_run_that_was_cut_ends_the_same(tmp_path):
         return written(folder, step, arrays, state)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eelbert_tf.training.pretrain.write_checkpoint", write)
+        patch.setattr("eelbert_tf.training.pretrain.run.write_checkpoint", write)
         with pytest.raises(_PowerCut):
             run(tmp_path / "cut", MUCH, habits=habits)
     run(tmp_path / "cut", MUCH, habits=habits)
@@ -159,7 +160,7 @@ def test_sigterm_writes_a_checkpoint(tmp_path, finished):
 
     habits = dataclasses.replace(HABITS, checkpoint_minutes=1e-9, warn=said.append)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eelbert_tf.training.pretrain.Watch", Interrupt)
+        patch.setattr("eelbert_tf.training.pretrain.run.Watch", Interrupt)
         with pytest.raises(SystemExit) as caught:
             run(tmp_path / "run", habits=habits)
     assert caught.value.code == 143
@@ -246,7 +247,7 @@ def test_a_full_disk_is_told_on_a_line_of_its_own(tmp_path, monkeypatch, capsys)
     def full(folder, step, arrays, state):
         raise InputError("checkpoints: cannot write: the disk is full")
 
-    monkeypatch.setattr("eelbert_tf.training.pretrain.write_checkpoint", full)
+    monkeypatch.setattr("eelbert_tf.training.pretrain.run.write_checkpoint", full)
     (tmp_path / "tiny.json").write_text(json.dumps(TINY.to_dict()))
     arguments = ["--corpus", topical().directory, "--config", tmp_path / "tiny.json", "--output", tmp_path / "run"]
     options = "--steps 2 --batch-size 8 --sequence-length 16 --no-jit --eval-every 0"

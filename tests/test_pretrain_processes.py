@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from eelbert_tf.saving import WEIGHTS_FILE
+from eelbert_tf.saving.folders import WEIGHTS_FILE
 from tests.conftest import TINY
 from tests.small_corpora import topical
 

@@ -16,16 +16,16 @@ from keras import ops
 
 from eelbert_tf import InputError, encode_texts, load_classifier
 from eelbert_tf.__main__ import main
-from eelbert_tf.strings import to_bytes
-from eelbert_tf.tflite import micro, quantize_int8
-from eelbert_tf.tflite.convert import convert
-from eelbert_tf.tflite.export import normalize, to_concrete_function, translate
-from eelbert_tf.tflite.graph import Graph
-from eelbert_tf.tflite.hard_texts import hard_inputs
-from eelbert_tf.tflite.quantize import quantize_rows
-from eelbert_tf.tflite.quantize_int8 import Scale
-from eelbert_tf.tflite.runtime import EelbertRuntime
-from eelbert_tf.tflite.tflm import TflmRuntime
+from eelbert_tf.text.strings import to_bytes
+from eelbert_tf.tflite.checks.hard_texts import hard_inputs
+from eelbert_tf.tflite.conversion import micro, quantize_int8
+from eelbert_tf.tflite.conversion.convert import convert
+from eelbert_tf.tflite.conversion.export import normalize, to_concrete_function, translate
+from eelbert_tf.tflite.conversion.quantize import quantize_rows
+from eelbert_tf.tflite.conversion.quantize_int8 import Scale
+from eelbert_tf.tflite.flatbuffer.graph import Graph
+from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
+from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 from tests.small_models import LABELS, converted, saved
 
 KIB = 1024

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from eelbert_tf import saving
 from eelbert_tf.__main__ import COMMANDS, main
 from eelbert_tf.config import EelbertConfig, HashConfig
-from eelbert_tf.training.device_commands import device_commands
+from eelbert_tf.saving import folders as saving
+from eelbert_tf.training.finetune.device_commands import device_commands
 from tests.forms import ROOT
 from tests.pages import Block, blocks, commands
 from tests.small_corpora import topical_text
@@ -144,7 +144,7 @@ def lines_of(block: Block) -> list[str]:
 def test_tutorial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It runs from the table to the file, here for one epoch."""
     long, short = "\nepochs = 20\n", "\nepochs = 1\n"
-    text = (ROOT / "docs" / "tutorial.py").read_text("utf-8")
+    text = (ROOT / "examples" / "tutorial.py").read_text("utf-8")
     assert long in text
     exec(compile(text.replace(long, short), "tutorial.py", "exec"), {})
     made = {path.name for path in (folder / "tutorial").iterdir()}

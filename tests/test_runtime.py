@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.tflite.hard_texts import hard_inputs
-from eelbert_tf.tflite.runtime import EelbertRuntime
+from eelbert_tf.tflite.checks.hard_texts import hard_inputs
+from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests.small_models import LABELS, converted
 
 
 def test_needs_neither_tensorflow_nor_keras():
     """In a process of its own, from import to classes."""
     program = (
-        "import sys; from eelbert_tf.tflite.runtime import EelbertRuntime\n"
+        "import sys; from eelbert_tf.tflite.runtimes.litert import EelbertRuntime\n"
         f"print(EelbertRuntime({str(converted('small')[0])!r}).classify('hello'))\n"
         "print(sorted({m.partition('.')[0] for m in sys.modules} & {'tensorflow', 'keras', 'jax', 'flatbuffers'}))"
     )
@@ -113,7 +113,7 @@ def test_bad_files(tmp_path, number):
 
 def test_any_damage_is_seen():
     """Random bits, anywhere in the file."""
-    from eelbert_tf.tflite.settings import unseal
+    from eelbert_tf.tflite.flatbuffer.metadata import unseal
 
     data = converted("small")[0].read_bytes()
     rng = random.Random(0)

@@ -21,9 +21,11 @@ import pytest
 import safetensors.numpy
 
 from eelbert_tf.config import EelbertConfig, named_config
-from eelbert_tf.encoder import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import (
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.saving.checksum import SEAL
+from eelbert_tf.saving.folders import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     find_model,
@@ -34,9 +36,7 @@ from eelbert_tf.saving import (
     save_model,
     weight_names,
 )
-from eelbert_tf.sealed import SEAL
-from eelbert_tf.strings import encode_texts
-from eelbert_tf.tasks import EelbertClassifier
+from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
 from tests.forms import ROOT
 
@@ -366,7 +366,7 @@ import sys
 from types import SimpleNamespace
 import numpy as np
 from eelbert_tf.config import named_config
-from eelbert_tf.saving import save_model
+from eelbert_tf.saving.folders import save_model
 for number in range(int(sys.argv[2]), 10**6):
     array = np.full(200_000, number, np.float32)
     weight = SimpleNamespace(path="model/weight", numpy=lambda: array)

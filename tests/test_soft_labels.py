@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from eelbert_tf.__main__ import main
-from eelbert_tf.encoder import EelbertBackbone
+from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import load_classifier, save_model
-from eelbert_tf.tables import Table
-from eelbert_tf.tasks import EelbertClassifier
-from eelbert_tf.training.soft_labels import ask, lessons, make_up, soften
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.saving.folders import load_classifier, save_model
+from eelbert_tf.training.distill.soft_targets import ask, lessons, make_up, soften
 from tests.small_models import PUPIL
 
 

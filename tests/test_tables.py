@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eelbert_tf.disk.tables import check_labels, check_seen, iter_rows, read_table
 from eelbert_tf.errors import InputError
-from eelbert_tf.tables import check_labels, check_seen, iter_rows, read_table
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import pytest
 import tensorflow as tf
 
 from eelbert_tf.config import EelbertConfig
-from eelbert_tf.encoder import EelbertBackbone
-from eelbert_tf.saving import save_model
-from eelbert_tf.strings import encode_texts
-from eelbert_tf.tasks import EelbertClassifier, EelbertMaskedLM
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier, EelbertMaskedLM
+from eelbert_tf.saving.folders import save_model
+from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
 from tests.forms import ROOT
 
@@ -270,7 +270,7 @@ def record(name, model, outputs):
     results[name + "/weights"] = np.concatenate([np.asarray(w).ravel() for w in model.weights])
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
-    import eelbert_tf.tasks
+    import eelbert_tf.models.classifier
     for name in ("single", "pair", "masked", "regression"):
         model = keras.models.load_model(f"{folder}/{name}.keras")
         inputs = (tf.constant(texts), tf.constant(texts[::-1])) if name == "pair" else tf.constant(texts)

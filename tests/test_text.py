@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from eelbert_tf import strings, text
 from eelbert_tf.config import SEPARATOR_BYTE, HashConfig
-from eelbert_tf.reference import CLS, SEP, tokenize
+from eelbert_tf.text import splitting, strings
+from eelbert_tf.text.reference import CLS, SEP, tokenize
 from tests.forms import FORMS, PIECES, Form, by_ops, check, padded
 from tests.make_golden import GOLDEN
 
@@ -61,7 +61,7 @@ def test_byte_tables() -> None:
     ends = (0x21, 0x7F, 0x80, 0x8F, 0x90, 0xAF, 0xB0, 0xBF, 0xC0)
     cases = [b"a" + bytes(case) + b"\x80z" for case in itertools.product(range(256), edges, ends)]
     width = len(cases[0]) + 2
-    split = text.split(ops.convert_to_tensor(padded(cases, width)))
+    split = splitting.split(ops.convert_to_tensor(padded(cases, width)))
     chars, starts, continues = (np.asarray(x) for x in split[:3])
     assert not (starts * continues).any()
     for i, case in enumerate(cases):

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eelbert_tf.reference import tokenize
-from eelbert_tf.strings import as_data, encode_texts
-from eelbert_tf.tflite.hard_texts import hard_inputs, hard_texts
-from eelbert_tf.tflite.runtime import EelbertRuntime
-from eelbert_tf.tflite.scores import is_cut
+from eelbert_tf.text.reference import tokenize
+from eelbert_tf.text.strings import as_data, encode_texts
+from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
+from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
+from eelbert_tf.tflite.runtimes.scores import is_cut
 from tests import browser
 from tests.small_models import converted
 

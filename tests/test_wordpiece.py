@@ -10,12 +10,12 @@ import pytest
 
 from eelbert_tf.__main__ import main
 from eelbert_tf.config import EelbertConfig
-from eelbert_tf.encoder import EelbertBackbone
+from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving import load_classifier, save_model
-from eelbert_tf.tables import Table
-from eelbert_tf.training.contenders import Contender
-from eelbert_tf.wordpiece import RESERVED, BertClassifier, PieceTexts, read_vocabulary
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.preprocessing.wordpiece import RESERVED, BertClassifier, PieceTexts, read_vocabulary
+from eelbert_tf.saving.folders import load_classifier, save_model
+from eelbert_tf.training.finetune.candidates import Contender
 
 PIECES = [*RESERVED, *b"the cat sat on mat ##s ##ting un ##known ! . good bad".split()]
 VOCABULARY = {piece: i for i, piece in enumerate(PIECES)}

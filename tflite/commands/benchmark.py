@@ -13,17 +13,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.disk.files import replace_file
 from eelbert_tf.errors import InputError
-from eelbert_tf.files import replace_file
 
 # Named, not imported: a suite loads only what it needs, and some stand in the folder beside this one.
 SPEED_SUITES = {
-    "latency": "eelbert_tf.tflite.benchmark_latency",
-    "hash": "eelbert_tf.tflite.benchmark_hash",
-    "training": "eelbert_tf.training.benchmark_training",
+    "latency": "eelbert_tf.tflite.benchmarks.latency",
+    "hash": "eelbert_tf.tflite.benchmarks.hash",
+    "training": "eelbert_tf.training.benchmarks.speed",
 }
 SIZE_SUITE = "size"
-RIVALS = "eelbert_tf.training.benchmark_rivals"
+RIVALS = "eelbert_tf.training.benchmarks.baselines"
 FEWEST_TEXTS, MOST_TEXTS = 20, 20000
 
 
@@ -97,9 +97,8 @@ def _size(args: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--suite {SIZE_SUITE} measures on the texts of --test: leave out --text")
     if Path(args.output).suffix != ".json":
         raise InputError(f"--output: expected a name that ends in .json, not {args.output}")
-    from eelbert_tf.tables import read_table
-
-    from ..benchmark_size import check, our_files, run_suite
+    from eelbert_tf.disk.tables import read_table
+    from eelbert_tf.tflite.benchmarks.size import check, our_files, run_suite
 
     train, test = (read_table(path, args.text_columns, args.label_column) for path in (args.train, args.test))
     limits = (args.max_tokens, args.max_bytes)
@@ -124,7 +123,7 @@ def _size(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _report(result: dict[str, Any], output: Path) -> None:
-    from ..benchmark_report import PLOTS, markdown, plot
+    from eelbert_tf.tflite.benchmarks.report import PLOTS, markdown, plot
 
     table = markdown(result["rows"])
     with replace_file(output.with_suffix(".md")) as temporary:
@@ -139,7 +138,7 @@ def _report(result: dict[str, Any], output: Path) -> None:
 
 
 def _texts(args: argparse.Namespace) -> list[str]:
-    from .inputs import read_texts
+    from eelbert_tf.disk.inputs import read_texts
 
     if not args.text:
         return made_up_sentences(args.limit)

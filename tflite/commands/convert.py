@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..calibrate import MOST_CALIBRATION_TEXTS
-from ..models import KerasModel, Model, check_classifier, open_model
-from ..settings import QUANTIZE, TARGETS
-from .inputs import spread_texts
+from eelbert_tf.disk.inputs import spread_texts
+from eelbert_tf.tflite.conversion.calibrate import MOST_CALIBRATION_TEXTS
+from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS
+from eelbert_tf.tflite.runtimes.models import KerasModel, Model, check_classifier, open_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     calibration = None
     if args.calibrate is not None:
         calibration = spread_texts(args.calibrate, args.text_columns, MOST_CALIBRATION_TEXTS)
-    from ..convert import convert
+    from eelbert_tf.tflite.conversion.convert import convert
 
     limits = (args.max_tokens, args.max_bytes)
     report = convert(args.model, args.output, args.target, args.quantize, *limits, calibration, args.kit)

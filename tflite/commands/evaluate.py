@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf import metrics
+from eelbert_tf.disk.inputs import chunks, with_progress
+from eelbert_tf.disk.tables import iter_rows
 from eelbert_tf.errors import InputError
-from eelbert_tf.strings import TextOrPair
-from eelbert_tf.tables import iter_rows
-
-from ..models import RUNTIMES, Model, default_runtime, model_help, open_model
-from ..scores import label_names
-from ..settings import Settings
-from .inputs import chunks, with_progress
+from eelbert_tf.text.strings import TextOrPair
+from eelbert_tf.tflite.flatbuffer.metadata import Settings, label_names
+from eelbert_tf.tflite.runtimes.models import RUNTIMES, Model, default_runtime, model_help, open_model
 
 TEXTS_AT_ONCE = 1024
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from eelbert_tf.disk.inputs import argument_bytes, chunks, read_texts, with_progress
+from eelbert_tf.disk.terminal import print_json
 from eelbert_tf.errors import InputError
-from eelbert_tf.strings import TextOrPair
-from eelbert_tf.terminal import print_json
-
-from ..models import RUNTIMES, model_help, open_model
-from ..scores import rank
-from ..settings import Settings
-from .inputs import argument_bytes, chunks, read_texts, with_progress
+from eelbert_tf.text.strings import TextOrPair
+from eelbert_tf.tflite.flatbuffer.metadata import Settings
+from eelbert_tf.tflite.runtimes.models import RUNTIMES, model_help, open_model
+from eelbert_tf.tflite.runtimes.scores import rank
 
 TEXTS_AT_ONCE = 256
 

@@ -7,9 +7,9 @@ import sys
 import time
 from typing import Any
 
-from ..corpus_parts import PartDone
-from ..corpus_sources import Source, find_sources
-from ..corpus_writer import MAX_WORDS, PART_BYTES, build_corpus, usable_cores
+from eelbert_tf.training.corpus.parts import PartDone
+from eelbert_tf.training.corpus.sources import Source, find_sources
+from eelbert_tf.training.corpus.writer import MAX_WORDS, PART_BYTES, build_corpus, usable_cores
 
 DESCRIPTION = """\
 Turns text into a corpus for `eelbert pretrain`: memory-mapped shards of word ids, the list of distinct words by

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.config import POLICIES
 from eelbert_tf.errors import InputError
-
-from ..pretrain_settings import POLICIES
 
 _ENCODERS = {"sentences": 200_000, "epochs": 10, "batch_size": 64, "learning_rate": 5e-3}
 _CLASSIFIERS = {"epochs": 3, "batch_size": 32, "learning_rate": 1e-3}
@@ -95,7 +94,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _encoder(args: argparse.Namespace) -> dict[str, Any]:
-    from ..pretrain_settings import Settings, shape_of
+    from eelbert_tf.training.pretrain.settings import Settings, shape_of
 
     config = shape_of(args.preset, args.config)
     settings = Settings(
@@ -111,8 +110,8 @@ def _encoder(args: argparse.Namespace) -> dict[str, Any]:
         seed=args.seed,
     )
 
-    from ..corpus import Corpus
-    from ..pretrain import Habits, pretrain
+    from eelbert_tf.training.corpus.reader import Corpus
+    from eelbert_tf.training.pretrain.run import Habits, pretrain
 
     habits = Habits(
         resume=args.resume,
@@ -123,11 +122,11 @@ def _encoder(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _classifier(args: argparse.Namespace) -> dict[str, Any]:
-    from eelbert_tf.files import check_directory, check_file
-    from eelbert_tf.saving import find_model, holds_model, load_classifier, read_info
-    from eelbert_tf.tables import check_seen, iter_rows, read_table
+    from eelbert_tf.disk.files import check_directory, check_file
+    from eelbert_tf.disk.tables import check_seen, iter_rows, read_table
+    from eelbert_tf.saving.folders import find_model, holds_model, load_classifier, read_info, weights_digest
+    from eelbert_tf.training.pretrain.settings import shape_of
 
-    from ..pretrain_settings import shape_of, weights_digest
     from .finetune import check_same_kind
 
     output = Path(args.output)
@@ -163,8 +162,8 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
 
     import keras
 
-    from ..finetune import SCRATCH, Labelled, Recipe, finetune, start
-    from ..soft_labels import lessons
+    from eelbert_tf.training.distill.soft_targets import lessons
+    from eelbert_tf.training.finetune.run import SCRATCH, Labelled, Recipe, finetune, start
 
     identity = json.dumps([weights_digest(args.teacher), taught_as.config.to_dict()])
     teacher = load_classifier(args.teacher)

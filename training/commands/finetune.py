@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.disk.files import check_directory
+from eelbert_tf.disk.tables import Table, check_labels, check_seen, read_table
 from eelbert_tf.errors import InputError
-from eelbert_tf.files import check_directory
-from eelbert_tf.saving import holds_model
-from eelbert_tf.tables import Table, check_labels, check_seen, read_table
-
-from ..pretrain_settings import read_config
+from eelbert_tf.saving.folders import holds_model, read_config
 
 PRESET = "uno_en"  # what users start from
 
@@ -80,7 +78,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     import keras
 
-    from ..finetune import SCRATCH, Labelled, finetune, start, suited_recipe
+    from eelbert_tf.training.finetune.run import SCRATCH, Labelled, finetune, start, suited_recipe
 
     preset = args.preset or (SCRATCH if args.config else PRESET)
     recipe = suited_recipe(len(train), preset != SCRATCH, args.epochs, args.batch_size, args.learning_rate, args.seed)

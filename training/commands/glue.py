@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.disk.files import replace_file
 from eelbert_tf.errors import InputError
-from eelbert_tf.files import replace_file
-
-from ..glue_tasks import TASKS
+from eelbert_tf.training.glue.tasks import TASKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,11 +58,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     from tqdm import tqdm
 
-    from ..contenders import Contender
-    from ..glue import Job, Trial, best_trial, settings_of, summary, trials_of
-    from ..glue_report import markdown, plot
-    from ..glue_tasks import read_task
-    from ..score_runs import Scores, run_jobs
+    from eelbert_tf.training.finetune.candidates import Contender
+    from eelbert_tf.training.glue.report import markdown, plot
+    from eelbert_tf.training.glue.run import Job, Trial, best_trial, settings_of, summary, trials_of
+    from eelbert_tf.training.glue.scores import Scores, run_jobs
+    from eelbert_tf.training.glue.tasks import read_task
 
     output = Path(args.output)
     if output.suffix != ".json":

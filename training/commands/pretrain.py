@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..objectives import GENERATORS, OBJECTIVES
-from ..pretrain_parallel import STRATEGIES
-from ..pretrain_settings import DECAYS, POLICIES, Settings
+from eelbert_tf.config import POLICIES
+from eelbert_tf.training.objectives.registry import GENERATORS, OBJECTIVES
+from eelbert_tf.training.pretrain.parallel import STRATEGIES
+from eelbert_tf.training.pretrain.settings import DECAYS, Settings
 
 DESCRIPTION = """\
 Trains an encoder on a corpus. The folder it writes is a model, to be used as `eelbert finetune --preset DIR`, with
@@ -72,9 +73,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     import dataclasses
 
-    from ..corpus import Corpus
-    from ..pretrain_parallel import start
-    from ..pretrain_settings import shape_of
+    from eelbert_tf.training.corpus.reader import Corpus
+    from eelbert_tf.training.pretrain.parallel import start
+    from eelbert_tf.training.pretrain.settings import shape_of
 
     fields = {f.name for f in dataclasses.fields(Settings)}
     settings = Settings(**{name: value for name, value in vars(args).items() if name in fields})
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     corpus = Corpus(args.corpus)
     parallel = start(args.strategy, args.coordinator, args.processes, args.process)
 
-    from ..pretrain import Habits, pretrain
+    from eelbert_tf.training.pretrain.run import Habits, pretrain
 
     habits = Habits(
         resume=args.resume,

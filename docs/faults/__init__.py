@@ -1,1 +1,0 @@
-"""The fault campaign: what goes wrong is told, and nothing is lost. `python -m docs.faults --help`."""

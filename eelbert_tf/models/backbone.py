@@ -1,0 +1,271 @@
+"""The BERT encoder on hashed, or on learned, token embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from eelbert_tf.config import PACKAGE, EelbertConfig, named_config
+from eelbert_tf.text import splitting
+
+from .layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
+from .transformer import TransformerBlock, attention_bias
+
+Tensor = Any
+
+
+def unit_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """The mean of the rows that count, brought to a mean square of 1: float `[B, T, d]` and `[B, T]` to `[B, d]`."""
+    shares = mask / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0)
+    mean = ops.matmul(ops.expand_dims(shares, 1), x)[:, 0]  # [B, d]
+    return mean * ops.rsqrt(ops.mean(mean * mean, axis=-1, keepdims=True) + 1e-6)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class EelbertBackbone(keras.Model):
+    """A BERT encoder whose input table is replaced by hashed n-gram embeddings.
+
+    With `config.vocab_size` in place of `config.hash` it is BERT itself, the baseline.
+
+    Args:
+        config: shape of the encoder, or its fields as a dictionary.
+        pair: whether a separator byte in the input divides two texts.
+
+    Call arguments:
+        inputs: anything `NgramHashEmbedding` takes, or a dictionary with one of
+            - `bytes`: int32 or uint8 `[B, L]`; with `padding_mask` `[B, T]` only T token slots are laid out;
+            - `embeddings`: float `[B, T, hash.size]`, with `padding_mask` and optional `segment_ids`, and for a model
+              with a lexicon `lexicon_rows` int32 `[B, T]`, words' codes in it, -1 where there is no word;
+            - `token_ids`: int32 `[B, T]`, for a model with a vocabulary, likewise.
+            With `output_positions` int32 `[B, M]` beside it, the last block computes these positions only.
+        training: whether dropout applies.
+        pooled_only: whether the pooled output is enough: where it is that of [CLS], the last block computes no other.
+
+    Returns:
+        A dictionary of `sequence_output` float `[B, T, hidden_size]`, `pooled_output` float `[B, pooled_size]` and
+        `padding_mask` int32 `[B, T]`. With `output_positions`: `sequence_output` `[B, M, hidden_size]` and the mask.
+        With `pooled_only`: no `sequence_output`.
+
+    Attributes:
+        pooled_size: `hidden_size`; four times that for pairs pooled by their means.
+
+    Example:
+
+    >>> backbone = EelbertBackbone(named_config("eelbert_uno"))
+    >>> backbone(tf.constant(["Turn on the lights."]))["pooled_output"].shape
+    TensorShape([1, 128])
+    """
+
+    def __init__(self, config: EelbertConfig | dict[str, Any], pair: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        config = EelbertConfig.from_dict(config) if isinstance(config, dict) else config
+        self.config = config
+        self.pair = pair
+        normal = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+        self.hash_embedding: Any = None
+        self.projection: Any = None
+        self.lexicon: Any = None
+        self.token_embedding: Any = None
+        if config.hash is not None:
+            self.hash_embedding = NgramHashEmbedding(
+                config.hash, config.max_tokens, config.max_bytes, pair, name="hash_embedding"
+            )
+            if config.hash.size != config.hidden_size:
+                self.projection = keras.layers.Dense(config.hidden_size, kernel_initializer=normal, name="projection")
+            if config.lexicon_size:
+                self.lexicon = HashLexicon(
+                    config.lexicon_size,
+                    config.lexicon_width,
+                    config.hidden_size,
+                    config.hash,
+                    config.lexicon_lookups,
+                    name="lexicon",
+                )
+        else:
+            self.token_embedding = keras.layers.Embedding(
+                config.vocab_size, config.hidden_size, embeddings_initializer=normal, name="token_embedding"
+            )
+        self.embeddings_norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="embeddings_norm")
+        self.embeddings_dropout = keras.layers.Dropout(config.hidden_dropout_prob)
+        self.blocks = [
+            TransformerBlock(
+                config.hidden_size,
+                config.num_attention_heads,
+                config.intermediate_size,
+                config.hidden_act,
+                config.hidden_dropout_prob,
+                config.attention_probs_dropout_prob,
+                config.layer_norm_eps,
+                config.initializer_range,
+                name=f"block_{i}",
+            )
+            for i in range(config.num_blocks)
+        ]
+        self.pooled_size = config.pooled_size(pair)
+        self.pooler: Any = None
+        if config.pooling == "cls":
+            self.pooler = keras.layers.Dense(
+                config.hidden_size, activation="tanh", kernel_initializer=normal, name="pooler"
+            )
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates every weight, whatever the input will be."""
+        if self.built:
+            return
+        config = self.config
+        wide = (None, None, config.hidden_size)
+        normal = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+        self.position_embedding = self.add_weight(
+            name="position_embedding", shape=(config.max_position_embeddings, config.hidden_size), initializer=normal
+        )
+        self.segment_embedding = self.add_weight(
+            name="segment_embedding", shape=(config.type_vocab_size, config.hidden_size), initializer=normal
+        )
+        if self.projection is not None:
+            self.projection.build((None, None, self.hash_embedding.hash.size))
+        for layer in (self.hash_embedding, self.lexicon, self.token_embedding):
+            if layer is not None:
+                layer.build((None, None))
+        self.embeddings_norm.build(wide)
+        for block in self.blocks:
+            block.build(wide)
+        if self.pooler is not None:
+            self.pooler.build((None, config.hidden_size))
+        self.built = True
+
+    def embed(self, inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Token embeddings before positions, with mask and segments.
+
+        Args:
+            inputs: as the call takes them.
+
+        Returns:
+            float `[B, T, hidden_size]`, int32 `[B, T]`, int32 `[B, T]`.
+
+        Raises:
+            ValueError: the inputs do not fit the kind of model.
+        """
+        fields = inputs if isinstance(inputs, dict) else {"bytes": inputs}
+        mask = fields.get("padding_mask")
+        added = None
+        if self.token_embedding is not None:
+            if "token_ids" not in fields:
+                raise ValueError(
+                    f"A model with a vocabulary takes a dictionary with `token_ids`. Received keys: {sorted(fields)}"
+                )
+            embeddings = self.token_embedding(fields["token_ids"])
+        elif "embeddings" in fields:
+            embeddings = fields["embeddings"]
+            if self.lexicon is not None and "lexicon_rows" in fields:
+                added = self.lexicon.look_up(fields["lexicon_rows"])
+        elif "bytes" in fields:
+            data = to_byte_tensor(fields["bytes"], self.config.max_bytes)
+            if len(data.shape) == 3:
+                raise ValueError("Ready tokens go through `NgramHashEmbedding` first; pass its result.")
+            slots = self.config.max_tokens if mask is None else ops.shape(mask)[1]
+            hashed, tokens, layout = self.hash_embedding.embed_split(splitting.split(data), slots)
+            embeddings, fields = hashed["embeddings"], hashed
+            if self.lexicon is not None:
+                added = self.lexicon(tokens, slots=layout.slots, num_slots=slots)
+        else:
+            raise ValueError(f"Expected `bytes` or `embeddings`. Received keys: {sorted(fields)}")
+        if self.projection is not None:
+            embeddings = self.projection(embeddings)
+        if added is not None:
+            embeddings = embeddings + added
+        shape = ops.shape(embeddings)[:2]
+        mask = fields.get("padding_mask")
+        mask = ops.ones(shape, "int32") if mask is None else mask
+        segments = fields.get("segment_ids")
+        segments = ops.zeros(shape, "int32") if segments is None else segments
+        return embeddings, mask, segments
+
+    def call(self, inputs: Any, training: bool | None = None, pooled_only: bool = False) -> dict[str, Tensor]:
+        embeddings, mask, segments = self.embed(inputs)
+        length = ops.shape(embeddings)[1]
+        dtype = self.compute_dtype
+        x = ops.cast(embeddings, dtype)
+        x = x + ops.cast(ops.expand_dims(ops.convert_to_tensor(self.position_embedding)[:length], 0), dtype)
+        segment_rows = ops.cast(ops.convert_to_tensor(self.segment_embedding), dtype)
+        if self.config.type_vocab_size == 2:  # arithmetic instead of a lookup: the same on every target
+            which = ops.cast(ops.expand_dims(segments, -1), dtype)  # [B, T, 1]
+            x = x + segment_rows[0] + which * (segment_rows[1] - segment_rows[0])
+        else:
+            x = x + ops.take(segment_rows, segments, axis=0)
+        x = self.embeddings_dropout(self.embeddings_norm(x), training=training)
+        bias = attention_bias(mask, dtype)
+        repeats = self.config.num_hidden_layers // self.config.num_blocks
+        *earlier, last = [block for block in self.blocks for _ in range(repeats)]
+        for block in earlier:
+            x = block(x, bias, training=training)
+        positions = inputs.get("output_positions") if isinstance(inputs, dict) else None
+        first_only = pooled_only and self.pooler is not None
+        x = last(x, bias, training=training, positions=1 if first_only else positions)
+        if positions is not None and not pooled_only:
+            return {"sequence_output": x, "padding_mask": mask}
+        pooled = self.pooler(x[:, 0]) if self.pooler is not None else self.pool_means(x, mask, segments)
+        found = {"pooled_output": pooled, "padding_mask": mask}
+        return found if pooled_only else {"sequence_output": x, **found}
+
+    def pool_means(self, x: Tensor, padding_mask: Tensor, segment_ids: Tensor) -> Tensor:
+        """Texts as the mean of their tokens, and pairs as what their two means have in common and what not.
+
+        A mean is brought to a mean square of 1, so that the product of two sums up to their cosine. Pairs are compared
+        as in Conneau et al. 2017 (InferSent).
+
+        Args:
+            x: float `[B, T, hidden_size]`.
+            padding_mask: int32 `[B, T]`.
+            segment_ids: int32 `[B, T]`.
+
+        Returns:
+            float `[B, pooled_size]`: u, or for pairs u, v, |u - v| and u * v.
+        """
+        mask = ops.cast(padding_mask, x.dtype)
+        if not self.pair:
+            return unit_mean(x, mask)
+        second = mask * ops.cast(segment_ids, x.dtype)
+        u, v = unit_mean(x, mask - second), unit_mean(x, second)
+        return ops.concatenate([u, v, ops.abs(u - v), u * v], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"config": self.config.to_dict(), "pair": self.pair, "name": self.name}
+
+    @classmethod
+    def from_preset(cls, name: str, pair: bool | None = None) -> EelbertBackbone:
+        """The encoder of a preset or of a model directory, with its weights.
+
+        Args:
+            name: a preset's name, or a directory.
+            pair: whether the input is to be pairs; as saved by default.
+
+        Returns:
+            The encoder.
+
+        Raises:
+            InputError: there is no such model, or it is damaged.
+        """
+        from eelbert_tf.saving.folders import load_backbone
+
+        backbone: EelbertBackbone = load_backbone(name, pair)
+        return backbone
+
+    @classmethod
+    def from_name(cls, name: str, **kwargs: Any) -> EelbertBackbone:
+        """A backbone of a named size with fresh weights.
+
+        Args:
+            name: one of `config.CONFIG_NAMES`.
+            **kwargs: other arguments of the constructor.
+
+        Returns:
+            The encoder.
+
+        Raises:
+            ValueError: the name is unknown.
+        """
+        return cls(named_config(name), **kwargs)

@@ -1,0 +1,236 @@
+"""Batches of texts for `fit`, `evaluate`, `predict`: as narrow as their texts allow, in an order that a seed fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from eelbert_tf.config import EelbertConfig
+from eelbert_tf.text import splitting, strings
+
+SMALLEST_SLOTS = 16
+BYTES_PER_SLOT = 6  # English has about 5 bytes per slot, its spaces and the two special tokens included
+BATCHES_SORTED_TOGETHER = 64
+
+
+class EncodedTexts:
+    """Texts as bytes, with the batch shape each one needs.
+
+    Args:
+        texts: strings, byte strings, or pairs of them.
+        config: gives `max_tokens` and `max_bytes`.
+        pair: whether the texts are pairs.
+
+    Attributes:
+        rows: the bytes of each text, at most `max_bytes`.
+        token_counts: int32 `[n]`, filled token slots of each, [CLS] and [SEP]s included.
+        levels: int64 `[n]`, index into `shapes` of the narrowest batch that holds the text uncut.
+        shapes: `(token slots, bytes)` of each level.
+    """
+
+    def __init__(self, texts: Sequence[strings.TextOrPair], config: EelbertConfig, pair: bool = False) -> None:
+        self.config = config
+        self.rows = [strings.as_data(t, config.max_bytes) for t in texts]
+        self.shapes = batch_shapes(config)
+        lengths = np.array([len(row) for row in self.rows], np.int64)
+        self.token_counts = count_tokens(self.rows, config, pair)
+        fits = [(self.token_counts <= slots) & (lengths <= width) for slots, width in self.shapes[:-1]]
+        self.levels: np.ndarray = np.full(len(self.rows), len(self.shapes) - 1, np.int64)
+        for fit in fits:
+            self.levels -= fit
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """The model's input for some texts: `bytes` int32 `[B, L]` and `padding_mask` int32 `[B, T]`."""
+        slots, width = self.shapes[int(self.levels[indices].max())]
+        data = strings.pad_bytes([self.rows[i] for i in indices], width).astype(np.int32)
+        counts = self.token_counts[indices]
+        return {"bytes": data, "padding_mask": (np.arange(slots)[None] < counts[:, None]).astype(np.int32)}
+
+
+def batch_shapes(config: EelbertConfig) -> list[tuple[int, int]]:
+    """The few `(token slots, bytes)` that batches come in: few, since each is compiled once."""
+    shapes, slots = [], SMALLEST_SLOTS
+    while slots < config.max_tokens and slots * BYTES_PER_SLOT < config.max_bytes:
+        shapes.append((slots, slots * BYTES_PER_SLOT))
+        slots *= 2
+    return [*shapes, (config.max_tokens, config.max_bytes)]
+
+
+def count_tokens(rows: Sequence[bytes], config: EelbertConfig, pair: bool = False) -> np.ndarray:
+    """Filled token slots of each text, by the model's own front end: int32 `[n]`."""
+    counts = np.zeros(len(rows), np.int32)
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    for chunk in np.array_split(order, max(1, len(rows) // 4096)):
+        if not len(chunk):
+            continue
+        width = min(config.max_bytes, max(16, -len(rows[chunk[-1]]) // 16 * -16))
+        data = ops.convert_to_tensor(strings.pad_bytes([rows[i] for i in chunk], width).astype(np.int32))
+        _, layout = splitting.lay_out(splitting.split(data), config.max_bytes, config.max_tokens, pair)
+        counts[chunk] = ops.convert_to_numpy(layout.padding_mask).sum(axis=1)
+    return counts
+
+
+def _one_per_text(values: Any, texts: EncodedTexts, name: str) -> np.ndarray:
+    """Labels or weights as an array `[n]` or `[n, k]`.
+
+    Raises:
+        ValueError: they are not numbers, or not as many as the texts.
+    """
+    array = np.asarray(values)
+    if not len(texts):
+        raise ValueError("Expected at least one text. Received none")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"Expected each {name} to be a number, a class's index for example. Received: {values!r:.100}")
+    if array.ndim == 0 or len(array) != len(texts):
+        count = len(array) if array.ndim else "a single number"
+        raise ValueError(f"Expected one {name} per text. Received: {len(texts)} texts and {count}")
+    return array
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Shuffled batches of like-sized texts; the order of an epoch depends on `(seed, epoch)` alone.
+
+    Texts are shuffled, sorted by size within groups of 64 batches, and the batches are shuffled again. The last batch
+    is filled up from the epoch's first texts, so that all have one size.
+
+    Args:
+        texts: encoded texts.
+        labels: `[n]` or `[n, k]`.
+        batch_size: texts per batch.
+        seed: fixes every epoch's order.
+        sample_weight: `[n]`, or `None`.
+    """
+
+    def __init__(
+        self,
+        texts: EncodedTexts,
+        labels: np.ndarray,
+        batch_size: int = 32,
+        seed: int = 0,
+        sample_weight: np.ndarray | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.texts = texts
+        self.labels = _one_per_text(labels, texts, "label")
+        self.batch_size = min(batch_size, len(texts))
+        self.seed = seed
+        self.sample_weight = None if sample_weight is None else _one_per_text(sample_weight, texts, "sample weight")
+        self._epoch = 0
+        self._batches = self._order(0)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Indices of each batch, `[batches, batch_size]`."""
+        rng = np.random.default_rng((self.seed, epoch))
+        order = rng.permutation(len(self.texts))
+        order = np.concatenate([order, order[: -len(order) % self.batch_size]])
+        group = BATCHES_SORTED_TOGETHER * self.batch_size
+        sizes = self.texts.token_counts
+        parts = [order[i : i + group] for i in range(0, len(order), group)]
+        batches = np.concatenate([part[np.argsort(sizes[part], kind="stable")] for part in parts])
+        return rng.permutation(batches.reshape(-1, self.batch_size))
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        chosen = self._batches[index]
+        item = (self.texts.batch(chosen), self.labels[chosen])
+        return item if self.sample_weight is None else (*item, self.sample_weight[chosen])
+
+    def on_epoch_end(self) -> None:
+        """Prepares the next epoch's order."""
+        self._epoch += 1
+        self._batches = self._order(self._epoch)
+
+
+class OrderedBatches(keras.utils.PyDataset):
+    """Every text once, shortest first: for evaluation.
+
+    What is left of one shape goes into the first batch of the next, so that only the very last batch is smaller.
+
+    Args:
+        texts: encoded texts.
+        labels: `[n]` or `[n, k]`, or `None`.
+        batch_size: texts per batch.
+        sample_weight: `[n]`, or `None`.
+    """
+
+    def __init__(
+        self,
+        texts: EncodedTexts,
+        labels: np.ndarray | None = None,
+        batch_size: int = 32,
+        sample_weight: np.ndarray | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.texts = texts
+        self.labels = None if labels is None else _one_per_text(labels, texts, "label")
+        self.sample_weight = None if sample_weight is None else _one_per_text(sample_weight, texts, "sample weight")
+        self._order = np.argsort(texts.levels, kind="stable")
+        self._batches = [self._order[i : i + batch_size] for i in range(0, len(texts), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        chosen = self._batches[index]
+        inputs = self.texts.batch(chosen)
+        if self.labels is None:
+            return (inputs,)
+        if self.sample_weight is None:
+            return inputs, self.labels[chosen]
+        return inputs, self.labels[chosen], self.sample_weight[chosen]
+
+    def restore(self, rows: np.ndarray) -> np.ndarray:
+        """Results for all batches, `[n, ...]`, in the order of the texts."""
+        ordered = np.empty_like(rows)
+        ordered[self._order] = rows
+        return ordered
+
+
+def for_backend(batches: keras.utils.PyDataset) -> Any:
+    """`batches` as Keras needs them: on TensorFlow as a `tf.data.Dataset` that declares its varying widths.
+
+    Keras takes the widths of the first two batches of a PyDataset for those of all.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    def generate() -> Any:
+        for index in range(len(batches)):
+            batch = batches[index]
+            if index == len(batches) - 1:  # now, since nobody waits for what follows the last `yield`
+                batches.on_epoch_end()
+            yield batch
+
+    inputs, *targets = batches[0]
+    signature = (
+        {name: tf.TensorSpec((None, None), x.dtype) for name, x in inputs.items()},
+        *(tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in targets),
+    )
+    return as_dataset(generate, signature).apply(tf.data.experimental.assert_cardinality(len(batches)))
+
+
+def as_dataset(generate: Callable[[], Iterator[Any]], signature: Any) -> Any:
+    """A generator's batches as a `tf.data.Dataset` that makes two of them ahead.
+
+    Args:
+        generate: gives an iterator from the first batch on, each time it is called.
+        signature: `tf.TensorSpec`s of a batch.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    # There is nothing to tune, and the end of an epoch waits for the tuner, which may sleep for as long as it has run.
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2).with_options(options)

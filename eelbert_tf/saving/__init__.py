@@ -1,0 +1,1 @@
+"""Models on disk. Knows configurations, names and arrays, and no classes."""

@@ -1,0 +1,1 @@
+"""The front end: bytes, splitting, hashing. `reference` is the specification in NumPy."""

@@ -1,0 +1,197 @@
+"""The specification of docs/hash.md in plain Python and NumPy: slow, obvious, what all else is tested against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eelbert_tf.config import (
+    FIRST_BYTE_FLAG,
+    FNV_OFFSET,
+    FNV_PRIME,
+    LAST_BYTE_FLAG,
+    MAX_WORD_BYTES,
+    SEPARATOR_BYTE,
+    HashConfig,
+)
+
+_MASK32 = 0xFFFFFFFF
+CLS, SEP, MASK = b"[CLS]", b"[SEP]", b"[MASK]"
+
+
+def multipliers(seed: int, count: int) -> np.ndarray:
+    """`count` odd multipliers as int32 `[count]`: the high halves of SplitMix64's outputs (Steele et al. 2014)."""
+    state, out = seed & 0xFFFFFFFFFFFFFFFF, []
+    for _ in range(count):
+        state = (state + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        z = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        out.append((z ^ (z >> 31)) >> 32 | 1)
+    return np.array(out, np.uint32).view(np.int32)
+
+
+def signature(units: list[int]) -> int:
+    """The polynomial rolling hash of some units, modulo 2 ** 32."""
+    s = FNV_OFFSET
+    for unit in units:
+        s = (s * FNV_PRIME + unit) & _MASK32
+    return s
+
+
+def token_units(token: bytes, boundaries: bool) -> list[int]:
+    """The bytes of a token as numbers, with the flags of its first and last byte where `boundaries` is on."""
+    units = list(token)
+    if boundaries and units:
+        units[0] += FIRST_BYTE_FLAG
+        units[-1] += LAST_BYTE_FLAG
+    return units
+
+
+def word_signature(token: bytes, boundaries: bool) -> int:
+    """The signature of a whole token; of a token longer than 64 bytes, the bare polynomial of its last 64."""
+    units = token_units(token, boundaries)
+    if len(units) <= MAX_WORD_BYTES:
+        return signature(units)
+    s = 0
+    for unit in units[-MAX_WORD_BYTES:]:
+        s = (s * FNV_PRIME + unit) & _MASK32
+    return s
+
+
+def _pool(signatures: list[int], h: np.ndarray, pooling: str) -> np.ndarray:
+    """One block of an embedding, float32 `[len(h)]`: two roundings, to float32 and in the division."""
+    if not signatures:
+        return np.zeros(len(h), np.float32)
+    rows = np.array(signatures, np.uint32)[:, None] * h.view(np.uint32)[None, :]  # [k, width], wraps
+    total = rows.view(np.int32).astype(np.int64).sum(axis=0)
+    count = np.float32(len(signatures))
+    divisor = np.sqrt(count) if pooling == "sqrtn" else count
+    return (total.astype(np.float32) / divisor * np.float32(2**-31)).astype(np.float32)
+
+
+def embed_token(token: bytes, config: HashConfig) -> np.ndarray:
+    """The hash embedding of one token.
+
+    Args:
+        token: its bytes, as they are: nothing is lower-cased here.
+        config: the hash.
+
+    Returns:
+        float32 `[config.size]`.
+    """
+    units = token_units(token, config.boundaries)
+    h = multipliers(config.seed, config.size)
+    blocks, start = [], 0
+    for order, width in enumerate(config.widths, 1):
+        grams = [signature(units[p : p + order]) for p in range(len(units) - order + 1)]
+        blocks.append(_pool(grams, h[start : start + width], config.pooling))
+        start += width
+    if config.word_width:
+        whole = [word_signature(token, config.boundaries)] if token else []
+        blocks.append(_pool(whole, h[start:], "mean"))
+    return np.concatenate(blocks)
+
+
+def lexicon_index(token: bytes, config: HashConfig, lexicon_size: int) -> int:
+    """The row of a token in the lexicon: the top bits of its signature times one more multiplier."""
+    h = int(multipliers(config.seed, config.size + 1).view(np.uint32)[-1])
+    product = word_signature(token, config.boundaries) * h & _MASK32
+    return product >> 32 - (lexicon_size.bit_length() - 1)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of one input after all cuts, without [CLS] and the [SEP]s."""
+
+    first: list[bytes]
+    second: list[bytes] | None  # None where the input is no pair
+
+    def with_specials(self) -> tuple[list[bytes], list[int]]:
+        """The tokens and segment numbers of the encoder's input, [CLS] and [SEP] included."""
+        tokens = [CLS, *self.first, SEP]
+        segments = [0] * len(tokens)
+        if self.second is not None:
+            tokens += [*self.second, SEP]
+            segments += [1] * (len(self.second) + 1)
+        return tokens, segments
+
+
+def _is_tail(data: bytes, start: int, count: int) -> bool:
+    """Whether the `count` bytes from `start` are all there and all UTF-8 continuation bytes."""
+    tail = data[start : start + count]
+    return len(tail) == count and all(0x80 <= c < 0xC0 for c in tail)
+
+
+def _space_length(data: bytes, p: int) -> int:
+    """Bytes of the white space at `p`; 0 where there is none."""
+    c = data[p]
+    if c <= 0x20:
+        return 1
+    if data[p : p + 2] == b"\xc2\xa0":  # U+00A0
+        return 2
+    if data[p : p + 3] == b"\xe3\x80\x80":  # U+3000
+        return 3
+    if data[p : p + 2] == b"\xe2\x80" and data[p + 2 : p + 3] and 0x80 <= data[p + 2] < 0x90:  # U+2000 to U+200F
+        return 3
+    return 0
+
+
+def _symbol_length(data: bytes, p: int) -> int:
+    """Bytes of the character at `p` where it is a token by itself; 0 where it is part of a word."""
+    c = data[p]
+    n = data[p + 1] if p + 1 < len(data) else 0
+    if c in b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\x7f":
+        return 1
+    if _is_tail(data, p + 1, 2):
+        general_punctuation = c == 0xE2 and (n == 0x80 or (n == 0x81 and data[p + 2] < 0xB0))
+        cjk = (c == 0xE3 and (n == 0x80 or n >= 0x90)) or 0xE4 <= c <= 0xE9 or (c == 0xEF and 0xA4 <= n <= 0xAB)
+        if general_punctuation or cjk:
+            return 3
+    if c == 0xF0 and n >= 0x9F and _is_tail(data, p + 1, 3):  # emoji and rare ideographs
+        return 4
+    return 0
+
+
+def tokenize(data: bytes, max_tokens: int, max_bytes: int, pair: bool = False) -> Tokens:
+    """The tokens of one input (docs/hash.md, "Text to tokens").
+
+    Args:
+        data: the text's bytes; a pair has a separator byte between its texts.
+        max_tokens: token slots, [CLS] and [SEP]s included.
+        max_bytes: bytes read.
+        pair: whether the first separator byte divides two texts; otherwise it is white space.
+    """
+    data = data[:max_bytes]
+    tokens: list[tuple[bytes, int]] = []  # token, position after it
+    separator = None  # number of tokens before the separator byte
+    p, word = 0, b""
+    while p < len(data):
+        c = data[p]
+        space = _space_length(data, p)
+        symbol = 0 if space else _symbol_length(data, p)
+        if (space or symbol) and word:
+            tokens.append((word, p))
+            word = b""
+        if pair and c == SEPARATOR_BYTE and separator is None:
+            separator = len(tokens)
+        if space:
+            p += space
+        elif symbol:
+            tokens.append((data[p : p + symbol], p + symbol))
+            p += symbol
+        else:
+            word += bytes([c + 32]) if 0x41 <= c <= 0x5A else bytes([c])
+            p += 1
+    if word:
+        tokens.append((word, p))
+    # A token that touches the last byte read may be cut: it is dropped, unless nothing else would be left.
+    if len(tokens) > 1 and tokens[-1][1] == max_bytes:
+        tokens.pop()
+    words = [token for token, _ in tokens]
+    if separator is None:
+        return Tokens(words[: max_tokens - 2], None)
+    room = max_tokens - 3
+    first, second = words[:separator], words[separator:]
+    first = first[: max(room - len(second), room - room // 2)]
+    return Tokens(first, second[: room - len(first)])

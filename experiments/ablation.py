@@ -1,0 +1,134 @@
+"""What each part of the input is worth: the table and the plot of docs/results.md, "Ablation".
+
+    python experiments/ablation.py --data GLUE [--tasks SST-2] [--seeds 3] [--epochs 2] [--only NAME ...] --work DIR
+
+Every variant of the UNO shape learns each task from fresh weights with the same budget. `learned WordPiece table` needs
+--vocabulary: a folder that `eelbert pretrain` wrote for a BERT, whose pieces it takes. What is finished is kept in
+--work and not done again. Writes ablation.json, ablation.md and ablation.png there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from eelbert_tf.config import EelbertConfig, HashConfig, named_config
+from eelbert_tf.disk.reports import markdown_table, save_plot
+from eelbert_tf.saving.folders import find_model, read_info
+from eelbert_tf.training.finetune.candidates import Contender
+from eelbert_tf.training.glue.run import Job, Trial, summary
+from eelbert_tf.training.glue.scores import Scores, run_jobs
+
+UNO = named_config("eelbert_uno").replace(max_position_embeddings=128)
+RATE = 1e-3
+
+
+def hashed(*widths: int, **fields: Any) -> EelbertConfig:
+    """UNO with another hash."""
+    return UNO.replace(hash=HashConfig(widths, **fields))
+
+
+def lexicon(size: int, width: int) -> EelbertConfig:
+    """UNO with boundary markers and a learned table of buckets."""
+    return hashed(43, 43, 42, boundaries=True).replace(lexicon_size=size, lexicon_width=width)
+
+
+VARIANTS = {
+    "the paper's hash": UNO,
+    "N = 1": hashed(128),
+    "N = 2": hashed(64, 64),
+    "N = 4": hashed(32, 32, 32, 32),
+    "wider for longer n-grams": hashed(16, 48, 64),
+    "boundary markers": hashed(43, 43, 42, boundaries=True),
+    "norms rescaled": hashed(43, 43, 42, pooling="sqrtn"),
+    "random vector per word": hashed(1, word_width=127),  # but for one number, since a hash has at least one
+    "whole-word signature": hashed(32, 32, 32, boundaries=True, word_width=32),
+    "hash of 384, projected": hashed(128, 128, 128, boundaries=True),
+    "64 positions": UNO.replace(max_position_embeddings=64, max_tokens=64),
+    "512 positions": UNO.replace(max_position_embeddings=512),
+    **{f"lexicon {size} x {width}": lexicon(size, width) for size, width in ((512, 32), (1024, 32), (2048, 16))},
+    **{f"lexicon {size} x {width}": lexicon(size, width) for size, width in ((2048, 32), (4096, 16), (8192, 32))},
+}
+TABLE = "learned WordPiece table"
+
+
+def main() -> None:
+    """Trains what is not in --work yet, and writes the table and the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", required=True, help="folder of GLUE's folders")
+    add("--tasks", nargs="+", default=["SST-2"])
+    add("--seeds", type=int, default=3)
+    add("--epochs", type=int, default=2)
+    add("--only", nargs="+", choices=[*VARIANTS, TABLE])
+    add("--vocabulary", help="folder of a pretrained BERT")
+    add("--jobs", type=int, default=1)
+    add("--work", required=True, type=Path)
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+
+    contenders: dict[str, Contender] = {}
+    sizes: dict[str, int] = {}
+    for name in args.only or [*VARIANTS, *([TABLE] if args.vocabulary else [])]:
+        if name == TABLE:
+            contenders[name] = Contender(f"scratch:{args.vocabulary}")
+            sizes[name] = parameters(read_info(find_model(args.vocabulary))[0].config)
+            continue
+        path = args.work / (name.replace(" ", "_").replace("'", "").replace(",", "") + ".json")
+        path.write_text(json.dumps(VARIANTS[name].to_dict()))
+        contenders[name] = Contender("scratch", str(path))
+        sizes[name] = parameters(VARIANTS[name])
+    scores = Scores(args.work / "ablation.json", {"script": "experiments/ablation.py"})
+    trial = Trial(RATE, args.epochs)
+    jobs = [
+        Job(c, task, args.data, trial, s) for s in range(args.seeds) for c in contenders.values() for task in args.tasks
+    ]
+    waiting = [job for job in jobs if scores.get(job) is None]
+    for job, result in tqdm(run_jobs(waiting, args.jobs), total=len(waiting), unit="run", file=sys.stderr):
+        scores.add(job, result)
+
+    rows, points = [], []
+    for name, contender in contenders.items():
+        row = summary(scores, contender, args.tasks, args.data, [trial], args.seeds)
+        cells = [f"{c['score']:.1f} ({c['least']:.1f} to {c['greatest']:.1f})" for c in row["tasks"].values()]
+        rows.append([name, f"{sizes[name]:,}", *cells])
+        points.append((name, sizes[name], row["average"]))
+    table = markdown_table(["input", "parameters", *args.tasks], rows)
+    (args.work / "ablation.md").write_text(table)
+    plot(points, args.work / "ablation.png", args.tasks)
+    print(table)
+
+
+def parameters(config: EelbertConfig) -> int:
+    """Learned numbers of the encoder."""
+    from eelbert_tf.models.backbone import EelbertBackbone
+
+    return int(EelbertBackbone(config).count_params())
+
+
+def plot(points: list[tuple[str, int, float]], path: Path, tasks: list[str]) -> None:
+    """Score against the bytes of float32 weights."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    for i, (name, size, score) in enumerate(sorted(points, key=lambda point: -point[2])):
+        marker = "os^D"[i % 4]
+        axes.scatter(4 * size / 1e6, score, s=36, color=colormaps["tab20"](i % 20), marker=marker, label=name)
+    axes.set_xscale("log")
+    axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+    axes.set_xlabel("weights in float32, MB")
+    axes.set_ylabel(f"{', '.join(tasks)}, dev")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right center", fontsize="small")
+    save_plot(figure, path)
+
+
+if __name__ == "__main__":
+    main()

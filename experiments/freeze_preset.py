@@ -1,0 +1,127 @@
+"""Puts a trained model into the package as a preset, with its card.
+
+    python experiments/freeze_preset.py --run DIR --name uno_en_paper --about "..." --data "..." [--scores "..."]
+
+The run is what `eelbert pretrain`, `distill` or `finetune` wrote; --first names another that it went on from. The card,
+README.md, is made of what the run knows of itself: configuration, tokens seen, loss curve, held-out scores. The
+weights' checksum stands in config.json and is verified whenever the preset is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from eelbert_tf.config import EelbertConfig
+from eelbert_tf.disk.files import replace_file
+from eelbert_tf.saving.checksum import seal
+from eelbert_tf.saving.folders import (
+    CONFIG_FILE,
+    PRESETS,
+    TFLITE_FILE,
+    WEIGHTS_FILE,
+    find_model,
+    load_backbone,
+    read_info,
+)
+
+CARD = "README.md"
+CURVE = "loss.png"
+LIMITS = """English, lower-cased ASCII; other scripts are read byte by byte, but were hardly seen. It knows what its
+text knew, with the errors and biases of encyclopedias and old books. It is a small model: it classifies, compares and
+ranks short texts after fine-tuning; it does not generate, and it should decide nothing of weight alone."""
+
+
+def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Namespace) -> str:
+    """The preset's README."""
+    run = fields["notes"].get("pretraining", {})
+    runs = [*([notes_of(args.first)["pretraining"]] if args.first else []), run]
+    config = fields["config"]
+    lines = [f"# {name}", "", args.about, ""]
+    lines += ["| | |", "|---|---|"]
+    count, blocks = config["num_hidden_layers"], EelbertConfig.from_dict(config).num_blocks
+    layers = f"{count} layer{'s' * (count > 1)}"
+    layers += f" with {blocks} set{'s' * (blocks > 1)} of weights" if blocks < count else ""
+    shape = f"{layers}, width {config['hidden_size']}, inner {config['intermediate_size']}"
+    lines += [
+        f"| shape | {shape}, {config['num_attention_heads']} heads, {config['max_position_embeddings']} positions |"
+    ]
+    lines += [f"| learned numbers | {parameters:,} ({4 * parameters / 1e6:.2f} MB as float32) |"]
+    lines += [f"| hash | `{json.dumps(config['hash'])}` |"]
+    if config["lexicon_size"]:
+        rows = f"{config['lexicon_size']} rows of {config['lexicon_width']}, {config['lexicon_lookups']} for each word"
+        lines += [f"| lexicon | {rows} |"]
+    lines += [f"| pooling | {config['pooling']} |"]
+    lines += [f"| text | {args.data} |"]
+    if run:
+        text = f"{run['corpus_words'] / 1e6:,.1f} million words"
+        text = "the sentences" if run["objective"] == "teacher" else text
+        lines += [
+            f"| {'then' if i else 'objective'} | {one['objective']}, {one['finished_steps']:,} steps of "
+            f"{one['batch_size']} x {one['sequence_length']} tokens, peak rate {one['learning_rate']:g} |"
+            for i, one in enumerate(runs)
+        ]
+        tokens, passes, hours = (
+            sum(one[key] for one in runs) / unit for key, unit in (("tokens", 1e6), ("epochs", 1), ("seconds", 3600))
+        )
+        lines += [
+            f"| tokens seen | {tokens:,.0f} million slots, {run['share_of_slots_with_words']:.0%} of them "
+            f"words: {passes:.1f} passes over {text} |",
+            f"| held-out text | {', '.join(f'{k} {v:.4f}' for k, v in run['held_out'].items())} |",
+            f"| dropped with the head | {run['head_parameters']:,} numbers |",
+            f"| trained in | {hours:.1f} hours, {run['backend']} |",
+        ]
+    if args.tflite:
+        lines += [f"| `{TFLITE_FILE}` | {args.tflite.stat().st_size:,} bytes |"]
+    if args.scores:
+        lines += [f"| scores | {args.scores} |"]
+    if (Path(args.run) / CURVE).is_file():
+        lines += ["", f"![loss]({CURVE})"]
+    lines += ["", "**Limits.** " + args.limits]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def notes_of(folder: str) -> dict[str, Any]:
+    """What a model says of its training."""
+    return dict(json.loads((find_model(folder) / CONFIG_FILE).read_text("utf-8"))["notes"])
+
+
+def main() -> None:
+    """Checks the model, then copies it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--run", required=True)
+    add("--first", help="the run whose weights it began with")
+    add("--name", required=True)
+    add("--about", required=True, help="what it is, in a sentence or two")
+    add("--data", required=True, help="what text it was trained on, and its licence")
+    add("--scores", default="")
+    add("--tflite", type=Path, help="the converted model, which comes with it")
+    add("--limits", default=LIMITS)
+    args = parser.parse_args()
+    source = find_model(args.run)
+    read_info(source)
+    parameters = int(load_backbone(args.run).count_params())  # its checksum is verified here
+    fields = json.loads((source / CONFIG_FILE).read_text("utf-8"))
+    text = card(args.name, fields, parameters, args)
+    target = PRESETS / args.name
+    target.mkdir(parents=True, exist_ok=True)
+    fields["notes"].get("pretraining", {}).pop("teacher", None)  # a path of the machine it was trained on
+    fields["notes"].get("pretraining", {}).pop("preset", None)
+    for name in (WEIGHTS_FILE, CURVE):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+    if args.tflite:
+        shutil.copyfile(args.tflite, target / TFLITE_FILE)
+    with replace_file(target / CONFIG_FILE) as temporary:
+        temporary.write_text(json.dumps(seal(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    with replace_file(target / CARD) as temporary:
+        temporary.write_text(text, "utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Speed, size and memory on devices, beside baselines in the same run."""

@@ -1,0 +1,108 @@
+"""Texts that are hard on a tokenizer: what every converted file is tried on, and parity is measured on."""
+
+from __future__ import annotations
+
+import random
+
+from eelbert_tf.text.strings import TextOrPair
+
+_VOCABULARY = (
+    "the a of and to in is it that film movie light lights kitchen turn on off not never good bad great terrible "
+    "what's don't naïve café Straße ΑΒΓ привет भाषा ไทย שלום سلام 東京 한국어 İstanbul co-operate state-of-the-art "
+    "e.g. U.S.A. 3.14 1,000 #tag @user http://example.org/a?b=c&d=e user@example.org C++ $5 50% <b> &amp; [CLS] [SEP]"
+)
+_WORDS = _VOCABULARY.split()
+
+# Every class of the byte tables, broken pieces of UTF-8 among them.
+_PIECES = [
+    *(bytes([c]) for c in (0, 1, 9, 10, 13, 31, 32, 33, 47, 48, 57, 64, 65, 90, 91, 96, 97, 122, 123, 126, 127)),
+    *(bytes([c]) for c in (0x80, 0xBF, 0xC2, 0xE2, 0xE3, 0xE4, 0xE9, 0xEF, 0xF0, 0xF4, 0xFF)),
+    *(c.encode() for c in "\u00a0\u2003\u200f\u2010\u2019\u201c\u201d\u2026\u206f\u2070\u3000\u3001\u30a2\u4e2d\u9fff"),
+    *(c.encode() for c in "\u00e9\u0301\u200d\uf900\uff01\U0001f600\U0001f3fd\U00020000"),
+    *(b"\xe2\x80", b"\xf0\x9f\x98", b"\xe4\xb8", b"\xef\xa4", b"\xed\xa0\x80", b"\xc0\xaf"),
+]
+
+_FIXED: list[str | bytes] = [
+    "",
+    " ",
+    "\n\t\r ",
+    "a",
+    "A",
+    ".",
+    "\0",
+    "\0" * 50,
+    "before\0after",
+    "\x1f",
+    "a\x1fb",
+    "\x1fa\x1f\x1fb\x1f",
+    "a" * 10_000,
+    "word " * 2_000,
+    " " * 10_000,
+    " " * 9_990 + "at the end",
+    "." * 10_000,
+    "中" * 3_334,
+    "😀" * 2_500,
+    "é" * 5_000,
+    "👩‍👩‍👧‍👦 family 🏳️‍🌈 🇩🇪 👍🏽",
+    "“Curly” ‘quotes’ – dashes — and … dots",
+    "我喜欢这部电影，真的。",
+    "これはペンです。「はい」",
+    "한국어 문장입니다.",
+    "\u00a0no\u00a0break\u3000ideographic\u2003em",
+    "\u202eright to left\u202c",
+    "Zalgo h̷̢̛e̴̡͝ ̵c̶o̴m̷e̸s",
+    "\ufeffbyte order mark",
+    "\ud83d lone surrogate",
+    "İıſßŒ ﬁ ﬂ",
+    b"\xff\xfe\xfd",
+    b"\xc3",
+    b"caf\xc3",
+    b"\xe2\x80",
+    b"\xf0\x9f\x98",
+    bytes(range(256)),
+    b"\x80" * 300,
+    b"\xf0\x9f" * 200,
+]
+
+
+def _sentence(rng: random.Random) -> str:
+    words = [rng.choice(_WORDS) for _ in range(rng.randint(1, 40))]
+    words = [rng.choice((word, word, word.upper(), word.title())) for word in words]
+    return rng.choice((" ", " ", "  ", ", ")).join(words) + rng.choice(("", ".", "!", "?!", "…", "”"))
+
+
+def _pieces(rng: random.Random) -> bytes:
+    return b"".join(rng.choice(_PIECES) for _ in range(rng.randint(0, 120)))
+
+
+def _damaged(rng: random.Random) -> bytes:
+    data = bytearray(_sentence(rng).encode())
+    for _ in range(rng.randint(1, 8)):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    return bytes(data[: rng.randint(0, len(data))])
+
+
+def _noise(rng: random.Random) -> bytes:
+    return rng.randbytes(rng.randint(0, 300))
+
+
+def hard_texts(count: int = 600, seed: int = 0) -> list[str | bytes]:
+    """Texts, the fixed ones first: empty, 10,000 characters, emoji, CJK, curly quotes, invalid UTF-8, NUL, noise.
+
+    Args:
+        count: how many; the fixed ones are there in any case.
+        seed: fixes the others.
+    """
+    rng = random.Random(seed)
+    kinds = (_sentence, _pieces, _damaged, _noise)
+    return [*_FIXED, *(kinds[i % len(kinds)](rng) for i in range(count - len(_FIXED)))]
+
+
+def hard_inputs(pair: bool, count: int = 600, seed: int = 0) -> list[TextOrPair]:
+    """`hard_texts`, or pairs of them where `pair` is set."""
+    texts: list[str | bytes] = hard_texts(count, seed)
+    if not pair:
+        return list(texts)
+    others = list(texts)
+    random.Random(seed + 1).shuffle(others)
+    return list(zip(texts, others, strict=True))

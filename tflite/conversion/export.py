@@ -1,0 +1,150 @@
+"""From a Keras classifier to TFLite: the model's own `call`, on the bytes of one text."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.tflite.flatbuffer.graph import Graph
+
+Tensor = Any
+
+INPUT_NAME, OUTPUT_NAME, SIGNATURE = "bytes", "logits", "serving_default"
+
+
+def to_concrete_function(model: Any) -> Any:
+    """The model as a TensorFlow graph with its weights as constants: int32 `[1, L]` to float32 `[1, C]`."""
+    import tensorflow as tf
+
+    # Constants, not variables: the converter would keep variables as resources, or lose them.
+    trainable, others = (
+        [tf.constant(keras.ops.convert_to_numpy(v.value)) for v in group]
+        for group in (model.trainable_variables, model.non_trainable_variables)
+    )
+
+    def serve(bytes: Any) -> dict[str, Any]:
+        logits, _ = model.stateless_call(trainable, others, bytes, training=False)
+        return {OUTPUT_NAME: logits}
+
+    shape = (1, model.backbone.config.max_bytes)
+    signature = [tf.TensorSpec(shape, tf.int32, name=INPUT_NAME)]
+    return tf.function(serve, input_signature=signature, autograph=False).get_concrete_function()
+
+
+def normalize(layer: keras.layers.LayerNormalization, x: Tensor) -> Tensor:
+    """Layer normalisation in few operators, whose steps all have a small range: the mean is subtracted first."""
+    centred = x - ops.mean(x, axis=-1, keepdims=True)
+    variance = ops.mean(centred * centred, axis=-1, keepdims=True)
+    return centred * ops.rsqrt(variance + layer.epsilon) * layer.gamma + layer.beta
+
+
+def simplify_norms(model: Any) -> None:
+    """Lets the layers of a model that is only to be exported normalise by `normalize`."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.LayerNormalization):
+            layer.call = functools.partial(normalize, layer)
+
+
+def to_tflite(model: Any) -> bytes:
+    """A float32 TFLite file of a classifier for phones, browsers and computers.
+
+    Args:
+        model: an `EelbertClassifier` that is only to be exported, with `max_tokens` and `max_bytes` of its
+            configuration as the file shall have: the form of its layers is changed.
+
+    Raises:
+        InputError: Keras runs on another backend than TensorFlow, or the model has a vocabulary.
+    """
+    check_exportable(model)
+    for layer in (model.backbone.hash_embedding, model.backbone.lexicon):
+        if layer is not None:
+            layer.scatter = True
+    simplify_norms(model)
+    graph = Graph(translate(model, to_concrete_function(model)))
+    merge_added_constants(graph)
+    drop_selects(graph)
+    return graph.to_bytes()
+
+
+def check_exportable(model: Any) -> None:
+    """Checks that Keras runs on TensorFlow and that the model is a hashed one.
+
+    Raises:
+        InputError: it is not.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"Conversion needs Keras on TensorFlow; it runs on {keras.backend.backend()}. Set KERAS_BACKEND=tensorflow"
+        )
+    if model.backbone.config.hash is None:
+        raise InputError("A model with a vocabulary takes token ids, not bytes; only hashed models can be converted")
+
+
+def translate(model: Any, function: Any, fuse_scales: bool = True) -> bytes:
+    """A TensorFlow graph of a model, without variables, as a TFLite file of builtin operators.
+
+    Args:
+        model: what the graph is of.
+        function: the graph.
+        fuse_scales: whether the scale of a normalisation becomes part of the dense layers after it.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if not fuse_scales or model.backbone.config.num_hidden_groups is not None:
+        # Weights of layers that are shared would differ by the scale of the norm before them.
+        converter._experimental_disable_fuse_mul_and_fc = True
+    return converter.convert()
+
+
+def merge_added_constants(graph: Graph) -> None:
+    """Makes one of the constants that a chain of additions adds: positions, segment and [CLS] are one table."""
+    producers, consumers = graph.producers(), graph.consumers()
+    for last in graph.operators:
+        if graph.name(last) != "ADD" or not graph.is_float(int(last.outputs[0])):
+            continue
+        size, chain, found = graph.shape(int(last.outputs[0])), [last], []
+        while (before := producers.get(int(chain[-1].inputs[0]))) is not None:
+            output = int(before.outputs[0])
+            if graph.name(before) != "ADD" or graph.shape(output) != size or len(consumers[output]) > 1:
+                break
+            chain.append(before)
+        for add in chain:
+            values = graph.constant(int(add.inputs[1]))
+            if values is not None and _is_linear(add):
+                found.append((add, values))
+        for add, _ in found[1:]:  # its result is what it was given
+            for reader in consumers[int(add.outputs[0])]:
+                graph.replace(reader, int(add.outputs[0]), int(add.inputs[0]))
+        if len(found) > 1:
+            total = functools.reduce(np.add, [values for _, values in found])
+            found[0][0].inputs = np.array([found[0][0].inputs[0], graph.add_constant(total)], np.int32)
+            producers, consumers = graph.producers(), graph.consumers()
+
+
+def drop_selects(graph: Graph) -> None:
+    """Lets lookups take their index as it is: Keras makes a negative one positive, and no row here has one.
+
+    TFLite Micro has no SELECT besides.
+    """
+    producers, consumers = graph.producers(), graph.consumers()
+    for select in graph.operators:
+        if graph.name(select) != "SELECT":
+            continue
+        condition, _, index = (int(i) for i in select.inputs)
+        zero = graph.constant(int(producers[condition].inputs[1]))
+        readers = consumers[int(select.outputs[0])]
+        if graph.name(producers[condition]) == "LESS" and zero is not None and not zero.any():
+            for reader in readers:
+                if graph.name(reader) == "GATHER":
+                    graph.replace(reader, int(select.outputs[0]), index)
+
+
+def _is_linear(add: Any) -> bool:
+    return not add.builtinOptions.fusedActivationFunction

@@ -1,0 +1,81 @@
+"""Smaller numbers in a TFLite file: 16-bit or 8-bit weights, or 8-bit arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eelbert_tf.tflite.flatbuffer.graph import Graph
+
+# Constants with fewer numbers stay as they are: little to gain, and the hash's own are among them.
+SMALLEST = 1024
+
+
+def to_float16(data: bytes) -> bytes:
+    """Stores large constants in float16; arithmetic stays float32."""
+    graph = Graph(data)
+    for tensor, values in _large_constants(graph):
+        _store(graph, tensor, graph.add_constant(values.astype(np.float16)))
+    return graph.to_bytes()
+
+
+def to_dynamic(data: bytes) -> bytes:
+    """Stores the weights of dense layers in int8; LiteRT quantizes their inputs as they come."""
+    graph = Graph(data)
+    _quantize_dense(graph)
+    return graph.to_bytes()
+
+
+def to_int8_weights(data: bytes) -> bytes:
+    """`to_dynamic`, with the other large constants, tables of positions and words, stored in int8 as well."""
+    graph = Graph(data)
+    _quantize_dense(graph)
+    for tensor, values in _large_constants(graph):
+        integers, scale = quantize_rows(values, per_row=False)
+        small = graph.add_constant(integers)
+        graph.set_scale(small, scale, np.zeros(1))
+        _store(graph, tensor, small)
+    return graph.to_bytes()
+
+
+def _large_constants(graph: Graph) -> list[tuple[int, np.ndarray]]:
+    """Float constants worth storing in fewer bits; not the kernels of the front end, which are exact."""
+    found = []
+    for tensor, operators in graph.consumers().items():
+        values = graph.constant(tensor)
+        if values is None or not graph.is_float(tensor) or values.size < SMALLEST:
+            continue
+        if not any(graph.name(operator) == "CONV_2D" for operator in operators):
+            found.append((tensor, values))
+    return found
+
+
+def _store(graph: Graph, tensor: int, small: int) -> None:
+    """Lets everything that reads a constant read its smaller form, made float32 again."""
+    whole = graph.add_tensor(graph.shape(tensor), np.float32)
+    for operator in graph.consumers()[tensor]:
+        graph.replace(operator, tensor, whole)
+    graph.operators.insert(0, graph.operator("DEQUANTIZE", [small], [whole]))
+
+
+def quantize_rows(values: np.ndarray, per_row: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix as int8 with one scale per row, or one for all, symmetric about 0.
+
+    Returns:
+        int8 of the shape of `values`, and float32 `[rows]` or `[1]`.
+    """
+    size = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
+    size = size if per_row else size.max(keepdims=True)
+    scale = np.maximum(size, np.finfo(np.float32).tiny * 2**10) / 127.0
+    return np.round(values / scale).astype(np.int8), scale.reshape(-1).astype(np.float32)
+
+
+def _quantize_dense(graph: Graph) -> None:
+    """Puts the weights of dense layers in int8, with a scale per output."""
+    for operator in graph.operators:
+        weights = graph.constant(int(operator.inputs[1])) if graph.name(operator) == "FULLY_CONNECTED" else None
+        if weights is None or weights.size < SMALLEST:
+            continue
+        values, scale = quantize_rows(weights)
+        small = graph.add_constant(values)
+        graph.set_scale(small, scale, np.zeros(len(scale)))
+        graph.replace(operator, int(operator.inputs[1]), small)

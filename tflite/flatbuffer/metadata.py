@@ -1,0 +1,135 @@
+"""What a TFLite file says of itself: labels, limits and a checksum, as JSON in a metadata buffer of the file.
+
+The JSON begins with fixed bytes, so that it is found, and the whole file checked, before anything parses the file:
+TFLite may abort the process on a damaged one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eelbert_tf.errors import InputError
+
+FORMAT = "eelbert"
+FORMAT_VERSION = 1
+TARGETS = ("mobile", "micro")
+QUANTIZE = ("none", "float16", "dynamic", "int8")
+METADATA_NAME = "eelbert.json"
+
+_BLANK_CRC32 = "--------"
+_START = f'{{"format": "{FORMAT}", "format_version": '.encode()
+_CRC32 = b'"crc32": "'
+_FILE_BYTES = b'"file_bytes": '
+_FILE_BYTES_WIDTH = 12
+_TFLITE_IDENTIFIER = b"TFL3"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to feed a TFLite file and how to read what it gives.
+
+    Args:
+        max_tokens: T, token slots, [CLS] and [SEP]s included.
+        max_bytes: L, bytes of its input.
+        num_classes: logits; 1 for regression.
+        labels: names of the classes.
+        task: "classification" or "regression".
+        pair: whether its input is two texts with a separator byte between them.
+        target: "mobile" or "micro".
+        quantize: "none", "float16", "dynamic" or "int8".
+        config: fields of the encoder's `EelbertConfig`.
+    """
+
+    max_tokens: int
+    max_bytes: int
+    num_classes: int
+    labels: list[str] | None = None
+    task: str = "classification"
+    pair: bool = False
+    target: str = "mobile"
+    quantize: str = "none"
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def label_names(labels: Sequence[str] | None, num_classes: int) -> list[str]:
+    """Names of the classes; their numbers where they have none."""
+    return list(labels) if labels else [str(i) for i in range(num_classes)]
+
+
+def to_json(settings: Settings) -> bytes:
+    """Settings as they stand in a file, with blanks where `seal` writes the file's size and checksum."""
+    fields = json.dumps(dataclasses.asdict(settings), ensure_ascii=False)
+    blank = b"0".rjust(_FILE_BYTES_WIDTH)
+    head = _START + b'%d, %s%s", %s%s, ' % (FORMAT_VERSION, _CRC32, _BLANK_CRC32.encode(), _FILE_BYTES, blank)
+    return head + fields[1:].encode("utf-8", "surrogatepass")
+
+
+def seal(data: bytes) -> bytes:
+    """A TFLite file that holds `to_json`, with its size and checksum filled in."""
+    start = data.index(_START)
+    size = data.index(_FILE_BYTES, start) + len(_FILE_BYTES)
+    data = data[:size] + str(len(data)).encode().rjust(_FILE_BYTES_WIDTH) + data[size + _FILE_BYTES_WIDTH :]
+    crc = data.index(_CRC32, start) + len(_CRC32)
+    return data[:crc] + b"%08x" % zlib.crc32(data) + data[crc + len(_BLANK_CRC32) :]
+
+
+def unseal(data: bytes, path: str | os.PathLike[str]) -> Settings:
+    """The settings in a TFLite file, after a check that the file is whole.
+
+    Args:
+        data: the file.
+        path: its name, for messages.
+
+    Raises:
+        InputError: the file is not TFLite, not ours, of another version, or damaged.
+    """
+    name = os.fspath(path)
+    if data[4:8] != _TFLITE_IDENTIFIER:
+        raise InputError(f"{name}: not a TFLite file; expected one that `eelbert convert` wrote")
+    start = data.find(_START)
+    if start < 0:
+        raise InputError(
+            f"{name}: a TFLite file that is damaged, or that `eelbert convert` did not write: it holds no settings "
+            "of ours; convert the model again"
+        )
+    try:
+        text = data[start : start + 2**24].decode("utf-8", "surrogateescape")
+        fields = json.JSONDecoder().raw_decode(text)[0]
+        version, crc32, file_bytes = (fields.pop(key) for key in ("format_version", "crc32", "file_bytes"))
+    except (ValueError, KeyError, RecursionError):
+        raise InputError(f"{name}: damaged: its settings cannot be read; convert the model again") from None
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{name}: written in format version {version}; this library reads version {FORMAT_VERSION}. "
+            "Convert the model again, or install the version that wrote it"
+        )
+    if file_bytes != len(data):
+        raise InputError(f"{name}: damaged: {len(data)} bytes; expected {file_bytes}. Copy or convert it again")
+    crc = data.index(_CRC32, start) + len(_CRC32)
+    blank = data[:crc] + _BLANK_CRC32.encode() + data[crc + len(_BLANK_CRC32) :]
+    if crc32 != f"{zlib.crc32(blank):08x}":
+        raise InputError(f"{name}: damaged: its checksum differs. Copy or convert it again")
+    del fields["format"]
+    return Settings(**fields)
+
+
+def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Settings]:
+    """A TFLite file of ours and its settings.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or `unseal` refuses it.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{os.fspath(path)}: no such file; expected one that `eelbert convert` wrote") from None
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None
+    return data, unseal(data, path)

@@ -1,0 +1,1 @@
+"""Sources that an application compiles: C, Java, JavaScript."""

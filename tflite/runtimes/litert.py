@@ -1,0 +1,139 @@
+"""Classifies texts with a TFLite file: needs NumPy and LiteRT, neither TensorFlow nor Keras.
+
+>>> runtime = EelbertRuntime("model.tflite")
+>>> runtime.classify("turn on the lights")[0]
+('lights_on', 0.98)
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+
+import numpy as np
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.text.strings import TextOrPair, encode_texts
+from eelbert_tf.tflite.flatbuffer.metadata import Settings, read_file
+
+from .scores import is_cut, rank
+
+
+class Runtime:
+    """What the runtimes share: texts in, logits out, one text at a time.
+
+    Args:
+        settings: labels, limits and kind of the model.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+
+    def invoke(self, row: np.ndarray) -> np.ndarray:
+        """Runs the model on one text. Called with the lock held.
+
+        Args:
+            row: int32 `[1, max_bytes]`.
+
+        Returns:
+            float32 `[1, num_classes]`.
+        """
+        raise NotImplementedError
+
+    def predict(self, texts: Iterable[TextOrPair]) -> np.ndarray:
+        """Logits of some texts.
+
+        Args:
+            texts: strings or bytes, or tuples of two for a model of pairs.
+
+        Returns:
+            float32 `[n, num_classes]`, the rows in the order of the texts.
+        """
+        rows = [self.predict_bytes(encode_texts([text], self.settings.max_bytes)) for text in texts]
+        return np.concatenate(rows) if rows else np.zeros((0, self.settings.num_classes), np.float32)
+
+    def predict_bytes(self, data: np.ndarray) -> np.ndarray:
+        """Logits of texts that are bytes already.
+
+        Args:
+            data: int32 `[n, max_bytes]`, UTF-8 with zeros behind it, as `encode_texts` gives it.
+
+        Returns:
+            float32 `[n, num_classes]`.
+        """
+        logits = np.empty((len(data), self.settings.num_classes), np.float32)
+        for row, result in zip(data, logits, strict=True):
+            with self._lock:
+                result[:] = self.invoke(np.ascontiguousarray(row[None]))[0]
+        return logits
+
+    def classify(self, text: TextOrPair) -> list[tuple[str, float]]:
+        """The classes of a text, the likeliest first.
+
+        Args:
+            text: a string or bytes, or a tuple of two for a model of pairs.
+
+        Returns:
+            Each class with its probability.
+
+        Raises:
+            ValueError: the model is a regression: use `predict`.
+        """
+        return rank(self.predict([text])[0], self.settings)
+
+    def is_cut(self, text: TextOrPair) -> bool:
+        """Whether the model reads only a part of a text, since it is longer than `max_tokens` or `max_bytes`.
+
+        Args:
+            text: a string or bytes, or a tuple of two for a model of pairs.
+
+        Returns:
+            `True` where something is left out.
+        """
+        return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
+
+
+class EelbertRuntime(Runtime):
+    """A TFLite file that `eelbert convert` wrote, ready to classify.
+
+    Safe to share between threads: a lock lets one text through at a time. For more than one at a time give each
+    thread an object of its own.
+
+    Args:
+        path: the file.
+        threads: threads that LiteRT may use for one text.
+
+    Attributes:
+        settings: labels, limits and kind of the model.
+
+    Raises:
+        InputError: there is no such file, or it is damaged, not ours, or of another version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._data, settings = read_file(path)
+        super().__init__(settings)
+        try:
+            self._interpreter = Interpreter(model_content=self._data, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{os.fspath(path)}: LiteRT cannot load it: {error}") from None
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+
+    def invoke(self, row: np.ndarray) -> np.ndarray:
+        """Runs LiteRT on one text. Called with the lock held.
+
+        Args:
+            row: int32 `[1, max_bytes]`.
+
+        Returns:
+            float32 `[1, num_classes]`.
+        """
+        self._interpreter.set_tensor(self._input, row)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)

@@ -1,0 +1,124 @@
+"""Runs a TFLite file in TFLite Micro's own interpreter, on this machine: what a microcontroller would compute."""
+
+from __future__ import annotations
+
+import bisect
+import os
+import re
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.tflite.flatbuffer.metadata import read_file
+
+from .litert import Runtime
+
+# Room for any model of this library: how much of it is needed, `arena_bytes` says.
+_ARENA_BYTES = 2**25
+_ALIGNMENT = 16
+
+
+class TflmRuntime(Runtime):
+    """A file for the target "micro", in TFLite Micro.
+
+    Safe to share between threads, as `EelbertRuntime` is.
+
+    Args:
+        path: the file.
+        arena_size: bytes that the model may use; by default more than any needs.
+
+    Attributes:
+        settings: labels, limits and kind of the model.
+
+    Raises:
+        InputError: the file is missing, damaged or not ours, TFLite Micro cannot run it, or it is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], arena_size: int = _ARENA_BYTES) -> None:
+        self._data, settings = read_file(path)
+        super().__init__(settings)
+        self._interpreter = load(self._data, path, arena_size)
+
+    def invoke(self, row: np.ndarray) -> np.ndarray:
+        """Runs TFLite Micro on one text. Called with the lock held.
+
+        Args:
+            row: int32 `[1, max_bytes]`.
+
+        Returns:
+            float32 `[1, num_classes]`.
+        """
+        self._interpreter.set_input(row, 0)
+        self._interpreter.invoke()
+        return self._interpreter.get_output(0)
+
+    def arena_bytes(self) -> int:
+        """The smallest arena that the model runs in, in bytes, weights not among it.
+
+        On this 64-bit machine; pointers on a microcontroller are half as long. It is what TFLite Micro records or, for
+        a model of many small tensors, more: planning where they go takes memory too.
+
+        Raises:
+            RuntimeError: TFLite Micro reported none.
+        """
+        with self._lock:
+            report = _standard_error_of(self._interpreter.print_allocations)
+        found = re.search(r"Arena allocation total (\d+)", report)
+        if found is None:
+            raise RuntimeError(f"TFLite Micro reported no arena: {report!r}")
+        least = int(found[1])
+        if self._suffices(least):
+            return least
+        steps = range(least, _ARENA_BYTES, _ALIGNMENT)
+        return steps[bisect.bisect_left(steps, True, key=self._suffices)]
+
+    def _suffices(self, arena_size: int) -> bool:
+        try:
+            load(self._data, "", arena_size)
+        except InputError:
+            return False
+        return True
+
+
+def load(data: bytes, path: str | os.PathLike[str], arena_size: int = _ARENA_BYTES) -> Any:
+    """TFLite Micro's interpreter for a file.
+
+    Raises:
+        InputError: it cannot run the file, or is not installed.
+    """
+    try:
+        from tflite_micro import runtime
+    except ImportError:
+        raise InputError(
+            "TFLite Micro is not installed (it is for Linux on x86-64): pip install 'eelbert-tf[micro]'"
+        ) from None
+    interpreter: list[Any] = []
+    failed: list[Exception] = []
+
+    def start() -> None:
+        try:
+            interpreter.append(runtime.Interpreter.from_bytes(data, arena_size=arena_size))
+        except RuntimeError as error:
+            failed.append(error)
+
+    report = _standard_error_of(start)
+    if failed:
+        reason = " ".join(report.split()) or str(failed[0])
+        raise InputError(f"{os.fspath(path)}: TFLite Micro cannot run it: {reason}. Convert it with --target micro")
+    return interpreter[0]
+
+
+def _standard_error_of(action: Any) -> str:
+    """What C code writes to the process's standard error meanwhile."""
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            action()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        file.seek(0)
+        return file.read().decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""Text for pretraining: sources, counting, shards, sentences."""

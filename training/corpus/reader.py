@@ -1,0 +1,201 @@
+"""Reads a corpus: memory-mapped token shards, the list of distinct words, and where documents end.
+
+    corpus = Corpus("/data/corpus")
+    corpus.words[:3], corpus.counts[:3]                       # [b'the', b',', b'.'], most frequent first
+    sequences = corpus.sequences(sequence_length=128, seed=1)
+    sequences.batch(step=0, batch_size=256)                   # int32 [256, 126], -1 where a sequence is shorter
+
+Only NumPy is needed. The folder, all numbers little-endian:
+    index.json       format version, figures, and bytes and CRC-32 of every other file, checksum of itself; written last
+    shard-00000.u32  word ids of about 16 MB of text, documents one after the other; a document never spans two shards
+    words.txt        the distinct words, one a line, by id: by falling frequency, ties by their bytes
+    word_ends.u64    where each line of words.txt ends
+    counts.u64       how often each word occurs
+    documents.u64    position of each document's first word, and the number of words
+    cache/           derived tables (words.py); may be deleted
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.saving.checksum import is_intact
+
+from .sequences import Sequences
+
+FORMAT = "eelbert-corpus"
+FORMAT_VERSION = 1
+INDEX = "index.json"
+UNKNOWN = b"[UNK]"
+
+_CHECK_BYTES = 1 << 24
+
+
+class Words(Sequence[bytes]):
+    """The distinct words by id, read from the disk as they are asked for.
+
+    Attributes:
+        blob: uint8 `[bytes]`, the words with a line feed after each.
+        starts: int64 `[V]`, where each word begins in `blob`.
+        lengths: int64 `[V]`, bytes of each word.
+    """
+
+    def __init__(self, blob: np.ndarray, ends: np.ndarray) -> None:
+        self.blob = blob
+        ends = ends.astype(np.int64)
+        self.starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+        self.lengths = ends - self.starts - 1
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        start = int(self.starts[index])
+        return self.blob[start : start + int(self.lengths[index])].tobytes()
+
+
+class Corpus:
+    """A corpus on the disk.
+
+    Args:
+        directory: what `eelbert corpus` wrote.
+        verify: whether every file's checksum is compared (about 1 GB/s); sizes always are.
+
+    Attributes:
+        words: the distinct words, most frequent first. Where rare ones were pruned, the last one is `[UNK]`.
+        counts: int64 `[V]`, how often each occurs.
+        num_tokens: words of all documents.
+        num_documents: their number.
+        documents: int64 `[num_documents + 1]`, position of each document's first word, and `num_tokens`.
+        shards: uint32 `[n]` each, ids of the words.
+        fingerprint: changes with the list of words.
+
+    Raises:
+        InputError: no corpus, one of another format version, empty, or with a missing, cut-off or damaged file.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], verify: bool = True) -> None:
+        self.directory = Path(directory)
+        index = _read_index(self.directory)
+        entries = {entry["file"]: entry for entry in [*index["files"], *index["shards"]]}
+        arrays = {name: _map(self.directory, entry, verify) for name, entry in entries.items()}
+        self.words = Words(arrays["words.txt"], arrays["word_ends.u64"].view("<u8"))
+        self.counts = arrays["counts.u64"].view("<u8").astype(np.int64)
+        self.documents = arrays["documents.u64"].view("<u8").astype(np.int64)
+        self.shards = [arrays[entry["file"]].view("<u4") for entry in index["shards"]]
+        self._shard_starts = np.cumsum([0, *map(len, self.shards)])
+        self.num_tokens = int(self._shard_starts[-1])
+        self.num_documents = len(self.documents) - 1
+        self.fingerprint = f"{entries['words.txt']['crc32']:08x}{len(self.words):x}"
+        self._has_unknown = index["unknown_words"] > 0
+        if not (self.num_tokens == index["words"] == self.documents[-1] == self.counts.sum() > 0):
+            raise InputError(f"{self.directory / INDEX}: does not agree with its files; build the corpus again")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Corpus, (self.directory, False)  # a copy in another process maps the same files
+
+    def vocabulary_size(self, min_count: int = 1, max_size: int | None = None) -> int:
+        """The number V of words that occur at least `min_count` times, `max_size` at most: their ids are those below V.
+
+        Words beyond it remain in the text as themselves. `[UNK]` is never counted.
+        """
+        counts = self.counts[:-1] if self._has_unknown else self.counts
+        size = len(counts) - int(np.searchsorted(counts[::-1], min_count))
+        return size if max_size is None else min(size, max_size)
+
+    def document(self, number: int) -> np.ndarray:
+        """The word ids of one document: int32 `[words]`."""
+        start, end = self.documents[number], self.documents[number + 1]
+        return self.take(np.array([start]), np.array([end - start]), int(end - start))[0]
+
+    def take(self, starts: np.ndarray, lengths: np.ndarray, width: int) -> np.ndarray:
+        """Stretches of text, each within one document.
+
+        Args:
+            starts: int64 `[n]`, positions of the first words.
+            lengths: int64 `[n]`, words of each, `width` at most.
+            width: columns of the result.
+
+        Returns:
+            int32 `[n, width]`, -1 after the end of each stretch.
+        """
+        columns = np.arange(width)
+        shards = np.searchsorted(self._shard_starts, starts, side="right") - 1
+        rows = np.empty((len(starts), width), np.int32)
+        for shard in np.unique(shards):
+            chosen = np.flatnonzero(shards == shard)
+            local = (starts[chosen] - self._shard_starts[shard])[:, None] + columns  # [m, width]
+            rows[chosen] = self.shards[shard].take(local, mode="clip")
+        rows[columns >= lengths[:, None]] = -1
+        return rows
+
+    def sequences(self, sequence_length: int, seed: int = 0, split: str = "train") -> Sequences:
+        """The text cut into shuffled sequences; see `Sequences`."""
+        return Sequences(self, sequence_length, seed, split)
+
+
+def _read_index(directory: Path) -> dict[str, Any]:
+    path = directory / INDEX
+    if not directory.is_dir():
+        raise InputError(
+            f"{directory}: no such folder; build a corpus with `eelbert corpus --input F --output {directory}`"
+        )
+    if not path.is_file():
+        raise InputError(
+            f"{path}: missing: {directory} is no corpus, or an unfinished one; run `eelbert corpus` to finish it"
+        )
+    try:
+        index = json.loads(path.read_text())
+        version = index["format_version"] if index["format"] == FORMAT else None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: not the index of a corpus; build the corpus again") from error
+    if version != FORMAT_VERSION:
+        raise InputError(f"{path}: expected {FORMAT} version {FORMAT_VERSION}, found {version}; build the corpus again")
+    if not is_intact(index):
+        raise InputError(f"{path}: its checksum differs: damaged; build the corpus again")
+    for entry in [*index["files"], *index["shards"]]:
+        if Path(entry["file"]).name != entry["file"]:
+            raise InputError(f"{path}: names a file outside of its folder ({entry['file']}); build the corpus again")
+    return dict(index)
+
+
+def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:
+    """A file of the corpus as uint8, mapped and checked.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    path = directory / entry["file"]
+    size = path.stat().st_size if path.is_file() else None
+    if size is None:
+        raise InputError(f"{path}: missing; build the corpus again")
+    if size != entry["bytes"]:
+        raise InputError(f"{path}: has {size:,} bytes where {INDEX} says {entry['bytes']:,}; build the corpus again")
+    data = np.asarray(np.memmap(path, np.uint8, "r")) if size else np.zeros(0, np.uint8)
+    if verify and crc32(data) != entry["crc32"]:
+        raise InputError(f"{path}: its checksum is not the one in {INDEX}: damaged; build the corpus again")
+    return data
+
+
+def crc32(data: np.ndarray) -> int:
+    """The CRC-32 of uint8 `[bytes]` that may be larger than the memory."""
+    checksum = 0
+    for start in range(0, len(data), _CHECK_BYTES):
+        checksum = zlib.crc32(data[start : start + _CHECK_BYTES].data, checksum)
+    return checksum

@@ -1,0 +1,272 @@
+"""Builds a corpus: text in, token shards and the list of distinct words out.
+
+Two passes. The first (corpus_parts.py) cuts the text into parts of 16 MB and, in all processes, numbers each part's
+words by themselves. The second counts all words together, orders them by frequency and renumbers the parts to shards.
+Memory: about 100 MB for each process, and the table of distinct words, which `max_words` bounds.
+
+An interrupted run goes on where it was: a finished part is recognised by a digest of its text, so that reading (and
+decompressing) is all that is done twice. `index.json` is written last; without it there is no corpus. The result
+depends on the text alone, not on the number of processes nor on interrupts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from eelbert_tf.disk.files import replace_file
+from eelbert_tf.errors import InputError
+from eelbert_tf.saving.checksum import is_intact, seal
+
+from .counting import NEWLINE
+from .parts import PartDone, cut_parts, read_part, read_part_words, write_parts
+from .reader import FORMAT, FORMAT_VERSION, INDEX, UNKNOWN
+from .sources import Source
+
+PART_BYTES = 16 << 20
+MAX_WORDS = 4_000_000
+
+_PARTS = "parts"
+_OURS = (INDEX, _PARTS, "words.txt", "word_ends.u64", "counts.u64", "documents.u64", "cache")
+
+
+class Progress(Protocol):
+    """Is told how far the work is."""
+
+    def add(self, part: PartDone) -> None:
+        """A part is on the disk."""
+
+    def note(self, message: str) -> None:
+        """Something that a user ought to know."""
+
+
+class _Silent:
+    def add(self, part: PartDone) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+
+def build_corpus(
+    sources: Sequence[Source],
+    output: str | os.PathLike[str],
+    workers: int | None = None,
+    max_words: int = MAX_WORDS,
+    part_bytes: int = PART_BYTES,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Builds a corpus, or finishes one that was interrupted; a finished one of the same inputs is left as it is.
+
+    Args:
+        sources: the inputs, in order.
+        output: the folder to be.
+        workers: processes; the number of usable cores by default.
+        max_words: distinct words kept. Rarer ones are stored as the one word `[UNK]`.
+        part_bytes: bytes of text in a shard.
+        overwrite: whether a corpus of other inputs in `output` is replaced.
+        progress: is told about parts and notes.
+
+    Returns:
+        `documents`, `words` (punctuation marks included), `distinct_words`, `bytes` (of text, decompressed), `shards`,
+        `reused_shards` (finished by an earlier run), `unknown_words` (occurrences of pruned words),
+        `bytes_on_disk`, `seconds`, `cpu_seconds` (of all processes), `words_per_second` (of those that this run
+        split), `workers`, `output`.
+
+    Raises:
+        InputError: there is not a word in the inputs, one of them cannot be read, `output` holds something else, or
+            the disk is full.
+    """
+    began, cpu_began = time.perf_counter(), _cpu_seconds()
+    folder, progress = Path(output), progress or _Silent()
+    workers = usable_cores() if workers is None else workers
+    if workers < 1 or max_words < 1 or part_bytes < 1:
+        raise InputError(
+            "`workers`, `max_words` and `part_bytes` must be positive. "
+            f"Received: workers={workers}, max_words={max_words}, part_bytes={part_bytes}"
+        )
+    wanted = {
+        "inputs": [source.identity() for source in sources],
+        "max_words": max_words,
+        "part_bytes": part_bytes,
+    }
+    index = _finished(folder, wanted, overwrite)
+    reused, counted = len(index["shards"]) if index else 0, 0
+    if index is None:
+        parts = folder / _PARTS
+        done = []
+        for part in write_parts(cut_parts(sources, part_bytes), parts, workers):
+            done.append(part)
+            progress.add(part)
+        reused = sum(part.reused for part in done)
+        counted = sum(part.words for part in done if not part.reused)
+        if not sum(part.words for part in done):
+            shutil.rmtree(parts, ignore_errors=True)
+            names = ", ".join(source.name for source in sources[:3]) + (", ..." if len(sources) > 3 else "")
+            raise InputError(f"{names}: not one word of text; a corpus needs some")
+        index = _write_shards(folder, done, wanted, progress)
+    shutil.rmtree(folder / _PARTS, ignore_errors=True)  # also where an earlier run died just before
+    seconds = time.perf_counter() - began
+    return {
+        "documents": index["documents"],
+        "words": index["words"],
+        "distinct_words": index["distinct_words"],
+        "bytes": index["text_bytes"],
+        "shards": len(index["shards"]),
+        "reused_shards": reused,
+        "unknown_words": index["unknown_words"],
+        "bytes_on_disk": sum(entry["bytes"] for entry in [*index["shards"], *index["files"]]),
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(_cpu_seconds() - cpu_began, 2),
+        "words_per_second": round(counted / seconds),
+        "workers": workers,
+        "output": str(folder),
+    }
+
+
+def _cpu_seconds() -> float:
+    """Processor time of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
+
+
+def usable_cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
+    """The index of a finished corpus of the same inputs; None if there is none and the folder can take one.
+
+    Raises:
+        InputError: the folder can take none.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give the name of a folder to write")
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    # Names with a leading dot: what a killed process was writing.
+    foreign = [n for n in names if n not in _OURS and not n.startswith((".", "shard-"))]
+    if foreign:
+        raise InputError(f"{folder}: holds something else ({foreign[0]}); choose another folder, or empty this one")
+    if INDEX not in names:
+        return None
+    try:
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text())
+        same = index["format_version"] == FORMAT_VERSION and all(index[key] == wanted[key] for key in wanted)
+        entries = [*index["shards"], *index["files"]]
+        whole = is_intact(index) and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
+    except (ValueError, KeyError, TypeError, OSError):
+        same = whole = False
+    if same and whole:
+        return index
+    if not overwrite:
+        what = "a damaged corpus" if same else "a corpus of other inputs or options"
+        raise InputError(f"{folder}: holds {what}; choose another folder, or replace it with --overwrite")
+    (folder / INDEX).unlink()  # first: from here on there is no corpus
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    return None
+
+
+def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """The second pass: all but the parts of `build_corpus`'s folder. Returns the index."""
+    parts = folder / _PARTS
+    progress.note("all text is read; numbering the words by frequency and writing the shards")
+    totals = _count(parts, done, wanted["max_words"], progress)
+    ordered, counts = list(totals), list(totals.values())
+    ids = {word: i for i, word in enumerate(ordered)}
+    words = sum(part.words for part in done)
+    unknown_words = words - sum(counts)
+    if unknown_words:
+        progress.note(
+            f"more than {len(ids):,} distinct words: {unknown_words:,} occurrences of rarer ones are stored as "
+            f"{UNKNOWN.decode()}; --max-words keeps more"
+        )
+        ordered.append(UNKNOWN)  # no text gives this word: brackets are words by themselves
+        counts.append(unknown_words)
+
+    shards: list[dict[str, Any]] = []
+    ends, document_start = [np.zeros(1, np.uint64)], 0
+    for part in done:
+        counted = read_part(parts, part.number)
+        if not len(counted.ids):
+            continue
+        new_ids = np.fromiter((ids.get(word, len(ids)) for word in counted.words), np.uint32, len(counted.words))
+        entry = _write(folder, f"shard-{len(shards):05d}.u32", new_ids[counted.ids].astype("<u4"))
+        shards.append({**entry, "words": len(counted.ids), "documents": len(counted.lengths)})
+        ends.append((np.cumsum(counted.lengths) + document_start).astype(np.uint64))
+        document_start += len(counted.ids)
+    documents = np.concatenate(ends)
+
+    blob = b"".join(word + NEWLINE for word in ordered)
+    lengths = np.fromiter(map(len, ordered), np.uint64, len(ordered)) + 1
+    files = [
+        _write(folder, "words.txt", np.frombuffer(blob, np.uint8)),
+        _write(folder, "word_ends.u64", np.cumsum(lengths).astype("<u8")),
+        _write(folder, "counts.u64", np.array(counts, "<u8")),
+        _write(folder, "documents.u64", documents.astype("<u8")),
+    ]
+    _remove_other_shards(folder, {entry["file"] for entry in shards})
+    index = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **wanted,
+        "words": words,
+        "documents": len(documents) - 1,
+        "distinct_words": len(ordered),
+        "unknown_words": unknown_words,
+        "text_bytes": sum(part.text_bytes for part in done),
+        "shards": shards,
+        "files": files,
+    }
+    with replace_file(folder / INDEX) as temporary:
+        temporary.write_text(json.dumps(seal(index), indent=1) + "\n")
+    return index
+
+
+def _count(parts: Path, done: list[PartDone], max_words: int, progress: Progress) -> dict[bytes, int]:
+    """How often each of the `max_words` most frequent words occurs, in the order of their ids.
+
+    Where there are more than twice as many, rare ones are forgotten on the way; a second count of those that are left
+    makes their numbers exact.
+    """
+    totals: dict[bytes, int] = {}
+    pruned = False
+    for part in done:
+        for word, count in zip(*read_part_words(parts, part.number), strict=True):
+            totals[word] = totals.get(word, 0) + count
+        if len(totals) > 2 * max_words:
+            totals, pruned = _most_frequent(totals, max_words), True
+    if pruned:
+        progress.note("counting the remaining words once more")
+        totals = dict.fromkeys(_most_frequent(totals, max_words), 0)
+        for part in done:
+            for word, count in zip(*read_part_words(parts, part.number), strict=True):
+                if word in totals:
+                    totals[word] += count
+    return _most_frequent(totals, max_words)
+
+
+def _most_frequent(totals: dict[bytes, int], number: int) -> dict[bytes, int]:
+    """By falling frequency, ties by the words' bytes."""
+    kept = sorted(totals, key=lambda word: (-totals[word], word))[:number]
+    return {word: totals[word] for word in kept}
+
+
+def _write(folder: Path, name: str, array: np.ndarray) -> dict[str, Any]:
+    """Writes an array's bytes and gives the file's entry in the index."""
+    with replace_file(folder / name) as temporary:
+        temporary.write_bytes(array.data)  # `tofile` does not say that the disk is full
+    return {"file": name, "bytes": array.nbytes, "crc32": zlib.crc32(array.data)}
+
+
+def _remove_other_shards(folder: Path, names: set[str]) -> None:
+    """Removes shards of an earlier corpus in this folder."""
+    for path in folder.glob("shard-*"):
+        if path.name not in names:
+            path.unlink()

@@ -1,0 +1,1 @@
+"""Training a task on labelled texts."""

@@ -1,0 +1,1 @@
+"""What a pretraining step learns from."""

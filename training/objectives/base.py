@@ -1,0 +1,61 @@
+"""What every objective shares: a Keras layer with a head of its own on the encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from eelbert_tf.config import EelbertConfig
+from eelbert_tf.training.corpus.sequences import SPECIAL_TOKENS
+from eelbert_tf.training.tokens.source import TokenSource
+from eelbert_tf.training.tokens.stream import Corruption
+
+from .registry import ObjectiveSettings
+
+Tensor = Any
+Metrics = dict[str, tuple[Tensor, Tensor]]
+
+
+class Objective(keras.layers.Layer):
+    """Base class.
+
+    Args:
+        config: the encoder's shape.
+        settings: options.
+        tokens: turns token ids into the encoder's input, and knows how often each occurs.
+
+    Attributes:
+        metric_names: names of what `call` reports beside the loss; the weight of the first is the number of
+            predictions.
+        uses_pooler: whether the encoder's pooler learns.
+        ragged: whether batches differ in their shapes.
+    """
+
+    metric_names: tuple[str, ...] = ("accuracy",)
+    uses_pooler = False
+    ragged = False
+
+    def __init__(self, config: EelbertConfig, settings: ObjectiveSettings, tokens: TokenSource, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.config = config
+        self.settings = settings
+        self.tokens = tokens
+        self.specials = tokens.specials
+
+    def sequences(self, sequence_length: int, seed: int, split: str) -> Any:
+        """Rows of words to learn from, or the held-out ones: what `BatchStream` takes."""
+        words = self.tokens.words_per_row(sequence_length)
+        return self.tokens.corpus.sequences(words + SPECIAL_TOKENS, seed, split)
+
+    def corruption(self, sequence_length: int) -> Corruption:
+        """What the host does with rows of words, to make the arrays of a step."""
+        raise NotImplementedError
+
+    def held_out_corruption(self, sequence_length: int) -> Corruption:
+        """The same for held-out text."""
+        return self.corruption(sequence_length)
+
+    def call(self, batch: dict[str, Tensor], backbone: Any, training: bool | None = None) -> tuple[Tensor, Metrics]:
+        """The loss of a batch, float32 `[]`, and for each metric its value and weight, both float32 `[]`."""
+        raise NotImplementedError

@@ -1,0 +1,67 @@
+"""What a pretraining step learns from: objectives by name.
+
+An objective is a Keras layer with a head of its own. Its `corruption` says what the host makes of rows of words, its
+`call` what the encoder's output is to predict. To add one (matching a sentence teacher, say), derive a class from
+`objectives_base.Objective` and name it in `OBJECTIVES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .base import Objective
+
+GENERATORS = ("pairs", "network")
+
+# Name, module, class and one line of help. Modules are named, not imported, so that each can import this one.
+OBJECTIVES = {
+    "mlm": ("masked", "MaskedWords", "predict masked words among the most frequent ones"),
+    "open": ("masked", "OpenWords", "tell masked words from the other masked words of the batch"),
+    "teacher": (
+        "teacher",
+        "TeacherEmbeddings",
+        "give a sentence teacher's embeddings of sentences and words",
+    ),
+    "replaced": ("replaced", "ReplacedWords", "find the words that were replaced"),
+}
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """Options of all objectives.
+
+    Args:
+        output_words: words that `mlm` can predict.
+        mask_rate: share of the words that are predicted.
+        frequency_correction: whether `open` subtracts the logarithm of a word's frequency from its logit in training.
+        generator: where the replacements of `replaced` come from: word "pairs" of the batch, or a "network".
+        seed: of random draws on the device.
+        teacher: folder of the model whose sentence embeddings `teacher` learns.
+        sentences: how many of the corpus `teacher` learns from.
+        teacher_precision: the arithmetic of `teacher`'s model, a name in `pretrain_settings.POLICIES`.
+    """
+
+    output_words: int = 8192
+    mask_rate: float = 0.15
+    frequency_correction: bool = False
+    generator: str = "pairs"
+    seed: int = 0
+    teacher: str | None = None
+    sentences: int | None = None
+    teacher_precision: str = "none"
+
+
+def make_objective(name: str, *args: Any, **kwargs: Any) -> Objective:
+    """An objective by name; the other arguments are those of `Objective`.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if name not in OBJECTIVES:
+        raise ValueError(f"Unknown objective {name!r}. Known: {', '.join(OBJECTIVES)}")
+    module, cls, _ = OBJECTIVES[name]
+    made: Objective = getattr(importlib.import_module(f".{module}", __package__), cls)(*args, name=name, **kwargs)
+    return made

@@ -1,0 +1,1 @@
+"""Pretraining runs: settings, folder, loop, checkpoints."""

@@ -1,0 +1,133 @@
+"""Checkpoints of a training: all its state in one folder, whole or absent, damage detected, the last two kept.
+
+checkpoints/step-00001200/state.safetensors   every array, by name
+checkpoints/step-00001200/state.json          step, run, backend, SHA-256 of the arrays and of itself
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.disk.files import recover_directory, replace_directory
+from eelbert_tf.errors import InputError
+from eelbert_tf.saving.checksum import is_intact, seal
+
+ARRAYS_FILE = "state.safetensors"
+STATE_FILE = "state.json"
+KEPT = 2
+
+Arrays = dict[str, np.ndarray]
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return (path / STATE_FILE).is_file()
+
+
+def write_checkpoint(folder: Path, step: int, arrays: Arrays, state: dict[str, Any]) -> Path:
+    """Writes a checkpoint, then removes all but the last two.
+
+    Args:
+        folder: holds the checkpoints of one run.
+        step: its number.
+        arrays: everything that changes in training.
+        state: JSON values kept beside it.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        InputError: the place cannot be written, or the disk is full.
+    """
+    import safetensors.numpy
+
+    data = safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    fields = seal({**state, "step": step, "arrays_sha256": hashlib.sha256(data).hexdigest()})
+    path = folder / f"step-{step:08d}"
+    with replace_directory(path, _is_checkpoint) as temporary:
+        (temporary / ARRAYS_FILE).write_bytes(data)
+        (temporary / STATE_FILE).write_text(json.dumps(fields, indent=1) + "\n", "utf-8")
+    for old in _paths(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def read_checkpoint(folder: Path, warn: Callable[[str], None]) -> tuple[Arrays, dict[str, Any]] | None:
+    """The newest whole checkpoint; `None` if there is none.
+
+    Args:
+        folder: holds the checkpoints of one run.
+        warn: is told about each damaged one that is passed over.
+
+    Raises:
+        InputError: there are checkpoints, and all are damaged.
+    """
+    for name in {path.name.partition(".old-")[0][1:] for path in folder.glob(".step-*.old-*")}:
+        recover_directory(folder / name)
+    paths = _paths(folder)
+    for path in reversed(paths):
+        try:
+            return _read(path)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            warn(f"{path}: damaged ({error}); trying the one before it")
+    if paths:
+        raise InputError(f"{folder}: every checkpoint is damaged; start again in another folder")
+    return None
+
+
+def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    import safetensors
+    import safetensors.numpy
+
+    state = json.loads((path / STATE_FILE).read_text("utf-8"))
+    if not is_intact(state):
+        raise ValueError(f"{STATE_FILE} differs from its checksum")
+    data = (path / ARRAYS_FILE).read_bytes()
+    if hashlib.sha256(data).hexdigest() != state["arrays_sha256"]:
+        raise ValueError(f"{ARRAYS_FILE} differs from its checksum")
+    try:
+        return safetensors.numpy.load(data), state
+    except safetensors.SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _paths(folder: Path) -> list[Path]:
+    """All checkpoints, the oldest first."""
+    return sorted((path for path in folder.glob("step-*") if path.is_dir()), key=lambda path: path.name)
+
+
+def state_variables(model: Any) -> dict[str, Any]:
+    """Every variable of a compiled model that training changes, by a name that a later process gives it too.
+
+    Weights, the optimizer's slots and step, and the states of random generators (dropout). Frozen tables are left out.
+    """
+    weights = [*model.trainable_variables]
+    known = {id(variable) for variable in weights}
+    seeds = [v for v in model.variables if "seed_generator" in v.path and id(v) not in known]
+    found = {"weight": weights, "seed": seeds, "optimizer": model.optimizer.variables}
+    return {f"{kind}/{i:04d}": variable for kind, some in found.items() for i, variable in enumerate(some)}
+
+
+def take_state(model: Any) -> Arrays:
+    """The numbers of `state_variables`."""
+    return {name: np.asarray(variable.numpy()) for name, variable in state_variables(model).items()}
+
+
+def put_state(model: Any, arrays: Arrays) -> None:
+    """The inverse of `take_state`.
+
+    Raises:
+        InputError: the arrays are those of another model.
+    """
+    variables = state_variables(model)
+    wrong = [name for name, v in variables.items() if name not in arrays or arrays[name].shape != tuple(v.shape)]
+    if wrong or len(variables) != len(arrays):
+        raise InputError("the checkpoint's arrays do not fit this model; was it written by another version?")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

@@ -1,0 +1,156 @@
+"""Watching a run: log.csv, loss.png, and a progress bar on stderr."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from eelbert_tf.disk.files import replace_file
+
+LOG_FILE = "log.csv"
+CURVE_FILE = "loss.png"
+HELD_OUT = "held_out_"
+
+Row = dict[str, float]
+
+
+class RunLog:
+    """The rows of log.csv, which grows line by line.
+
+    Args:
+        folder: the run's.
+        metrics: names of the objective's metrics.
+        step: rows beyond it are dropped: they were written after the checkpoint that is resumed.
+        writes: whether the file is written at all.
+    """
+
+    def __init__(self, folder: Path, metrics: Sequence[str], step: int, writes: bool = True) -> None:
+        scores = ("loss", *metrics)
+        self.columns = ("step", "tokens", "seconds", "tokens_per_second", "learning_rate", *scores)
+        self.columns += tuple(HELD_OUT + name for name in scores)
+        self.path = folder / LOG_FILE
+        self.rows: list[Row] = [row for row in _read_rows(self.path) if row["step"] <= step]
+        self.writes = writes
+        if not writes:
+            return
+        with replace_file(self.path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def add(self, row: Row) -> None:
+        """Appends a row; what it lacks stays empty."""
+        self.rows.append(row)
+        if not self.writes:
+            return
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
+
+    def curve(self, points: int = 100) -> list[list[float]]:
+        """Step and loss, thinned out to `points`."""
+        some = [row for row in self.rows if "loss" in row]
+        return [[row["step"], row["loss"]] for row in some[:: -(-len(some) // points) or 1]]
+
+    def held_out(self) -> Row:
+        """The last scores on held-out text."""
+        rows = [row for row in self.rows if HELD_OUT + "loss" in row]
+        return {n.removeprefix(HELD_OUT): v for n, v in rows[-1].items() if n.startswith(HELD_OUT)} if rows else {}
+
+    def draw(self) -> None:
+        """Writes the loss curve, where matplotlib is installed."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            return
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.add_subplot(xlabel="million tokens", ylabel="loss (nats)")
+        for name, style in (("loss", "-"), (HELD_OUT + "loss", "o-")):
+            rows = [row for row in self.rows if name in row]
+            if rows:
+                label = name.replace("_", " ")
+                axes.plot([r["tokens"] / 1e6 for r in rows], [r[name] for r in rows], style, label=label, markersize=3)
+        axes.grid(alpha=0.3)
+        if self.rows:
+            axes.legend()
+        with replace_file(self.path.with_name(CURVE_FILE)) as temporary:
+            figure.savefig(temporary, dpi=120)
+
+
+def _read_rows(path: Path) -> list[Row]:
+    """The rows of a log; a line that was cut off or damaged is left out."""
+    if not path.is_file():
+        return []
+    rows = []
+    lines = path.read_text("utf-8", errors="replace").replace("\0", "?").splitlines()
+    for fields in csv.DictReader(lines, quoting=csv.QUOTE_NONE):
+        try:
+            row = {name: float(value) for name, value in fields.items() if value}
+            rows.append({**row, "step": int(row["step"]), "tokens": int(row["tokens"])})
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            continue
+    return rows
+
+
+class Bar:
+    """Steps done, loss, accuracy, tokens per second and the time left.
+
+    Args:
+        step: steps done by an earlier process.
+        steps: steps of the whole run.
+    """
+
+    def __init__(self, step: int, steps: int) -> None:
+        self._bar = tqdm(
+            total=steps,
+            initial=step,
+            desc="pretraining",
+            unit="step",
+            file=sys.stderr,
+            dynamic_ncols=True,
+            mininterval=1,
+        )
+
+    def step(self) -> None:
+        self._bar.update()
+
+    def show(self, row: Row) -> None:
+        """The figures of the last steps, beside the bar."""
+        names = [n for n in row if n not in ("step", "tokens", "seconds", "learning_rate")]
+        text = {n.replace("tokens_per_second", "tokens/s"): f"{row[n]:,.{0 if row[n] >= 100 else 3}f}" for n in names}
+        self._bar.set_postfix(text, refresh=False)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class Clock:
+    """Seconds of training, over all processes that took part, without evaluation and saving.
+
+    Args:
+        seconds: of earlier processes.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._before = seconds
+        self._began: float | None = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + (time.perf_counter() - self._began if self._began is not None else 0.0)
+
+    def __enter__(self) -> Any:
+        """Stops it."""
+        self._before, self._began = self.seconds, None
+
+    def __exit__(self, *_: object) -> None:
+        self._began = time.perf_counter()

@@ -1,0 +1,1 @@
+"""From a corpus's words to batches of tokens: masking, hashed words, WordPiece."""

@@ -1,0 +1,174 @@
+"""Tables over a corpus's distinct words: hash embeddings and lexicon rows, computed once and looked up by word id.
+
+They are caches: the same numbers as the model's own hash gives, by the same code (`text.hashing`), and never part of a
+model's weights. They lie in the corpus's folder under a name that changes with the hash and with the words, each
+with its CRC-32 in the last four bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.config import HashConfig
+from eelbert_tf.disk.files import replace_file, reserve
+from eelbert_tf.text.reference import embed_token, lexicon_index
+from eelbert_tf.training.corpus.counting import MAX_WORD_LENGTH
+from eelbert_tf.training.corpus.reader import Corpus, Words, crc32
+
+Compute = Callable[[Any, Any], Any]  # chars int32 [n, width] and lengths int32 [n] to n rows
+
+_WIDTHS = np.array([4, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, MAX_WORD_LENGTH])
+_BYTES_AT_ONCE = 1 << 17  # of words; a block of the hash needs 4 times its width of memory for each
+_SAMPLES = 16
+_CRC_BYTES = 4
+
+
+def embedding_table(corpus: Corpus, config: HashConfig, directory: str | os.PathLike[str] | None = None) -> np.ndarray:
+    """The hash embedding of every distinct word.
+
+    Args:
+        corpus: gives the words.
+        config: the hash.
+        directory: where the table is kept; `cache` in the corpus's folder by default.
+
+    Returns:
+        float32 `[V, config.size]`, mapped from the disk, read-only.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+        RuntimeError: the arithmetic of this machine does not give the specified numbers.
+    """
+
+    def compute(chars: Any, lengths: Any) -> Any:
+        from keras import ops
+
+        from eelbert_tf.text import hashing
+
+        starts, continues = _marks(lengths, chars.shape[1])
+        return hashing.embed_tokens(chars, starts, continues, ops.zeros_like(chars), 1, config)[:, 0]
+
+    def check(table: np.ndarray, ids: np.ndarray) -> bool:
+        expected = np.stack([embed_token(corpus.words[i], config) for i in ids])
+        return bool(np.allclose(table[ids], expected, atol=1e-5))
+
+    name = f"embeddings-{_key(corpus, config)}.f32"
+    return _cached(corpus, directory, name, np.float32, (len(corpus.words), config.size), compute, check)
+
+
+def lexicon_table(corpus: Corpus, config: HashConfig, lexicon_size: int) -> np.ndarray:
+    """The lexicon row of every distinct word.
+
+    Args:
+        corpus: gives the words.
+        config: the hash whose signatures choose the row.
+        lexicon_size: rows of the lexicon, a power of two.
+
+    Returns:
+        int32 `[V]`, mapped from the disk, read-only.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+        RuntimeError: the arithmetic of this machine does not give the specified numbers.
+    """
+
+    def compute(chars: Any, lengths: Any) -> Any:
+        from keras import ops
+
+        from eelbert_tf.text import hashing
+
+        rows, lasts = hashing.lexicon_rows(chars, *_marks(lengths, chars.shape[1]), config, lexicon_size)
+        return ops.sum(rows * lasts, axis=1)
+
+    def check(table: np.ndarray, ids: np.ndarray) -> bool:
+        return all(table[i] == lexicon_index(corpus.words[i], config, lexicon_size) for i in ids)
+
+    name = f"lexicon-{_key(corpus, config)}-{lexicon_size}.i32"
+    return _cached(corpus, None, name, np.int32, (len(corpus.words),), compute, check)
+
+
+def _marks(lengths: Any, width: int) -> tuple[Any, Any]:
+    """Marks of the first byte and of the others, where every row is one word: two int32 `[n, width]`."""
+    from keras import ops
+
+    places = ops.expand_dims(ops.arange(width, dtype="int32"), 0)
+    starts = ops.cast(ops.equal(places, 0), "int32") * ops.ones((ops.shape(lengths)[0], 1), "int32")
+    return starts, ops.cast(ops.less(places, ops.expand_dims(lengths, 1)), "int32") - starts
+
+
+def _key(corpus: Corpus, config: HashConfig) -> str:
+    fields = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    return hashlib.blake2b(f"{corpus.fingerprint} {fields}".encode(), digest_size=8).hexdigest()
+
+
+def _cached(
+    corpus: Corpus,
+    directory: str | os.PathLike[str] | None,
+    name: str,
+    dtype: type,
+    shape: tuple[int, ...],
+    compute: Compute,
+    check: Callable[[np.ndarray, np.ndarray], bool],
+) -> np.ndarray:
+    """The table on the disk, made if it is not there, damaged, or in some rows not that of the specification.
+
+    Raises:
+        RuntimeError: arithmetic on this machine is not that of the specification.
+    """
+    path = (Path(directory) if directory else corpus.directory / "cache") / name
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    samples = np.unique(np.linspace(0, shape[0] - 1, _SAMPLES).astype(np.int64))
+    if path.is_file() and path.stat().st_size == size + _CRC_BYTES:
+        table = np.memmap(path, dtype, "r", shape=shape)
+        data = np.memmap(path, np.uint8, "r")
+        if crc32(data[:size]) == int(data[size:].view("<u4")[0]) and check(table, samples):
+            return table
+    with replace_file(path) as temporary:
+        reserve(temporary, size + _CRC_BYTES)
+        table = np.memmap(temporary, dtype, "r+", shape=shape)
+        _fill(table, corpus.words, compute)
+        if not check(table, samples):
+            raise RuntimeError(f"{name}: this machine's arithmetic does not give the numbers of docs/hash.md")
+        data = np.memmap(temporary, np.uint8, "r+")
+        data[size:].view("<u4")[0] = crc32(data[:size])
+        data.flush()
+        del table, data
+    return np.memmap(path, dtype, "r", shape=shape)
+
+
+def _fill(table: np.ndarray, words: Words, compute: Compute) -> None:
+    """Computes the rows of all words, those of about one length together: little padding, and few shapes to compile."""
+    import keras
+    from keras import ops
+
+    if keras.backend.backend() == "jax":  # which takes 30 times as long without
+        import jax
+
+        compute = jax.jit(compute)
+    widths = np.searchsorted(_WIDTHS, words.lengths)
+    # On the processor: a GPU would round the operands of matrix products to 10 bits (TF32).
+    with keras.device("cpu"):
+        for number, width in enumerate(_WIDTHS):
+            ids = np.flatnonzero(widths == number)
+            count = _BYTES_AT_ONCE // width
+            for some in (ids[i : i + count] for i in range(0, len(ids), count)):
+                chars, lengths = np.zeros((count, width), np.int32), np.ones(count, np.int32)
+                lengths[: len(some)] = words.lengths[some]
+                chars[: len(some)] = _word_bytes(words, some, width)
+                rows = compute(ops.convert_to_tensor(chars), ops.convert_to_tensor(lengths))
+                table[some] = ops.convert_to_numpy(rows)[: len(some)]
+
+
+def _word_bytes(words: Words, ids: np.ndarray, width: int) -> np.ndarray:
+    """The bytes of some words, zero after the end: uint8 `[n, width]`."""
+    columns = np.arange(width)
+    found = words.blob.take(words.starts[ids][:, None] + columns, mode="clip")
+    found[columns >= words.lengths[ids][:, None]] = 0
+    return found
