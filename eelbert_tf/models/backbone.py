@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
 from eelbert_tf.config import PACKAGE, EelbertConfig, named_config
+from eelbert_tf.saving.info import ModelInfo, damage_in
+from eelbert_tf.saving.stored import StoredModel, read_stored
 from eelbert_tf.text import splitting
 
 from .layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
+from .presets import Saveable, assign
 from .transformer import TransformerBlock, attention_bias
 
 Tensor = Any
@@ -24,7 +28,7 @@ def unit_mean(x: Tensor, mask: Tensor) -> Tensor:
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class EelbertBackbone(keras.Model):
+class EelbertBackbone(Saveable, keras.Model):
     """A BERT encoder whose input table is replaced by hashed n-gram embeddings.
 
     With `config.vocab_size` in place of `config.hash` it is BERT itself, the baseline.
@@ -32,6 +36,7 @@ class EelbertBackbone(keras.Model):
     Args:
         config: shape of the encoder, or its fields as a dictionary.
         pair: whether a separator byte in the input divides two texts.
+        **kwargs: `name`, `dtype` and `trainable`, as Keras takes them; the dtype policy reaches every layer.
 
     Call arguments:
         inputs: anything `NgramHashEmbedding` takes, or a dictionary with one of
@@ -63,6 +68,7 @@ class EelbertBackbone(keras.Model):
         config = EelbertConfig.from_dict(config) if isinstance(config, dict) else config
         self.config = config
         self.pair = pair
+        dtype = self.dtype_policy
         normal = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
         self.hash_embedding: Any = None
         self.projection: Any = None
@@ -70,10 +76,12 @@ class EelbertBackbone(keras.Model):
         self.token_embedding: Any = None
         if config.hash is not None:
             self.hash_embedding = NgramHashEmbedding(
-                config.hash, config.max_tokens, config.max_bytes, pair, name="hash_embedding"
+                config.hash, config.max_tokens, config.max_bytes, pair, name="hash_embedding", dtype=dtype
             )
             if config.hash.size != config.hidden_size:
-                self.projection = keras.layers.Dense(config.hidden_size, kernel_initializer=normal, name="projection")
+                self.projection = keras.layers.Dense(
+                    config.hidden_size, kernel_initializer=normal, name="projection", dtype=dtype
+                )
             if config.lexicon_size:
                 self.lexicon = HashLexicon(
                     config.lexicon_size,
@@ -82,13 +90,16 @@ class EelbertBackbone(keras.Model):
                     config.hash,
                     config.lexicon_lookups,
                     name="lexicon",
+                    dtype=dtype,
                 )
         else:
             self.token_embedding = keras.layers.Embedding(
-                config.vocab_size, config.hidden_size, embeddings_initializer=normal, name="token_embedding"
+                config.vocab_size, config.hidden_size, embeddings_initializer=normal, name="token_embedding", dtype=dtype
             )
-        self.embeddings_norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="embeddings_norm")
-        self.embeddings_dropout = keras.layers.Dropout(config.hidden_dropout_prob)
+        self.embeddings_norm = keras.layers.LayerNormalization(
+            epsilon=config.layer_norm_eps, name="embeddings_norm", dtype=dtype
+        )
+        self.embeddings_dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=dtype)
         self.blocks = [
             TransformerBlock(
                 config.hidden_size,
@@ -100,6 +111,7 @@ class EelbertBackbone(keras.Model):
                 config.layer_norm_eps,
                 config.initializer_range,
                 name=f"block_{i}",
+                dtype=dtype,
             )
             for i in range(config.num_blocks)
         ]
@@ -107,7 +119,7 @@ class EelbertBackbone(keras.Model):
         self.pooler: Any = None
         if config.pooling == "cls":
             self.pooler = keras.layers.Dense(
-                config.hidden_size, activation="tanh", kernel_initializer=normal, name="pooler"
+                config.hidden_size, activation="tanh", kernel_initializer=normal, name="pooler", dtype=dtype
             )
         self.build()
 
@@ -174,8 +186,9 @@ class EelbertBackbone(keras.Model):
             raise ValueError(f"Expected `bytes` or `embeddings`. Received keys: {sorted(fields)}")
         if self.projection is not None:
             embeddings = self.projection(embeddings)
+        embeddings = ops.cast(embeddings, self.compute_dtype)
         if added is not None:
-            embeddings = embeddings + added
+            embeddings = embeddings + ops.cast(added, self.compute_dtype)
         shape = ops.shape(embeddings)[:2]
         mask = fields.get("padding_mask")
         mask = ops.ones(shape, "int32") if mask is None else mask
@@ -187,8 +200,7 @@ class EelbertBackbone(keras.Model):
         embeddings, mask, segments = self.embed(inputs)
         length = ops.shape(embeddings)[1]
         dtype = self.compute_dtype
-        x = ops.cast(embeddings, dtype)
-        x = x + ops.cast(ops.expand_dims(ops.convert_to_tensor(self.position_embedding)[:length], 0), dtype)
+        x = embeddings + ops.cast(ops.expand_dims(ops.convert_to_tensor(self.position_embedding)[:length], 0), dtype)
         segment_rows = ops.cast(ops.convert_to_tensor(self.segment_embedding), dtype)
         if self.config.type_vocab_size == 2:  # arithmetic instead of a lookup: the same on every target
             which = ops.cast(ops.expand_dims(segments, -1), dtype)  # [B, T, 1]
@@ -231,27 +243,54 @@ class EelbertBackbone(keras.Model):
         u, v = unit_mean(x, mask - second), unit_mean(x, second)
         return ops.concatenate([u, v, ops.abs(u - v), u * v], axis=-1)
 
+    def describe(self) -> ModelInfo:
+        """What `config.json` is to say of the model."""
+        return ModelInfo(self.config, "backbone", self.pair)
+
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {"config": self.config.to_dict(), "pair": self.pair, "name": self.name}
+        """The constructor's arguments.
+
+        Raises:
+            ValueError: a layer is in a state that a file cannot hold.
+        """
+        return {**self.saved_state(), "config": self.config.to_dict(), "pair": self.pair}
 
     @classmethod
-    def from_preset(cls, name: str, pair: bool | None = None) -> EelbertBackbone:
-        """The encoder of a preset or of a model directory, with its weights.
+    def from_config(cls, config: dict[str, Any]) -> EelbertBackbone:
+        """The inverse of `get_config`."""
+        backbone: EelbertBackbone = cls.restore(config)
+        return backbone
+
+    @classmethod
+    def from_preset(
+        cls, name: str | Path, pair: bool | None = None, dtype: Any = None, **changes: Any
+    ) -> EelbertBackbone:
+        """The encoder of a preset or of a folder, with its weights.
 
         Args:
-            name: a preset's name, or a directory.
+            name: a preset's name, a folder that `save_to_preset` wrote, or a BERT in Hugging Face's layout.
             pair: whether the input is to be pairs; as saved by default.
+            dtype: a dtype policy; Keras's global one by default.
+            **changes: fields of the configuration to change that do not touch the weights, `max_tokens` for example.
 
         Returns:
             The encoder.
 
         Raises:
             InputError: there is no such model, or it is damaged.
+            ValueError: a change is out of range.
         """
-        from eelbert_tf.saving.folders import load_backbone
+        return cls.from_stored(read_stored(name), pair, dtype, **changes)
 
-        backbone: EelbertBackbone = load_backbone(name, pair)
+    @classmethod
+    def from_stored(
+        cls, stored: StoredModel, pair: bool | None = None, dtype: Any = None, **changes: Any
+    ) -> EelbertBackbone:
+        """`from_preset` of a model that has been read; the arguments are the same."""
+        config = stored.info.config.replace(**changes)
+        with damage_in(stored.path):
+            backbone = cls(config, pair=stored.info.pair if pair is None else pair, name="backbone", dtype=dtype)
+        assign(backbone, stored.backbone_arrays(), stored)
         return backbone
 
     @classmethod

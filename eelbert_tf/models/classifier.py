@@ -1,126 +1,101 @@
-"""Models for tasks: text classification and regression, and masked language modelling."""
+"""Text classification and regression: a dense layer on what the encoder makes of a text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from eelbert_tf.config import PACKAGE, EelbertConfig
-from eelbert_tf.preprocessing.batches import EncodedTexts, OrderedBatches, TrainingBatches, for_backend
-from eelbert_tf.text.strings import is_string_tensor
+from eelbert_tf.config import PACKAGE
+from eelbert_tf.errors import InputError
+from eelbert_tf.preprocessing.base import Preprocessor
+from eelbert_tf.preprocessing.columns import as_texts, class_targets, number_targets
+from eelbert_tf.saving.info import ModelInfo
+from eelbert_tf.saving.stored import read_stored
+from eelbert_tf.scores import rank
 
 from .backbone import EelbertBackbone
+from .optimizer import AdamW
+from .presets import assign
+from .task import Task, stored_preprocessor
 
 Tensor = Any
 
-_NO_PAIRS = "This model takes one text per example, not pairs: build it with `pair=True`."
-
-
-def as_texts(x: Any, pair: bool) -> list[Any] | None:
-    """Texts, or pairs of texts, out of what a user may pass; `None` where `x` is something else, a dataset for example.
-
-    Raises:
-        ValueError: `x` holds texts beside other things, or pairs where `pair` is not set.
-    """
-    if is_string_tensor(x) and hasattr(x, "numpy"):  # not a symbolic one
-        x = x.numpy()
-    if isinstance(x, str | bytes):
-        raise ValueError(f"Expected a list of texts. Received one text: {x!r:.100}")
-    if isinstance(x, tuple) and len(x) == 2 and all(_is_texts(part) for part in x):
-        if not pair:
-            raise ValueError(_NO_PAIRS)
-        if len(x[0]) != len(x[1]):
-            raise ValueError(f"A pair's sides differ in length. Received: {len(x[0])} and {len(x[1])}")
-        sides = (as_texts(part, False) or [] for part in x)
-        return list(zip(*sides, strict=True))
-    return [_checked(text, pair) for text in x] if _is_texts(x) else None
-
-
-def _is_texts(x: Any) -> bool:
-    """Whether `x` is a list, array or tensor of texts, or of pairs, in the host's memory."""
-    if isinstance(x, list | tuple):
-        return not x or isinstance(x[0], str | bytes | tuple | list)
-    if isinstance(x, np.ndarray):
-        return x.dtype.kind in "OSU" and x.ndim > 0
-    return is_string_tensor(x) and hasattr(x, "numpy") and len(x.shape) > 0
-
-
-def _checked(text: Any, pair: bool) -> Any:
-    """One text, or a tuple of two.
-
-    Raises:
-        ValueError: it is neither, or pairs are not expected.
-    """
-    if isinstance(text, str | bytes):
-        return text
-    if isinstance(text, tuple | list | np.ndarray) and len(text) == 2 and all(isinstance(t, str | bytes) for t in text):
-        if not pair:
-            raise ValueError(_NO_PAIRS)
-        return tuple(text)
-    raise ValueError(f"Expected texts: strings, bytes{', or tuples of two' * pair}. Received among them: {text!r:.100}")
+LEARNING_RATE = 5e-4  # without a schedule; `eelbert finetune` has one
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class EelbertClassifier(keras.Model):
-    """Strings in, logits out: a dropout and a dense layer on the pooled output.
+class EelbertClassifier(Task):
+    """Texts in, logits out: a dropout and a dense layer on the pooled output.
 
-    `fit`, `evaluate` and `predict` take lists, NumPy arrays or tf.string tensors of texts (or a tuple of two of them
-    for pairs) and batch them by length; a `tf.data.Dataset` of (strings, labels) works as well, with
-    `jit_compile=False`.
+    It is compiled when it is made: AdamW, and cross-entropy with accuracy or, for a regression, the mean squared error.
+    `compile` changes that. `fit`, `evaluate` and `predict` take texts as they are, and labels as names or numbers.
 
     Args:
         backbone: an `EelbertBackbone`.
-        num_classes: number of logits; 1 for regression.
+        num_classes: number of logits; as many as there are labels by default, else 2, and 1 for regression.
         labels: names of the classes, in the order of the logits.
         dropout: rate before the dense layer.
         task: "classification" or "regression".
+        preprocessor: turns texts into the backbone's inputs; by default what suits a backbone with a hash.
+        **kwargs: `name`, `dtype` and `trainable`, as Keras takes them.
 
     Call arguments:
-        inputs: anything the backbone takes.
+        inputs: texts, or anything the backbone takes.
         training: whether dropout applies.
 
     Returns:
-        float32 `[B, num_classes]`: logits, or scores.
+        float `[B, num_classes]`: logits, or scores; float32 also where the layers compute in half precision.
 
     Raises:
-        ValueError: labels do not fit `num_classes`, or texts do not fit `backbone.pair`.
+        ValueError: labels do not fit `num_classes`, or the preprocessor does not fit the backbone.
 
     Example:
 
-    >>> classifier = EelbertClassifier(EelbertBackbone.from_name("eelbert_uno"), num_classes=2)
-    >>> classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    >>> history = classifier.fit(["good", "bad"], [1, 0], verbose=0)
+    >>> classifier = EelbertClassifier(EelbertBackbone.from_name("eelbert_uno"), labels=["bad", "good"])
+    >>> history = classifier.fit(["a fine film", "a waste of time"], ["good", "bad"], verbose=0)
+    >>> label, probability = classifier.classify("a fine waste of a film")[0]
     """
+
+    preset_kinds = ("backbone", "classifier")
 
     def __init__(
         self,
         backbone: EelbertBackbone,
-        num_classes: int = 2,
+        num_classes: int | None = None,
         labels: Sequence[str] | None = None,
         dropout: float = 0.1,
         task: str = "classification",
+        preprocessor: Preprocessor | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(backbone, preprocessor, **kwargs)
         if task not in ("classification", "regression"):
             raise ValueError(f'`task` must be "classification" or "regression". Received: task={task!r}')
+        if isinstance(labels, str):
+            raise ValueError(f"`labels` must be a list of names. Received: labels={labels!r:.100}")
+        if num_classes is None:
+            num_classes = len(labels) if labels is not None else 1 if task == "regression" else 2
         if labels is not None and len(labels) != num_classes:
             raise ValueError(f"`labels` must have one name per class. Received: {len(labels)} for {num_classes}")
+        if labels is not None and len(set(map(str, labels))) < len(labels):
+            raise ValueError(f"`labels` must differ from one another. Received: labels={list(labels)!r:.200}")
         if num_classes < 1:
             raise ValueError(f"`num_classes` must be positive. Received: num_classes={num_classes}")
-        self.backbone = backbone
         self.num_classes = num_classes
         self.labels = None if labels is None else [str(label) for label in labels]
         self.dropout_rate = dropout
         self.task = task
-        self.dropout = keras.layers.Dropout(dropout, name="dropout")
+        self.dropout = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
         normal = keras.initializers.TruncatedNormal(stddev=backbone.config.initializer_range)
-        self.classifier = keras.layers.Dense(num_classes, kernel_initializer=normal, dtype="float32", name="classifier")
+        self.classifier = keras.layers.Dense(
+            num_classes, kernel_initializer=normal, dtype=self.dtype_policy.variable_dtype, name="classifier"
+        )
         self.build()
+        self.compile()
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the head."""
@@ -132,260 +107,142 @@ class EelbertClassifier(keras.Model):
         pooled = self.backbone(inputs, training=training, pooled_only=True)["pooled_output"]
         return self.classifier(self.dropout(pooled, training=training))
 
-    def encode(self, texts: Any) -> EncodedTexts | None:
-        """Texts ready for batching.
+    def compile(self, optimizer: Any = "auto", loss: Any = "auto", *, metrics: Any = "auto", **kwargs: Any) -> None:
+        """`keras.Model.compile`, with defaults for the model's task.
 
         Args:
-            texts: a list, array or tf.string tensor of texts or pairs, or anything else.
-
-        Returns:
-            Their bytes and lengths; `None` where `texts` is something else, a dataset for example.
-
-        Raises:
-            ValueError: there are texts beside other things, or pairs where the model takes none.
-        """
-        found = as_texts(texts, self.backbone.pair)
-        return None if found is None else EncodedTexts(found, self.backbone.config, self.backbone.pair)
-
-    def _check_labels(self, y: Any) -> np.ndarray:
-        """Labels as an array.
-
-        Raises:
-            ValueError: there are none, or some name a class that the model does not have.
-        """
-        if y is None:
-            raise ValueError("Expected one label per text. Received: y=None")
-        labels = np.asarray(y)
-        if self.task == "classification" and labels.ndim == 1 and labels.dtype.kind in "iu" and self.num_classes > 1:
-            beyond = labels[labels >= self.num_classes]
-            if len(beyond):
-                raise ValueError(
-                    f"Labels must be below `num_classes`, which is {self.num_classes}. Received among them: {beyond[0]}"
-                )
-        return labels
-
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        *,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        sample_weight: Any = None,
-        class_weight: dict[int, float] | None = None,
-        seed: int = 0,
-        **kwargs: Any,
-    ) -> keras.callbacks.History:
-        """`keras.Model.fit` that also takes texts, in batches of about one length.
-
-        Args:
-            x: texts, or pairs of texts; or anything that Keras takes.
-            y: their labels: int `[n]` of classes, float `[n, num_classes]` of probabilities, or numbers, float `[n]`.
-            batch_size: texts per step; 32 by default.
-            validation_data: texts and labels, and perhaps weights, to score after each epoch.
-            shuffle: whether each epoch has an order of its own.
-            sample_weight: float `[n]`, the weight of each text in the loss.
-            class_weight: the weight of each class in the loss, 1 where there is none; for labels `[n]`.
-            seed: fixes the order.
-            **kwargs: as Keras takes them, `epochs` and `callbacks` for example.
-
-        Returns:
-            Losses and metrics of each epoch, as `history`.
-
-        Raises:
-            ValueError: texts, labels and weights do not fit one another, or `validation_split` is asked for.
-        """
-        texts = self.encode(x)
-        if validation_data is not None and isinstance(validation_data, tuple | list):
-            held_out = self.encode(validation_data[0])
-            if held_out is not None:
-                weights = None if len(validation_data) < 3 else np.asarray(validation_data[2])
-                batches = OrderedBatches(held_out, self._check_labels(validation_data[1]), batch_size or 32, weights)
-                validation_data = for_backend(batches)
-        if texts is None:
-            return super().fit(
-                x,
-                y,
-                batch_size=batch_size,
-                validation_data=validation_data,
-                shuffle=shuffle,
-                sample_weight=sample_weight,
-                class_weight=class_weight,
-                **kwargs,
-            )
-        if kwargs.pop("validation_split", 0):
-            raise ValueError("`validation_split` is not supported for texts: pass `validation_data`.")
-        labels = self._check_labels(y)
-        weights = None if sample_weight is None else np.asarray(sample_weight, np.float32)
-        if class_weight is not None:
-            if labels.ndim != 1:
-                raise ValueError(f"`class_weight` needs labels [n]. Received shape: {labels.shape}")
-            by_class = np.array([class_weight.get(int(label), 1.0) for label in labels], np.float32)
-            weights = by_class if weights is None else weights * by_class
-        if shuffle:
-            data: keras.utils.PyDataset = TrainingBatches(texts, labels, batch_size or 32, seed, weights)
-        else:
-            data = OrderedBatches(texts, labels, batch_size or 32, weights)
-        if self.compiled:  # whatever has no variables yet makes TensorFlow trace and compile the step twice
-            if not self.optimizer.built:
-                self.optimizer.build(self.trainable_variables)
-            self.compute_metrics(None, labels[:1], np.zeros((1, self.num_classes), np.float32))
-            self.reset_metrics()
-        return super().fit(for_backend(data), validation_data=validation_data, shuffle=False, **kwargs)
-
-    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate` that also takes texts.
-
-        Args:
-            x: as in `fit`.
-            y: as in `fit`.
-            batch_size: texts per step; 32 by default.
+            optimizer: by default AdamW at 0.0005 that decays matrices alone and clips gradients at a norm of 1.
+            loss: by default cross-entropy of logits with class indices; of a regression, the mean squared error.
+            metrics: by default the accuracy; of a regression, none.
             **kwargs: as Keras takes them.
-
-        Returns:
-            The loss and the metrics, as Keras gives them.
-
-        Raises:
-            ValueError: texts and labels do not fit one another.
         """
-        texts = self.encode(x)
-        if texts is None:
-            return super().evaluate(x, y, batch_size=batch_size, **kwargs)
-        weights = kwargs.pop("sample_weight", None)
-        weights = None if weights is None else np.asarray(weights)
-        batches = OrderedBatches(texts, self._check_labels(y), batch_size or 32, weights)
-        return super().evaluate(for_backend(batches), **kwargs)
+        regression = self.task == "regression"
+        if isinstance(optimizer, str) and optimizer == "auto":
+            optimizer = AdamW(LEARNING_RATE, weight_decay=0.01, global_clipnorm=1.0)
+        if isinstance(loss, str) and loss == "auto":
+            crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            loss = keras.losses.MeanSquaredError() if regression else crossentropy
+        if isinstance(metrics, str) and metrics == "auto":
+            metrics = None if regression else ["accuracy"]
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
-    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
-        """`keras.Model.predict` that also takes texts; the rows come in the order of `x`.
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a model from a file of Keras as it was compiled; `config` is what `get_compile_config` gave."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def targets(self, y: Any) -> np.ndarray:
+        """Labels as the loss takes them.
 
         Args:
-            x: as in `fit`.
-            batch_size: texts per step; 32 by default.
-            **kwargs: as Keras takes them.
+            y: a column of class names or of class indices, probabilities `[n, num_classes]`, or numbers for a
+                regression and for a model with one logit.
 
         Returns:
-            float32 `[n, num_classes]`: logits, or scores.
+            int32 `[n]`, or float32 `[n]` or `[n, num_classes]`.
 
         Raises:
-            ValueError: there are texts beside other things, or pairs where the model takes none.
+            ValueError: a label is missing or wrong; the message names its row.
         """
-        texts = self.encode(x)
-        if texts is None:
-            return super().predict(x, batch_size=batch_size, **kwargs)
-        if not len(texts):
-            return np.zeros((0, self.num_classes), np.float32)
-        batches = OrderedBatches(texts, None, batch_size or 32)
-        return batches.restore(super().predict(for_backend(batches), **kwargs))
+        if self.task == "regression" or self.num_classes == 1:
+            return number_targets(y)
+        return class_targets(y, self.labels, self.num_classes)
+
+    @property
+    def num_outputs(self) -> int:
+        """Logits, or scores, of a text."""
+        return self.num_classes
+
+    def classify(self, texts: Any) -> Any:
+        """The classes of texts, the likeliest first: the same answers as the runtimes for devices give.
+
+        Args:
+            texts: a text, or a tuple of two for a model of pairs; or a column of them.
+
+        Returns:
+            For one text, each class with its probability; for a column, a list of such lists.
+
+        Raises:
+            ValueError: the model is a regression: use `predict`.
+        """
+        if self.task == "regression":
+            raise ValueError("A regression has a score and no classes: use `predict`.")
+        one = isinstance(texts, str | bytes) or (
+            self.backbone.pair and isinstance(texts, tuple) and all(isinstance(side, str | bytes) for side in texts)
+        )
+        ranked = [rank(logits, self.labels) for logits in self.predict([texts] if one else texts, verbose=0)]
+        return ranked[0] if one else ranked
+
+    def describe(self) -> ModelInfo:
+        """What `config.json` is to say of the model."""
+        backbone = self.backbone
+        return ModelInfo(backbone.config, "classifier", backbone.pair, self.num_classes, self.labels, self.task)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """The constructor's arguments.
+
+        Raises:
+            ValueError: a layer is in a state that a file cannot hold.
+        """
         return {
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            **super().get_config(),
             "num_classes": self.num_classes,
             "labels": self.labels,
             "dropout": self.dropout_rate,
             "task": self.task,
-            "name": self.name,
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> EelbertClassifier:
-        """The inverse of `get_config`."""
-        config = dict(config)
-        config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**config)
+    def from_preset(
+        cls,
+        name: str | Path,
+        *,
+        labels: Sequence[str] | None = None,
+        num_classes: int | None = None,
+        pair: bool | None = None,
+        task: str | None = None,
+        dropout: float = 0.1,
+        dtype: Any = None,
+        **changes: Any,
+    ) -> EelbertClassifier:
+        """A classifier from a preset or a folder; its head is fresh where none for these classes was saved.
 
+        Args:
+            name: a preset's name, a folder that `save_to_preset` wrote, or a BERT in Hugging Face's layout.
+            labels: names of the classes; as saved by default.
+            num_classes: number of the classes; as saved by default.
+            pair: whether the input is to be pairs; as saved by default.
+            task: "classification" or "regression"; as saved by default.
+            dropout: rate before the dense layer.
+            dtype: a dtype policy; Keras's global one by default.
+            **changes: fields of the configuration to change that do not touch the weights, `max_tokens` for example.
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class EelbertMaskedLM(keras.Model):
-    """Masked language modelling: a transform of the sequence output, then one logit per output word.
+        Returns:
+            The classifier.
 
-    The output weights are the output words' own input embeddings (tied, as in BERT): for EELBERT the frozen hash
-    embeddings, so that only the biases are learned.
-
-    Args:
-        backbone: an `EelbertBackbone`; its pooler takes no part.
-        output_embeddings: float32 `[V, hidden_size]`, hash embeddings of the output words; `None` for a model with a
-            vocabulary, which ties its own table.
-        output_size: V where `output_embeddings` is given later, before training.
-
-    Call arguments:
-        inputs: anything the backbone takes; with `masked_positions` int32 `[B, M]` in it, only those are predicted.
-        training: whether dropout applies.
-
-    Returns:
-        float32 `[B, T, V]`, or `[B, M, V]` with masked positions.
-
-    Raises:
-        ValueError: a hashed model without `output_embeddings` and `output_size`.
-    """
-
-    def __init__(
-        self,
-        backbone: EelbertBackbone,
-        output_embeddings: np.ndarray | None = None,
-        output_size: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        config: EelbertConfig = backbone.config
-        self.backbone = backbone
-        self.tied = config.vocab_size is not None
-        if self.tied:
-            self.output_size = int(config.vocab_size or 0)
-        elif output_embeddings is not None:
-            self.output_size = len(output_embeddings)
-        elif output_size is not None:
-            self.output_size = output_size
-        else:
-            raise ValueError("A hashed model needs `output_embeddings` or `output_size`.")
-        normal = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-        self.transform = keras.layers.Dense(config.hidden_size, kernel_initializer=normal, name="transform")
-        self.transform_norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="transform_norm")
-        self.build()
-        if output_embeddings is not None and not self.tied:
-            self.output_embeddings.assign(output_embeddings)
-
-    def build(self, input_shape: Any = None) -> None:
-        """Creates the output layer."""
-        if self.built:
-            return
-        size = self.backbone.config.hidden_size
-        self.transform.build((None, None, size))
-        self.transform_norm.build((None, None, size))
-        self.output_bias = self.add_weight(name="output_bias", shape=(self.output_size,), initializer="zeros")
-        if not self.tied:
-            self.output_embeddings = self.add_weight(
-                name="output_embeddings", shape=(self.output_size, size), initializer="zeros", trainable=False
+        Raises:
+            InputError: there is no such model, it is damaged, or it has no head and nothing says what classes there are.
+            ValueError: a change is out of range.
+        """
+        stored = read_stored(name)
+        info = stored.info
+        kept = (
+            info.kind == "classifier"
+            and pair in (None, info.pair)
+            and task in (None, info.task)
+            and num_classes in (None, info.num_classes)
+            and (labels is None or list(labels) == info.labels)
+        )
+        if kept:
+            labels, num_classes, task = info.labels, info.num_classes, info.task
+        elif labels is None and num_classes is None and task != "regression":
+            raise InputError(
+                f"{name}: an encoder without a classification head: fine-tune it first (eelbert finetune), or give "
+                "`labels` or `num_classes`"
             )
-        if self.backbone.pooler is not None:
-            self.backbone.pooler.trainable = False
-        self.built = True
-
-    def call(self, inputs: Any, training: bool | None = None) -> Tensor:
-        positions = inputs.get("masked_positions") if isinstance(inputs, dict) else None
-        x = self.backbone(inputs, training=training)["sequence_output"]
-        if positions is not None:
-            x = ops.take_along_axis(x, ops.expand_dims(positions, -1), axis=1)  # [B, M, d]
-        x = self.transform_norm(ops.gelu(self.transform(x), approximate=False))
-        table = self.backbone.token_embedding.embeddings if self.tied else self.output_embeddings
-        table = ops.cast(ops.convert_to_tensor(table), x.dtype)
-        logits = ops.matmul(x, ops.transpose(table)) + ops.cast(ops.convert_to_tensor(self.output_bias), x.dtype)
-        return ops.cast(logits, "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "output_size": self.output_size,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> EelbertMaskedLM:
-        """The inverse of `get_config`."""
-        config = dict(config)
-        config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**config)
+        backbone = EelbertBackbone.from_stored(stored, pair, dtype, **changes)
+        preprocessor = stored_preprocessor(stored, backbone)
+        classifier = cls(backbone, num_classes, labels, dropout, task or "classification", preprocessor)
+        if kept:
+            assign(classifier, stored.arrays, stored)
+        return classifier

@@ -242,7 +242,7 @@ class HashLexicon(keras.layers.Layer):
         self.scatter: bool | None = None  # for exporters: how `hashing.slot_rows` adds up
         # Larger than BERT's kernels: the lexicon then weighs about as much as the hash from the start.
         self.projection = keras.layers.Dense(
-            hidden_size, use_bias=False, kernel_initializer="glorot_uniform", name="projection"
+            hidden_size, use_bias=False, kernel_initializer="glorot_uniform", name="projection", dtype=self.dtype_policy
         )
 
     def build(self, input_shape: Any = None) -> None:

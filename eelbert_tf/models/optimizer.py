@@ -54,9 +54,15 @@ class WarmupCosineDecay(WarmupLinearDecay):
         return self.peak * ops.minimum(rise, 0.5 + 0.5 * ops.cos(math.pi * done))
 
 
-def without_decay(model: keras.Model) -> list[Any]:
-    """The trainable weights that weight decay leaves alone: biases and the scales of norms, all of rank one."""
-    return [variable for variable in model.trainable_variables if len(variable.shape) == 1]
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class AdamW(keras.optimizers.AdamW):
+    """AdamW that leaves biases and the scales of norms, all of rank one, undecayed, as BERT does.
+
+    By rank rather than by name: Keras matches names as patterns, and a pattern that matches nothing passes silently.
+    """
+
+    def _use_weight_decay(self, variable: Any) -> bool:
+        return len(variable.shape) > 1
 
 
 def adamw(
@@ -73,7 +79,7 @@ def adamw(
     """An AdamW optimizer for `model`, whose weights exist already.
 
     Args:
-        model: its rank-one weights are not decayed.
+        model: what it trains.
         learning_rate: the peak.
         total_steps: steps of the whole training.
         warmup: share of the steps that rise.
@@ -85,7 +91,7 @@ def adamw(
     """
     shape = WarmupCosineDecay if decay == "cosine" else WarmupLinearDecay
     schedule = shape(learning_rate, total_steps, warmup, accumulate)
-    optimizer = keras.optimizers.AdamW(
+    optimizer = AdamW(
         schedule,
         weight_decay=weight_decay,
         beta_2=0.999,
@@ -95,7 +101,5 @@ def adamw(
         use_ema=average > 0,
         ema_momentum=average ** (1 / accumulate) if average else 0.99,  # Keras averages after every batch
     )
-    # By identity: Keras matches names as patterns, and a pattern that matches nothing passes silently.
-    optimizer.exclude_from_weight_decay(without_decay(model))
     optimizer.build(model.trainable_variables)
     return optimizer

@@ -67,9 +67,11 @@ class TransformerBlock(keras.layers.Layer):
         self.initializer_range = initializer_range
         self.activation = exact_gelu if hidden_act == "gelu" else ops.relu
 
+        policy = self.dtype_policy
+
         def dense(units: int, name: str) -> keras.layers.Dense:
             normal = keras.initializers.TruncatedNormal(stddev=initializer_range)
-            return keras.layers.Dense(units, kernel_initializer=normal, name=name)
+            return keras.layers.Dense(units, kernel_initializer=normal, name=name, dtype=policy)
 
         self.query = dense(hidden_size, "query")
         self.key = dense(hidden_size, "key")
@@ -77,10 +79,10 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_output = dense(hidden_size, "attention_output")
         self.intermediate = dense(intermediate_size, "intermediate")
         self.output_dense = dense(hidden_size, "output")
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="attention_norm")
-        self.output_norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="output_norm")
-        self.hidden_dropout = keras.layers.Dropout(dropout)
-        self.weights_dropout = keras.layers.Dropout(attention_dropout)
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="attention_norm", dtype=policy)
+        self.output_norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="output_norm", dtype=policy)
+        self.hidden_dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.weights_dropout = keras.layers.Dropout(attention_dropout, dtype=policy)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the kernels."""

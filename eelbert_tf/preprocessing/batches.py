@@ -7,74 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from eelbert_tf.config import EelbertConfig
-from eelbert_tf.text import splitting, strings
+from .base import EncodedTexts, Preprocessor
 
-SMALLEST_SLOTS = 16
-BYTES_PER_SLOT = 6  # English has about 5 bytes per slot, its spaces and the two special tokens included
 BATCHES_SORTED_TOGETHER = 64
-
-
-class EncodedTexts:
-    """Texts as bytes, with the batch shape each one needs.
-
-    Args:
-        texts: strings, byte strings, or pairs of them.
-        config: gives `max_tokens` and `max_bytes`.
-        pair: whether the texts are pairs.
-
-    Attributes:
-        rows: the bytes of each text, at most `max_bytes`.
-        token_counts: int32 `[n]`, filled token slots of each, [CLS] and [SEP]s included.
-        levels: int64 `[n]`, index into `shapes` of the narrowest batch that holds the text uncut.
-        shapes: `(token slots, bytes)` of each level.
-    """
-
-    def __init__(self, texts: Sequence[strings.TextOrPair], config: EelbertConfig, pair: bool = False) -> None:
-        self.config = config
-        self.rows = [strings.as_data(t, config.max_bytes) for t in texts]
-        self.shapes = batch_shapes(config)
-        lengths = np.array([len(row) for row in self.rows], np.int64)
-        self.token_counts = count_tokens(self.rows, config, pair)
-        fits = [(self.token_counts <= slots) & (lengths <= width) for slots, width in self.shapes[:-1]]
-        self.levels: np.ndarray = np.full(len(self.rows), len(self.shapes) - 1, np.int64)
-        for fit in fits:
-            self.levels -= fit
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The model's input for some texts: `bytes` int32 `[B, L]` and `padding_mask` int32 `[B, T]`."""
-        slots, width = self.shapes[int(self.levels[indices].max())]
-        data = strings.pad_bytes([self.rows[i] for i in indices], width).astype(np.int32)
-        counts = self.token_counts[indices]
-        return {"bytes": data, "padding_mask": (np.arange(slots)[None] < counts[:, None]).astype(np.int32)}
-
-
-def batch_shapes(config: EelbertConfig) -> list[tuple[int, int]]:
-    """The few `(token slots, bytes)` that batches come in: few, since each is compiled once."""
-    shapes, slots = [], SMALLEST_SLOTS
-    while slots < config.max_tokens and slots * BYTES_PER_SLOT < config.max_bytes:
-        shapes.append((slots, slots * BYTES_PER_SLOT))
-        slots *= 2
-    return [*shapes, (config.max_tokens, config.max_bytes)]
-
-
-def count_tokens(rows: Sequence[bytes], config: EelbertConfig, pair: bool = False) -> np.ndarray:
-    """Filled token slots of each text, by the model's own front end: int32 `[n]`."""
-    counts = np.zeros(len(rows), np.int32)
-    order = np.argsort([len(row) for row in rows], kind="stable")
-    for chunk in np.array_split(order, max(1, len(rows) // 4096)):
-        if not len(chunk):
-            continue
-        width = min(config.max_bytes, max(16, -len(rows[chunk[-1]]) // 16 * -16))
-        data = ops.convert_to_tensor(strings.pad_bytes([rows[i] for i in chunk], width).astype(np.int32))
-        _, layout = splitting.lay_out(splitting.split(data), config.max_bytes, config.max_tokens, pair)
-        counts[chunk] = ops.convert_to_numpy(layout.padding_mask).sum(axis=1)
-    return counts
 
 
 def _one_per_text(values: Any, texts: EncodedTexts, name: str) -> np.ndarray:
@@ -106,6 +42,7 @@ class TrainingBatches(keras.utils.PyDataset):
         batch_size: texts per batch.
         seed: fixes every epoch's order.
         sample_weight: `[n]`, or `None`.
+        epoch: the number of the first epoch.
     """
 
     def __init__(
@@ -115,6 +52,7 @@ class TrainingBatches(keras.utils.PyDataset):
         batch_size: int = 32,
         seed: int = 0,
         sample_weight: np.ndarray | None = None,
+        epoch: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -123,8 +61,8 @@ class TrainingBatches(keras.utils.PyDataset):
         self.batch_size = min(batch_size, len(texts))
         self.seed = seed
         self.sample_weight = None if sample_weight is None else _one_per_text(sample_weight, texts, "sample weight")
-        self._epoch = 0
-        self._batches = self._order(0)
+        self._epoch = epoch
+        self._batches = self._order(epoch)
 
     def _order(self, epoch: int) -> np.ndarray:
         """Indices of each batch, `[batches, batch_size]`."""

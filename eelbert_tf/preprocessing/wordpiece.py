@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+
+import keras
 
 import numpy as np
 
-from eelbert_tf.config import EelbertConfig
-from eelbert_tf.errors import InputError
-from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.models.classifier import EelbertClassifier, as_texts
-from eelbert_tf.saving.folders import CONFIG_FILE, VOCABULARY_FILE, VOCABULARY_SHA256
+from eelbert_tf.config import PACKAGE
 from eelbert_tf.text import strings
 from eelbert_tf.text.words import split_words
 
-from .batches import SMALLEST_SLOTS, EncodedTexts
+from .base import SMALLEST_SLOTS, Preprocessor
 
 RESERVED = (b"[PAD]", b"[UNK]", b"[CLS]", b"[SEP]", b"[MASK]")
 UNKNOWN = b"[UNK]"
@@ -43,60 +38,71 @@ def encode_word(word: bytes, vocabulary: dict[bytes, int]) -> list[int]:
     return ids or [vocabulary[UNKNOWN]]
 
 
-def read_vocabulary(folder: str | Path, config: EelbertConfig) -> dict[bytes, int]:
-    """The pieces of a pretrained model and their ids.
-
-    Raises:
-        InputError: the folder holds none, another one than the model's, or a damaged one.
-    """
-    path = Path(folder, VOCABULARY_FILE)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{path}: a model with a vocabulary needs its pieces; cannot be read: {error.strerror}"
-        ) from None
-    expected = json.loads(Path(folder, CONFIG_FILE).read_text("utf-8")).get(VOCABULARY_SHA256)
-    if expected is not None and hashlib.sha256(data).hexdigest() != expected:  # earlier versions wrote none
-        raise InputError(f"{path}: damaged: its checksum differs from the one in {CONFIG_FILE}.")
-    return number_pieces(data, config, path)
-
-
-def number_pieces(data: bytes, config: EelbertConfig, path: Path) -> dict[bytes, int]:
-    """The pieces in a file, one a line, and their ids, which are the lines' numbers from 0.
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class WordPiece(Preprocessor):
+    """Texts as pieces of words, for an `EelbertBackbone` with a vocabulary.
 
     Args:
-        data: the file's contents.
-        config: of the model whose pieces they are.
-        path: for messages.
+        vocabulary: the pieces by id, among them BERT's reserved ones.
+        max_tokens: T, token slots of one input; a longer pair loses the end of its longer side first.
+        pair: whether each example is two texts.
+
+    Attributes:
+        ids: the id of each piece.
 
     Raises:
-        InputError: there are more than the model knows, or a reserved one is missing.
+        ValueError: a reserved piece is missing.
+
+    Example:
+
+    >>> pieces = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "light", "##s"], max_tokens=16)
+    >>> pieces(["Lights"])["token_ids"][0, :4].tolist()
+    [2, 5, 6, 3]
     """
-    pieces = {piece: i for i, piece in enumerate(data.removesuffix(b"\n").split(b"\n"))}
-    missing = [piece.decode() for piece in RESERVED if piece not in pieces]
-    if missing or len(pieces) > (config.vocab_size or 0):
-        fault = f"without {missing[0]}" if missing else f"more than the {config.vocab_size} of the model"
-        raise InputError(f"{path}: {len(pieces)} pieces, {fault}")
-    return pieces
+
+    input_names = ("token_ids", "segment_ids", "padding_mask")
+
+    def __init__(self, vocabulary: Sequence[strings.Text], max_tokens: int = 128, pair: bool = False) -> None:
+        super().__init__(max_tokens, pair)
+        self.vocabulary = [strings.to_bytes(piece) for piece in vocabulary]
+        self.ids = {piece: i for i, piece in enumerate(self.vocabulary)}
+        missing = [piece.decode() for piece in RESERVED if piece not in self.ids]
+        if missing:
+            raise ValueError(f"A vocabulary needs the pieces {[p.decode() for p in RESERVED]}. Missing: {missing}")
+
+    def encode(self, texts: Sequence[strings.TextOrPair]) -> EncodedPieces:
+        """Texts ready for batching.
+
+        Args:
+            texts: strings, byte strings, or pairs of them.
+        """
+        return EncodedPieces(texts, self.max_tokens, self.ids)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        pieces = [piece.decode("utf-8", "surrogateescape") for piece in self.vocabulary]
+        return {"vocabulary": pieces, **super().get_config()}
 
 
-class PieceTexts(EncodedTexts):
-    """`EncodedTexts` whose batches hold `token_ids`, `segment_ids` and `padding_mask`, all int32 `[B, T]`.
+class EncodedPieces:
+    """Texts as ids of pieces; batches hold `token_ids`, `segment_ids` and `padding_mask`, all int32 `[B, T]`.
 
     Args:
         texts: strings, byte strings, or pairs of them.
-        config: gives `max_tokens`; a longer pair loses the end of its longer side first.
+        max_tokens: T, token slots of one input; a longer pair loses the end of its longer side first.
         vocabulary: ids of pieces.
+
+    Attributes:
+        ids: int32 arrays, the pieces of each text, special ones included.
+        token_counts: int32 `[n]`, pieces of each text.
+        levels: int64 `[n]`, index into `shapes` of the narrowest batch that holds the text.
+        shapes: `(token slots, token slots)` of each level.
     """
 
-    def __init__(
-        self, texts: Sequence[strings.TextOrPair], config: EelbertConfig, vocabulary: dict[bytes, int]
-    ) -> None:
+    def __init__(self, texts: Sequence[strings.TextOrPair], max_tokens: int, vocabulary: dict[bytes, int]) -> None:
         pad, _, cls, sep, _ = (vocabulary[piece] for piece in RESERVED)
         known: dict[bytes, list[int]] = {}
         self._pad = pad
-        self.config = config
         self.ids: list[np.ndarray] = []
         self._segments: list[np.ndarray] = []
         for text in texts:
@@ -107,16 +113,16 @@ class PieceTexts(EncodedTexts):
                     if word not in known:
                         known[word] = encode_word(word, vocabulary)
                 sides.append([piece for word in words for piece in known[word]])
-            while sum(map(len, sides)) > config.max_tokens - 1 - len(sides):
+            while sum(map(len, sides)) > max_tokens - 1 - len(sides):
                 max(sides, key=len).pop()
             ids = [[cls, *sides[0], sep], *([*side, sep] for side in sides[1:])]
             self.ids.append(np.concatenate(ids).astype(np.int32))
             self._segments.append(np.repeat(np.arange(len(ids), dtype=np.int32), [len(side) for side in ids]))
         self.token_counts = np.array([len(row) for row in self.ids], np.int32)
         widths: list[int] = []
-        while (SMALLEST_SLOTS << len(widths)) < config.max_tokens:
+        while (SMALLEST_SLOTS << len(widths)) < max_tokens:
             widths.append(SMALLEST_SLOTS << len(widths))
-        self.shapes = [(width, width) for width in [*widths, config.max_tokens]]
+        self.shapes = [(width, width) for width in [*widths, max_tokens]]
         self.levels = np.searchsorted([width for width, _ in self.shapes], self.token_counts).astype(np.int64)
 
     def __len__(self) -> int:
@@ -124,28 +130,10 @@ class PieceTexts(EncodedTexts):
 
     def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """The model's input for some texts."""
-        width, _ = self.shapes[int(self.levels[indices].max())]
+        width, _ = self.shapes[int(self.levels[indices].max()) if len(indices) else 0]
         ids, segments = np.full((2, len(indices), width), self._pad, np.int32)
         for row, i in enumerate(indices):
             ids[row, : len(self.ids[i])] = self.ids[i]
             segments[row, : len(self.ids[i])] = self._segments[i]
         mask = np.arange(width)[None] < self.token_counts[indices][:, None]
         return {"token_ids": ids, "segment_ids": segments, "padding_mask": mask.astype(np.int32)}
-
-
-class BertClassifier(EelbertClassifier):
-    """`EelbertClassifier` for an encoder with a vocabulary.
-
-    Args:
-        backbone: an `EelbertBackbone` with `config.vocab_size`.
-        vocabulary: ids of pieces.
-        kwargs: further arguments of `EelbertClassifier`.
-    """
-
-    def __init__(self, backbone: EelbertBackbone, *args: Any, vocabulary: dict[bytes, int], **kwargs: Any) -> None:
-        super().__init__(backbone, *args, **kwargs)
-        self.vocabulary = vocabulary
-
-    def encode(self, texts: Any) -> EncodedTexts | None:
-        found = as_texts(texts, self.backbone.pair)
-        return None if found is None else PieceTexts(found, self.backbone.config, self.vocabulary)

@@ -13,7 +13,7 @@ Tensor = Any
 Text = str | bytes
 TextOrPair = Text | tuple[Text, Text]
 
-_SEPARATOR = bytes([SEPARATOR_BYTE])
+SEPARATOR = bytes([SEPARATOR_BYTE])
 _SPACE = 0x20
 
 
@@ -27,13 +27,13 @@ def join_pair(first: Text, second: Text, max_bytes: int) -> bytes:
 
     Where both do not fit, the first is cut, at a space if it has one, to what the second leaves but never below half.
     """
-    a = to_bytes(first).replace(_SEPARATOR, b" ")
-    b = to_bytes(second).replace(_SEPARATOR, b" ")
+    a = to_bytes(first).replace(SEPARATOR, b" ")
+    b = to_bytes(second).replace(SEPARATOR, b" ")
     room = max(max_bytes - 1 - len(b), (max_bytes - 1) // 2)
     if len(a) > room:
         space = a.rfind(b" ", 1, room + 1)
         a = a[: space if space > 0 else room]
-    return a + _SEPARATOR + b
+    return a + SEPARATOR + b
 
 
 def as_data(text: TextOrPair, max_bytes: int) -> bytes:

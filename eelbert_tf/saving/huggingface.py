@@ -1,4 +1,4 @@
-"""BERT models in Hugging Face's layout as this project's encoders: the teachers that others have trained.
+"""BERT models in Hugging Face's layout: the teachers that others have trained.
 
 A folder holds config.json, model.safetensors and vocab.txt; nothing but arrays and JSON is read from it.
 """
@@ -13,12 +13,10 @@ import numpy as np
 
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.errors import InputError
-from eelbert_tf.preprocessing.wordpiece import number_pieces
-from eelbert_tf.saving.folders import weight_names
 
-from .backbone import EelbertBackbone
+from .info import CONFIG_FILE, ModelInfo
 
-WEIGHTS_FILE = "model.safetensors"
+FOREIGN_WEIGHTS_FILE = "model.safetensors"
 VOCABULARY_FILE = "vocab.txt"
 
 # Our names to theirs; kernels are transposed.
@@ -47,13 +45,12 @@ def is_bert_folder(folder: str | Path) -> bool:
     return _read_config(Path(folder)).get("model_type") == "bert"
 
 
-def load_bert(folder: str | Path, pair: bool = False, **changes: Any) -> tuple[EelbertBackbone, dict[bytes, int]]:
-    """The encoder, and the ids of its pieces.
+def read_bert(folder: Path, arrays: bool = False) -> tuple[ModelInfo, dict[str, np.ndarray], list[bytes]]:
+    """An encoder: what it is, its weights by our names, and its pieces by id.
 
     Args:
         folder: holds config.json, model.safetensors and vocab.txt.
-        pair: whether texts are pairs.
-        **changes: fields of our configuration to change, `max_tokens` for example.
+        arrays: whether to read weights and pieces; else there are none.
 
     Raises:
         InputError: something is missing or does not fit.
@@ -61,30 +58,24 @@ def load_bert(folder: str | Path, pair: bool = False, **changes: Any) -> tuple[E
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    folder = Path(folder)
     try:
-        config = _config(_read_config(folder)).replace(**changes)
-        arrays = load_file(folder / WEIGHTS_FILE)
-        data = (folder / VOCABULARY_FILE).read_bytes()
+        info = ModelInfo(_config(_read_config(folder)))
+        if not arrays:
+            return info, {}, []
+        theirs = load_file(folder / FOREIGN_WEIGHTS_FILE)
+        pieces = (folder / VOCABULARY_FILE).read_bytes().removesuffix(b"\n").split(b"\n")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{folder}: not a BERT model in Hugging Face's layout: {error}") from None
-    vocabulary = number_pieces(data, config, folder / VOCABULARY_FILE)
-    backbone = EelbertBackbone(config, pair=pair, name="backbone")
-    for name, variable in weight_names(backbone).items():
-        theirs = foreign_name(name)
-        found = next((arrays[key] for key in (theirs, f"bert.{theirs}") if key in arrays), None)
-        if found is None and name.startswith("pooler/"):
-            continue  # left out where it was not trained; it keeps its fresh weights
-        if found is None:
-            raise InputError(f"{folder / WEIGHTS_FILE}: has no {theirs}")
-        array = np.asarray(found, np.float32)
-        array = array.T if name.endswith("/kernel") else array
-        if array.shape != tuple(variable.shape):
-            raise InputError(
-                f"{folder / WEIGHTS_FILE}: {theirs} has the shape {found.shape}, expected {variable.shape}"
-            )
-        variable.assign(array)
-    return backbone, vocabulary
+    theirs = {name.removeprefix("bert."): array for name, array in theirs.items()}
+    found = {}
+    for name in _own_names(info.config):
+        foreign = foreign_name(name)
+        if foreign in theirs:
+            array = np.asarray(theirs[foreign], np.float32)
+            found[name] = array.T if name.endswith("/kernel") else array
+        elif not name.startswith("pooler/"):  # left out where it was not trained
+            raise InputError(f"{folder / FOREIGN_WEIGHTS_FILE}: has no {foreign}")
+    return info, found, pieces
 
 
 def foreign_name(name: str) -> str:
@@ -98,9 +89,19 @@ def foreign_name(name: str) -> str:
     return f"{_NAMES[layer]}.{_KINDS[kind]}"
 
 
+def _own_names(config: EelbertConfig) -> list[str]:
+    """Our names of all weights of such an encoder."""
+    layers = ["embeddings_norm", "pooler"]
+    layers += [f"block_{i}/{part}" for i in range(config.num_hidden_layers) for part in _BLOCK_NAMES]
+    own = ["position_embedding", "segment_embedding", "token_embedding/embeddings"]
+    return own + [
+        f"{layer}/{kind}" for layer in layers for kind in (("gamma", "beta") if "norm" in layer else ("kernel", "bias"))
+    ]
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / "config.json").read_text("utf-8"))
+        found = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

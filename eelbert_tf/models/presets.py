@@ -1,0 +1,158 @@
+"""Models from presets and folders and back, and through `keras.saving`: what every model shares."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from eelbert_tf.saving.folders import PRESETS, preset_names, write_model
+from eelbert_tf.saving.info import ModelInfo, read_info
+from eelbert_tf.saving.stored import StoredModel, check_shape
+
+
+class _Presets:
+    """The presets that a class can be made from: their names, each with what its configuration notes."""
+
+    def __get__(self, instance: Any, owner: Any) -> dict[str, dict[str, Any]]:
+        infos = {name: read_info(PRESETS / name)[0] for name in preset_names()}
+        return {name: info.notes for name, info in infos.items() if info.kind in owner.preset_kinds}
+
+
+class Saveable:
+    """What a model needs to be saved and loaded, by presets and by Keras.
+
+    Attributes:
+        presets: presets that the class can be made from, by name.
+        preset_kinds: kinds of stored models that the class can be made from.
+    """
+
+    presets = _Presets()
+    preset_kinds: tuple[str, ...] = ("backbone", "classifier")
+
+    def describe(self) -> ModelInfo:
+        """What `config.json` is to say of the model."""
+        raise NotImplementedError
+
+    def save_to_preset(
+        self, folder: str | Path, notes: dict[str, Any] | None = None, vocabulary: Sequence[bytes] | None = None
+    ) -> None:
+        """Writes the model to a folder that `from_preset` reads; the folder appears whole or not at all.
+
+        Args:
+            folder: where to; an older model there is replaced.
+            notes: JSON values kept in the configuration.
+            vocabulary: pieces by id, for an encoder with a vocabulary; a task has them in its preprocessor.
+
+        Raises:
+            InputError: the place cannot be written, or holds something else.
+            ValueError: the model is in a state that the folder cannot hold.
+        """
+        check_saveable(self)
+        info = dataclasses.replace(self.describe(), notes=notes or {})
+        arrays = {name: _as_float(variable) for name, variable in weight_names(self).items()}
+        preprocessor = getattr(self, "preprocessor", None)
+        write_model(folder, info, arrays, vocabulary or getattr(preprocessor, "vocabulary", None))
+
+    def saved_state(self) -> dict[str, Any]:
+        """What Keras's files hold of a model beside its constructor's own arguments.
+
+        Returns:
+            `name`, `dtype`, and `trainable` with the layers that differ from what it sets.
+
+        Raises:
+            ValueError: a layer is in a state that a file cannot hold.
+        """
+        check_saveable(self)
+        return {
+            "name": self.name,  # type: ignore[attr-defined]
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),  # type: ignore[attr-defined]
+            "trainable": {path: layer.trainable for path, layer in _layers(self)},
+        }
+
+    @classmethod
+    def restore(cls, config: dict[str, Any]) -> Any:
+        """A model from its constructor's arguments and `saved_state`."""
+        config = dict(config)
+        trainable = config.pop("trainable", {})
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
+        model = cls(**config)
+        if isinstance(trainable, bool):
+            model.trainable = trainable  # type: ignore[attr-defined]
+        else:
+            for path, layer in _layers(model):  # outer layers first, since they set their inner ones
+                if trainable.get(path, layer.trainable) != layer.trainable:
+                    layer.trainable = trainable[path]
+        return model
+
+
+def _layers(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """A model and the layers in it, by their places; those of a `Task`'s backbone are the backbone's to name."""
+    yield path, model
+    for i, layer in enumerate(model._layers):
+        if not (isinstance(layer, Saveable) and path == ""):
+            yield from _layers(layer, f"{path}/{i}")
+
+
+def check_saveable(model: Any) -> None:
+    """Checks, before a byte is written, that a model is what its constructor makes, with other numbers.
+
+    Raises:
+        ValueError: a layer is quantized, or has LoRA's matrices.
+    """
+    for layer in model._flatten_layers():
+        if getattr(layer, "lora_enabled", False):
+            raise ValueError(
+                f"Layer {layer.path!r} has LoRA's matrices, which cannot be saved. Save the model before "
+                "`enable_lora`, or train its weights themselves"
+            )
+        if getattr(layer.dtype_policy, "quantization_mode", None) is not None:
+            raise ValueError(
+                f"Layer {layer.path!r} is quantized ({layer.dtype_policy.name}), which cannot be saved. Save the model "
+                "before `quantize`; `eelbert convert --quantize` makes small files from a float model"
+            )
+
+
+def _as_float(variable: Any) -> np.ndarray:
+    """A weight as NumPy has it; bfloat16, which NumPy lacks, as float32."""
+    array = keras.ops.convert_to_numpy(variable)
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
+
+
+def weight_names(model: Any) -> dict[str, Any]:
+    """Variables of a model by stable names: those of its encoder begin with "backbone/".
+
+    Raises:
+        ValueError: two weights share a name.
+    """
+    encoder = getattr(model, "backbone", None)
+    names = {f"backbone/{name}": variable for name, variable in weight_names(encoder).items()} if encoder else {}
+    inner = {id(variable) for variable in names.values()}
+    own = [variable for variable in model.weights if id(variable) not in inner]
+    names |= {variable.path.partition("/")[2]: variable for variable in own}  # the path begins with the model's name
+    if len(names) != len(model.weights):
+        raise ValueError(f"Two weights of {model.name} share a name: {sorted(names)}")
+    return names
+
+
+def assign(model: Any, arrays: dict[str, np.ndarray], stored: StoredModel) -> None:
+    """Copies arrays into a model's weights, by name.
+
+    Args:
+        model: whose weights change.
+        arrays: all of `stored.arrays`, or the encoder's alone.
+        stored: where they come from.
+
+    Raises:
+        InputError: a weight is missing, or has another shape.
+    """
+    for name, variable in weight_names(model).items():
+        if stored.optional and name.startswith(stored.optional) and name not in arrays:
+            continue
+        check_shape(name, tuple(variable.shape), arrays, stored.path)
+        variable.assign(arrays[name])

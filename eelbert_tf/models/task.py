@@ -1,0 +1,423 @@
+"""What the models for tasks share: texts in, by one preprocessor, for training and for answers alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.preprocessing.base import EncodedTexts, Preprocessor
+from eelbert_tf.preprocessing.batches import OrderedBatches, TrainingBatches, for_backend
+from eelbert_tf.preprocessing.columns import as_texts, class_weights
+from eelbert_tf.preprocessing.hashed_texts import HashedTexts
+from eelbert_tf.preprocessing.streams import TextStream
+from eelbert_tf.preprocessing.wordpiece import WordPiece
+from eelbert_tf.saving.folders import VOCABULARY_FILE
+from eelbert_tf.saving.info import damage_in
+from eelbert_tf.saving.stored import StoredModel
+
+from .backbone import EelbertBackbone
+from .presets import Saveable
+
+Tensor = Any
+
+BATCH_SIZE = 32
+
+
+class Task(Saveable, keras.Model):
+    """Base class: a backbone, a preprocessor, and a head on top.
+
+    `fit`, `evaluate`, `predict`, `train_on_batch`, `test_on_batch`, `predict_on_batch` and the call itself take texts in
+    every shape that `preprocessing.columns.as_texts` knows; `fit`, `evaluate` and `predict` also datasets, `PyDataset`s
+    and generators of texts. What holds no texts is passed to Keras as it is.
+
+    Args:
+        backbone: an `EelbertBackbone`.
+        preprocessor: turns texts into the backbone's inputs; by default `HashedTexts` with the backbone's limits. A
+            backbone with a vocabulary needs a `WordPiece` to take texts.
+        **kwargs: `name`, `dtype` and `trainable`, as Keras takes them.
+
+    Raises:
+        ValueError: the preprocessor does not fit the backbone.
+    """
+
+    def __init__(self, backbone: EelbertBackbone, preprocessor: Preprocessor | None = None, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": backbone.dtype_policy, **kwargs})
+        config = backbone.config
+        if preprocessor is None and config.hash is not None:
+            preprocessor = HashedTexts(config.max_tokens, config.max_bytes, backbone.pair)
+        if preprocessor is not None:
+            _check_fit(preprocessor, backbone)
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.labels: list[str] | None = None
+        self._epochs_seen = 0
+
+    def targets(self, y: Any) -> np.ndarray:
+        """Labels as the loss takes them.
+
+        Args:
+            y: a column of labels.
+
+        Returns:
+            One row per label.
+
+        Raises:
+            ValueError: a label is missing or wrong; the message names its row.
+        """
+        return np.asarray(y)
+
+    def encode(self, x: Any) -> EncodedTexts | None:
+        """Texts ready for batching.
+
+        Args:
+            x: texts or pairs, or anything else.
+
+        Returns:
+            The encoded texts; `None` where `x` holds none.
+
+        Raises:
+            ValueError: there are texts beside other things, pairs where the model takes none, or no preprocessor.
+        """
+        texts = as_texts(x, self.backbone.pair)
+        return None if texts is None else self._texts_to_inputs().encode(texts)
+
+    def _texts_to_inputs(self) -> Preprocessor:
+        if self.preprocessor is None:
+            raise ValueError(
+                "This model has a vocabulary and no preprocessor: build it with `preprocessor=WordPiece(vocabulary)`, or "
+                "pass `token_ids`. Received: texts"
+            )
+        return self.preprocessor
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """`call`, which also takes texts."""
+        if as_texts(inputs, self.backbone.pair) is not None:
+            inputs = self._texts_to_inputs()(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        *,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """`keras.Model.fit` that also takes texts, in batches of about one length.
+
+        Args:
+            x: texts, or pairs of texts; or anything that Keras takes.
+            y: a label for each: names of classes, or their numbers, `[n]`; probabilities `[n, num_classes]`; numbers.
+            batch_size: texts per step; 32 by default.
+            validation_data: texts and labels, and perhaps weights, to score after each epoch; or a stream of them.
+            validation_split: the share of the texts, from the end, that is scored instead of learned.
+            shuffle: whether each epoch has an order of its own.
+            class_weight: the weight of each class in the loss, by its name or number, 1 where there is none; or
+                "balanced", which gives all classes the same weight in total.
+            sample_weight: float `[n]`, the weight of each text in the loss.
+            initial_epoch: the number of the first epoch.
+            seed: fixes the order, together with the number of epochs that the model has seen.
+            **kwargs: as Keras takes them, `epochs` and `callbacks` for example.
+
+        Returns:
+            Losses and metrics of each epoch, as `history`.
+
+        Raises:
+            ValueError: texts, labels and weights do not fit one another.
+        """
+        if validation_split and validation_data is not None:
+            raise ValueError("Give `validation_data` or `validation_split`, not both.")
+        validation = self._validation(validation_data, batch_size)
+        rows = as_texts(x, self.backbone.pair)
+        if rows is None:
+            return self._fit_stream(
+                x,
+                y,
+                batch_size=batch_size,
+                validation_data=validation,
+                validation_split=validation_split,
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                **kwargs,
+            )
+        preprocessor = self._texts_to_inputs()
+        targets = self.targets(y)
+        _check_count(len(rows), targets, "label")
+        weights = _weights(sample_weight, len(rows))
+        if class_weight is not None:
+            by_class = class_weights(class_weight, targets, self.labels, self.num_outputs)
+            weights = by_class if weights is None else weights * by_class
+        if validation_split:
+            kept = split_at(len(rows), validation_split)
+            held_out = preprocessor.encode(rows[kept:])
+            part = None if weights is None else weights[kept:]
+            validation = for_backend(OrderedBatches(held_out, targets[kept:], batch_size or BATCH_SIZE, part))
+            rows, targets, weights = rows[:kept], targets[:kept], None if weights is None else weights[:kept]
+        texts = preprocessor.encode(rows)
+        if shuffle:
+            epoch = max(self._epochs_seen, initial_epoch)
+            data: Any = TrainingBatches(texts, targets, batch_size or BATCH_SIZE, seed, weights, epoch)
+        else:
+            data = OrderedBatches(texts, targets, batch_size or BATCH_SIZE, weights)
+        self._build_training(targets[:1])
+        history = super().fit(
+            for_backend(data), validation_data=validation, shuffle=False, initial_epoch=initial_epoch, **kwargs
+        )
+        self._epochs_seen += len(history.epoch)
+        return history
+
+    def _fit_stream(self, x: Any, y: Any, batch_size: int | None, class_weight: Any, **kwargs: Any) -> Any:
+        if isinstance(class_weight, dict) and self.labels:
+            index = {name: i for i, name in enumerate(self.labels)}
+            class_weight = {index.get(key, key): weight for key, weight in class_weight.items()}
+        with self._encoded(x, batch_size) as (data, size):
+            return super().fit(data, y, batch_size=size, class_weight=class_weight, **kwargs)
+
+    @contextmanager
+    def _encoded(self, x: Any, batch_size: int | None) -> Iterator[tuple[Any, int | None]]:
+        """A stream of texts as one of inputs, and the batch size that Keras may be given; others as they are.
+
+        Raises:
+            ValueError: what went wrong in the stream, in place of the report that TensorFlow makes of it.
+        """
+        if self.preprocessor is None:
+            yield x, batch_size
+            return
+        stream = TextStream(self.preprocessor, self.targets, batch_size or BATCH_SIZE)
+        data = stream.encode(x)
+        try:
+            yield data, batch_size if data is x else None  # a stream has its batches
+        except Exception:
+            if stream.error is not None:
+                raise stream.error from None
+            raise
+
+    def _build_training(self, targets: np.ndarray) -> None:
+        """Makes all variables of the training: those made later have TensorFlow trace and compile the step twice."""
+        if not self.compiled:
+            return
+        strategy = getattr(self, "distribute_strategy", None)
+        if strategy is not None and strategy.num_replicas_in_sync > 1:
+            return
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        self.compute_metrics(None, targets, np.zeros((1, self.num_outputs), np.float32))
+        self.reset_metrics()
+
+    def _validation(self, data: Any, batch_size: int | None) -> Any:
+        """`validation_data` as Keras takes it."""
+        if isinstance(data, tuple | list) and len(data) in (2, 3):
+            held_out = self.encode(data[0])
+            if held_out is not None:
+                targets = self.targets(data[1])
+                _check_count(len(held_out), targets, "label")
+                weights = _weights(data[2] if len(data) == 3 else None, len(held_out))
+                return for_backend(OrderedBatches(held_out, targets, batch_size or BATCH_SIZE, weights))
+        with self._encoded(data, batch_size) as (stream, _):
+            return stream
+
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, sample_weight: Any = None, **kwargs: Any
+    ) -> Any:
+        """`keras.Model.evaluate` that also takes texts.
+
+        Args:
+            x: as in `fit`.
+            y: as in `fit`.
+            batch_size: texts per step; 32 by default.
+            sample_weight: as in `fit`.
+            **kwargs: as Keras takes them.
+
+        Returns:
+            The loss and the metrics, as Keras gives them.
+
+        Raises:
+            ValueError: texts and labels do not fit one another.
+        """
+        texts = self.encode(x)
+        if texts is None:
+            with self._encoded(x, batch_size) as (data, size):
+                return super().evaluate(data, y, batch_size=size, sample_weight=sample_weight, **kwargs)
+        targets = self.targets(y)
+        _check_count(len(texts), targets, "label")
+        batches = OrderedBatches(texts, targets, batch_size or BATCH_SIZE, _weights(sample_weight, len(texts)))
+        return super().evaluate(for_backend(batches), **kwargs)
+
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
+        """`keras.Model.predict` that also takes texts; the rows come in the order of `x`.
+
+        Args:
+            x: as in `fit`.
+            batch_size: texts per step; 32 by default.
+            **kwargs: as Keras takes them.
+
+        Returns:
+            float32 `[n, num_outputs]`.
+
+        Raises:
+            ValueError: there are texts beside other things, or pairs where the model takes none.
+        """
+        texts = self.encode(x)
+        if texts is None:
+            with self._encoded(x, batch_size) as (data, size):
+                return super().predict(data, batch_size=size, **kwargs)
+        if not len(texts):
+            return np.zeros((0, self.num_outputs), np.float32)
+        batches = OrderedBatches(texts, None, batch_size or BATCH_SIZE)
+        return batches.restore(super().predict(for_backend(batches), **kwargs))
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, **kwargs: Any
+    ) -> Any:
+        """`keras.Model.train_on_batch` that also takes texts; arguments as in `fit`."""
+        inputs = self._inputs(x)
+        if inputs is None:
+            return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
+        targets = self.targets(y)
+        weights = _weights(sample_weight, len(targets))
+        if class_weight is not None:
+            by_class = class_weights(class_weight, targets, self.labels, self.num_outputs)
+            weights = by_class if weights is None else weights * by_class
+        return super().train_on_batch(inputs, targets, weights, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """`keras.Model.test_on_batch` that also takes texts; arguments as in `fit`."""
+        inputs = self._inputs(x)
+        if inputs is None:
+            return super().test_on_batch(x, y, sample_weight, **kwargs)
+        targets = self.targets(y)
+        return super().test_on_batch(inputs, targets, _weights(sample_weight, len(targets)), **kwargs)
+
+    def predict_on_batch(self, x: Any) -> np.ndarray:
+        """`keras.Model.predict_on_batch` that also takes texts: float32 `[n, num_outputs]`."""
+        inputs = self._inputs(x)
+        return np.asarray(super().predict_on_batch(x if inputs is None else inputs))
+
+    def _inputs(self, x: Any) -> dict[str, np.ndarray] | None:
+        """One batch of texts as the backbone's inputs; `None` where `x` holds none."""
+        texts = self.encode(x)
+        return None if texts is None else texts.batch(np.arange(len(texts)))
+
+    @property
+    def num_outputs(self) -> int:
+        """Numbers that the model gives for a text."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments.
+
+        Raises:
+            ValueError: a layer is in a state that a file cannot hold.
+        """
+        return {
+            **self.saved_state(),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The inverse of `get_config`."""
+        config = dict(config)
+        for name in ("backbone", "preprocessor"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls.restore(config)
+
+
+def stored_preprocessor(stored: StoredModel, backbone: EelbertBackbone) -> Preprocessor:
+    """The preprocessor that a stored model was trained with.
+
+    Args:
+        stored: what was read of it.
+        backbone: made from it, perhaps with other limits.
+
+    Raises:
+        InputError: a model with a vocabulary lies there without its pieces, or with damaged ones.
+    """
+    config = backbone.config
+    if config.hash is not None:
+        return HashedTexts(config.max_tokens, config.max_bytes, backbone.pair)
+    if stored.vocabulary is None:
+        raise InputError(f"{stored.path.parent / VOCABULARY_FILE}: missing: a model with a vocabulary needs its pieces")
+    with damage_in(stored.path.parent / VOCABULARY_FILE):
+        return WordPiece(stored.vocabulary, config.max_tokens, backbone.pair)
+
+
+def _check_fit(preprocessor: Preprocessor, backbone: EelbertBackbone) -> None:
+    """Checks that a preprocessor makes what a backbone takes.
+
+    Raises:
+        ValueError: it does not.
+    """
+    config = backbone.config
+    makes_bytes = isinstance(preprocessor, HashedTexts)
+    if makes_bytes != (config.hash is not None):
+        wanted = "HashedTexts" if config.hash is not None else "WordPiece"
+        raise ValueError(f"This backbone needs a `{wanted}`. Received: preprocessor={type(preprocessor).__name__}")
+    limits = [("max_tokens", config.max_tokens, preprocessor.max_tokens), ("pair", backbone.pair, preprocessor.pair)]
+    if isinstance(preprocessor, HashedTexts):
+        limits.append(("max_bytes", config.max_bytes, preprocessor.max_bytes))
+    for name, ours, theirs in limits:
+        if ours != theirs:
+            raise ValueError(
+                f"Backbone and preprocessor must agree on `{name}`. Received: {ours} in the backbone, {theirs} in the "
+                "preprocessor"
+            )
+
+
+def _check_count(count: int, values: np.ndarray, name: str) -> None:
+    """Checks that there is one value per text.
+
+    Raises:
+        ValueError: there are more or fewer.
+    """
+    if not count:
+        raise ValueError("Expected at least one text. Received none")
+    if len(values) != count:
+        raise ValueError(f"Expected one {name} per text. Received: {count} texts and {len(values)} {name}s")
+
+
+def _weights(sample_weight: Any, count: int) -> np.ndarray | None:
+    """Weights of texts as float32 `[n]`.
+
+    Raises:
+        ValueError: there are more or fewer than texts, or one is negative or not finite.
+    """
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, np.float32)
+    if weights.shape != (count,):
+        raise ValueError(f"Expected one sample weight per text, [{count}]. Received weights of shape {weights.shape}")
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        row = int(np.argmin(np.isfinite(weights) & (weights >= 0)))
+        raise ValueError(f"Sample weights must be finite and not negative. Received in row {row}: {weights[row]}")
+    return weights
+
+
+def split_at(count: int, validation_split: float) -> int:
+    """Where the texts end that are learned, and those begin that are scored instead.
+
+    Raises:
+        ValueError: one of the parts would be empty.
+    """
+    kept = int(count * (1 - validation_split)) if 0 < validation_split < 1 else 0
+    if not 0 < kept < count:
+        raise ValueError(
+            f"`validation_split` must lie between 0 and 1 and leave texts in both parts. Received: {validation_split} of "
+            f"{count} texts"
+        )
+    return kept

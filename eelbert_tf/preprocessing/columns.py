@@ -1,0 +1,321 @@
+"""Columns of texts and of labels in every shape that people have them: one place turns them into plain lists.
+
+A column may be a list, tuple, deque or view, a NumPy array, a pandas, polars or pyarrow column, a `datasets` column, a
+tensor, or a table with one column. None of those libraries is imported: what they share is asked for by name.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence, ValuesView
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.text.strings import SEPARATOR, Text, TextOrPair, is_string_tensor
+
+_LIST_METHODS = ("to_pylist", "to_list", "tolist")  # pyarrow; pandas and polars; pandas' index and NumPy
+
+NO_PAIRS = "This model takes one text per example, not pairs: build it with `pair=True`."
+
+
+def as_list(x: Any) -> list[Any] | None:
+    """The values of a column, or `None` where `x` is something else, a dataset for example.
+
+    Args:
+        x: any of the shapes named above.
+
+    Returns:
+        Plain Python values; a table with two columns, or an array `[n, 2]`, gives lists of two.
+
+    Raises:
+        ValueError: it is a single value, or has another number of columns than one or two.
+    """
+    if isinstance(x, list | tuple | collections.deque | ValuesView):
+        return list(x)
+    if isinstance(x, str | bytes) or not hasattr(x, "__len__") and not hasattr(x, "shape"):
+        return None
+    if is_string_tensor(x):
+        if not hasattr(x, "numpy"):  # symbolic
+            return None
+        x = x.numpy()
+    if hasattr(x, "columns") and hasattr(x, "shape"):  # a pandas or polars table
+        return _rows_of_table(x)
+    shape = getattr(x, "shape", None)
+    if isinstance(shape, tuple) and (len(shape) == 0 or len(shape) > 2 or (len(shape) == 2 and shape[1] != 2)):
+        raise ValueError(f"Expected one column of texts, `[n]`. Received an array of shape {shape}")
+    for method in _LIST_METHODS:
+        if hasattr(x, method):
+            return list(getattr(x, method)())
+    return list(x) if isinstance(x, Sequence) else None
+
+
+def _rows_of_table(table: Any) -> list[Any]:
+    """The rows of a table of one or two columns.
+
+    Raises:
+        ValueError: it has another number.
+    """
+    names = [str(name) for name in table.columns]
+    columns = [as_list(table[name]) or [] for name in table.columns]
+    if len(columns) == 1:
+        return columns[0]
+    if len(columns) == 2:
+        return [list(row) for row in zip(*columns, strict=True)]
+    raise ValueError(f"Expected a table with one column of texts, or two for pairs. Received the columns: {names}")
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: `None`, NaN, pandas' NA and NaT."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+
+
+def as_texts(x: Any, pair: bool) -> list[TextOrPair] | None:
+    """Texts, or pairs of texts, out of what a user may pass.
+
+    Args:
+        x: a column of texts; for pairs a column of tuples, a table of two columns, or a tuple of two columns.
+        pair: whether the model takes pairs.
+
+    Returns:
+        The texts; `None` where `x` is something else, a dataset or arrays for example.
+
+    Raises:
+        ValueError: a text is missing or is none, there are pairs where `pair` is not set or the other way round, or
+            `x` is a single text.
+    """
+    if isinstance(x, str | bytes):
+        raise ValueError(f"Expected a list of texts. Received one text: {x!r:.100}. Put it into a list: [text]")
+    sides = _two_columns(x)
+    if sides is not None:
+        if not pair:
+            raise ValueError(NO_PAIRS)
+        if len(sides[0]) != len(sides[1]):
+            raise ValueError(f"A pair's sides differ in length. Received: {len(sides[0])} and {len(sides[1])}")
+        values: list[Any] | None = list(zip(*sides, strict=True))
+    else:
+        values = as_list(x) if _may_hold_texts(x) else None
+    if values is None:
+        return None
+    return [_text(value, row, pair) for row, value in enumerate(values)]
+
+
+def _two_columns(x: Any) -> tuple[list[Any], list[Any]] | None:
+    """The sides of pairs that come as a tuple of two columns, or `None`."""
+    if not isinstance(x, tuple) or len(x) != 2 or any(isinstance(part, str | bytes) for part in x):
+        return None
+    if not all(_may_hold_texts(part) for part in x) or any(isinstance(part, tuple) and len(part) == 2 for part in x):
+        return None
+    first, second = (as_list(part) for part in x)
+    return None if first is None or second is None else (first, second)
+
+
+def _may_hold_texts(x: Any) -> bool:
+    """Whether `x` is a column of texts rather than numbers, tensors or a dataset."""
+    if isinstance(x, np.ndarray):
+        return x.dtype.kind in "OSUT"
+    if is_string_tensor(x):
+        return hasattr(x, "numpy")
+    if isinstance(x, list | tuple | collections.deque | ValuesView):
+        first = next(iter(x), "")
+        return isinstance(first, str | bytes | tuple | list) or is_missing(first) or _is_text_array(first)
+    if hasattr(x, "columns") and hasattr(x, "shape"):
+        return True
+    return any(hasattr(x, method) for method in _LIST_METHODS[:2]) or (
+        isinstance(x, Sequence) and not isinstance(x, str | bytes) and not _is_batches(x)
+    )
+
+
+def _is_text_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind in "OSUT"
+
+
+def _is_batches(x: Any) -> bool:
+    """Whether `x` makes batches: a PyDataset has a length and items too."""
+    return hasattr(x, "on_epoch_end")
+
+
+def _text(value: Any, row: int, pair: bool) -> TextOrPair:
+    """One text, or a tuple of two.
+
+    Raises:
+        ValueError: it is neither, or does not fit `pair`.
+    """
+    if isinstance(value, str | bytes):
+        if pair and SEPARATOR not in (value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")):
+            raise ValueError(f"This model takes pairs: tuples of two texts. Received one text in row {row}: {value!r:.100}")
+        return value
+    if is_missing(value):
+        raise ValueError(
+            f'Row {row} has no text. Received: {value!r}. Leave the row out, or fill it, with "" for example'
+        )
+    if isinstance(value, tuple | list | np.ndarray) and len(value) == 2:
+        for side in value:
+            if is_missing(side):
+                raise ValueError(f"Row {row} has no text on one side. Received: {tuple(value)!r:.100}")
+        if all(isinstance(side, str | bytes) for side in value):
+            if not pair:
+                raise ValueError(f"{NO_PAIRS} Received in row {row}: {tuple(value)!r:.100}")
+            first, second = value
+            return first, second
+    raise ValueError(
+        f"Expected texts: strings, bytes{', or tuples of two' * pair}. Received in row {row}: {value!r:.100}"
+    )
+
+
+def class_targets(y: Any, labels: Sequence[str] | None, num_classes: int) -> np.ndarray:
+    """Labels of classes as numbers.
+
+    Args:
+        y: a column of class names (where the model has `labels`) or of class indices; or an array
+            `[n, num_classes]` of probabilities.
+        labels: names of the classes, in the order of the logits.
+        num_classes: C.
+
+    Returns:
+        int32 `[n]` of indices, or float32 `[n, num_classes]`.
+
+    Raises:
+        ValueError: a label is missing, unknown, or no whole number from 0 to C - 1; the message names its row.
+    """
+    values = _label_values(y)
+    array = values if isinstance(values, np.ndarray) else None
+    if array is not None and array.ndim == 2:
+        return _probabilities(array, num_classes)
+    found = np.empty(len(values), np.int32)
+    index = {name: i for i, name in enumerate(labels or ())}
+    for row, value in enumerate(values.tolist() if array is not None else values):
+        found[row] = _class_index(value, row, index, num_classes)
+    return found
+
+
+def class_weights(
+    class_weight: Any, targets: np.ndarray, labels: Sequence[str] | None, num_classes: int
+) -> np.ndarray:
+    """The weight of each text by its class.
+
+    Args:
+        class_weight: weights by a class's name or number, 1 where there is none; or "balanced": n / (C * n_c).
+        targets: int32 `[n]` of class indices.
+        labels: names of the classes.
+        num_classes: C.
+
+    Returns:
+        float32 `[n]`.
+
+    Raises:
+        ValueError: it is something else, names no class, or there are no classes.
+    """
+    if targets.ndim != 1 or num_classes < 2:
+        raise ValueError(f"`class_weight` needs one class per text. Received labels of shape {targets.shape}")
+    weights = np.ones(num_classes, np.float32)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        counts = np.bincount(targets, minlength=num_classes)
+        weights[counts > 0] = len(targets) / (np.count_nonzero(counts) * counts[counts > 0])
+        return weights[targets]
+    if not isinstance(class_weight, dict):
+        raise ValueError(
+            '`class_weight` must be "balanced", or a dictionary of weights by class. '
+            f"Received: class_weight={class_weight!r:.100}"
+        )
+    index = {name: i for i, name in enumerate(labels or ())}
+    for key, weight in class_weight.items():
+        number = index.get(key, key) if isinstance(key, str) else key
+        if isinstance(number, str) or not 0 <= number < num_classes or number != int(number):
+            known = list(labels) if labels else f"0 to {num_classes - 1}"
+            raise ValueError(f"`class_weight` names an unknown class. Known: {known!r:.300}. Received: {key!r:.100}")
+        if not np.isfinite(weight) or weight < 0:
+            raise ValueError(f"`class_weight` must be finite and not negative. Received: {weight!r} for {key!r:.100}")
+        weights[int(number)] = weight
+    return weights[targets]
+
+
+def number_targets(y: Any) -> np.ndarray:
+    """Targets of a regression: float32 `[n]` or `[n, k]`.
+
+    Raises:
+        ValueError: a target is missing, is not finite or no number; the message names its row.
+    """
+    values = _label_values(y)
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        for row, value in enumerate(values):
+            if is_missing(value) or not isinstance(value, int | float | np.number | list | tuple | np.ndarray):
+                raise ValueError(f"Expected numbers as labels. Received in row {row}: {value!r:.100}") from None
+        raise ValueError(f"Expected numbers as labels, one per text. Received: {values!r:.100}") from None
+    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise ValueError(f"Expected finite numbers as labels. Received in row {row}: {values[row]!r}")
+    return array.astype(np.float32)
+
+
+def _label_values(y: Any) -> Any:
+    """Labels as a list, or as a NumPy array of numbers.
+
+    Raises:
+        ValueError: there are none, or they are no column.
+    """
+    if y is None:
+        raise ValueError("Expected one label per text. Received: y=None")
+    if isinstance(y, str | bytes) or (np.ndim(y) == 0 and not hasattr(y, "__len__")):
+        raise ValueError(f"Expected one label per text. Received a single one: {y!r:.100}")
+    if hasattr(y, "numpy") and not hasattr(y, "to_numpy") and hasattr(y, "shape"):  # a tensor
+        y = y.numpy()
+    if hasattr(y, "columns") and hasattr(y, "shape"):
+        return _rows_of_table(y) if len(y.columns) < 3 else np.asarray(y)
+    if isinstance(y, np.ndarray) and y.dtype.kind in "biuf":
+        return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if isinstance(y, np.ndarray) and y.ndim == 2:
+        return _label_values(np.asarray(y.tolist()))
+    values = as_list(y)
+    if values is None:
+        raise ValueError(f"Expected labels as a list or an array. Received: {type(y).__name__}")
+    if values and isinstance(values[0], list | tuple | np.ndarray):
+        return _label_values(np.asarray(values))
+    return values
+
+
+def _class_index(value: Any, row: int, index: dict[str, int], num_classes: int) -> int:
+    """The number of one label's class.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    if is_missing(value):
+        raise ValueError(f"Row {row} has no label. Received: {value!r}. Leave the row out")
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    if isinstance(value, str):
+        if value in index:
+            return index[value]
+        if not index:
+            raise ValueError(
+                f"Labels that are names need a model that knows them: build it with `labels=[...]`. "
+                f"Received in row {row}: {value!r:.100}"
+            )
+        known = ", ".join(map(repr, list(index)[:20])) + (", ..." if len(index) > 20 else "")
+        raise ValueError(f"Unknown label. Known: {known}. Received in row {row}: {value!r:.100}")
+    is_number = isinstance(value, bool | int | float | np.number | np.bool_)
+    if is_number and 0 <= value < num_classes and value == int(value):
+        return int(value)
+    raise ValueError(
+        f"Labels must be whole numbers from 0 to {num_classes - 1}{', or names of classes' if index else ''}. "
+        f"Received in row {row}: {value!r:.100}"
+    )
+
+
+def _probabilities(array: np.ndarray, num_classes: int) -> np.ndarray:
+    """Rows of probabilities, checked.
+
+    Raises:
+        ValueError: there are more or fewer than the classes, or one is negative or not finite.
+    """
+    if array.shape[1] != num_classes:
+        raise ValueError(f"Expected {num_classes} probabilities per text. Received labels of shape {array.shape}")
+    good = (np.isfinite(array) & (array >= 0)).all(axis=1)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"Probabilities must be finite and not negative. Received in row {row}: {array[row].tolist()}")
+    return array.astype(np.float32)

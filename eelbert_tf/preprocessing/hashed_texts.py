@@ -1,0 +1,113 @@
+"""Texts as bytes: all that a backbone with hashed embeddings needs, with no vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from eelbert_tf.config import PACKAGE
+from eelbert_tf.text import splitting, strings
+
+from .base import SMALLEST_SLOTS, Preprocessor
+
+BYTES_PER_SLOT = 6  # English has about 5 bytes per slot, its spaces and the two special tokens included
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class HashedTexts(Preprocessor):
+    """Texts as bytes, for an `EelbertBackbone` with a hash.
+
+    Args:
+        max_tokens: T, token slots of one input, [CLS] and [SEP]s included.
+        max_bytes: L, bytes read of one input.
+        pair: whether each example is two texts.
+
+    Example:
+
+    >>> HashedTexts()(["Turn on the lights."])["bytes"].shape
+    (1, 96)
+    """
+
+    input_names = ("bytes", "padding_mask")
+
+    def __init__(self, max_tokens: int = 128, max_bytes: int = 512, pair: bool = False) -> None:
+        super().__init__(max_tokens, pair)
+        self.max_bytes = max_bytes
+
+    def encode(self, texts: Sequence[strings.TextOrPair]) -> EncodedBytes:
+        """Texts ready for batching.
+
+        Args:
+            texts: strings, byte strings, or pairs of them.
+        """
+        return EncodedBytes(texts, self.max_tokens, self.max_bytes, self.pair)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "max_bytes": self.max_bytes}
+
+
+class EncodedBytes:
+    """Texts as bytes, with the batch shape each one needs.
+
+    Args:
+        texts: strings, byte strings, or pairs of them.
+        max_tokens: T, token slots of one input.
+        max_bytes: L, bytes read of one input.
+        pair: whether the texts are pairs.
+
+    Attributes:
+        rows: the bytes of each text, at most `max_bytes`.
+        token_counts: int32 `[n]`, filled token slots of each, [CLS] and [SEP]s included.
+        levels: int64 `[n]`, index into `shapes` of the narrowest batch that holds the text uncut.
+        shapes: `(token slots, bytes)` of each level.
+    """
+
+    def __init__(
+        self, texts: Sequence[strings.TextOrPair], max_tokens: int, max_bytes: int, pair: bool = False
+    ) -> None:
+        self.rows = [strings.as_data(text, max_bytes) for text in texts]
+        self.shapes = batch_shapes(max_tokens, max_bytes)
+        lengths = np.array([len(row) for row in self.rows], np.int64)
+        self.token_counts = count_tokens(self.rows, max_tokens, max_bytes, pair)
+        fits = [(self.token_counts <= slots) & (lengths <= width) for slots, width in self.shapes[:-1]]
+        self.levels: np.ndarray = np.full(len(self.rows), len(self.shapes) - 1, np.int64)
+        for fit in fits:
+            self.levels -= fit
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """The model's input for some texts: `bytes` int32 `[B, L']` and `padding_mask` int32 `[B, T']`."""
+        slots, width = self.shapes[int(self.levels[indices].max()) if len(indices) else 0]
+        data = strings.pad_bytes([self.rows[i] for i in indices], width).astype(np.int32)
+        counts = self.token_counts[indices]
+        return {"bytes": data, "padding_mask": (np.arange(slots)[None] < counts[:, None]).astype(np.int32)}
+
+
+def batch_shapes(max_tokens: int, max_bytes: int) -> list[tuple[int, int]]:
+    """The few `(token slots, bytes)` that batches come in: few, since each is compiled once."""
+    shapes, slots = [], SMALLEST_SLOTS
+    while slots < max_tokens and slots * BYTES_PER_SLOT < max_bytes:
+        shapes.append((slots, slots * BYTES_PER_SLOT))
+        slots *= 2
+    return [*shapes, (max_tokens, max_bytes)]
+
+
+def count_tokens(rows: Sequence[bytes], max_tokens: int, max_bytes: int, pair: bool = False) -> np.ndarray:
+    """Filled token slots of each text, by the model's own front end: int32 `[n]`."""
+    counts = np.zeros(len(rows), np.int32)
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    for chunk in np.array_split(order, max(1, len(rows) // 4096)):
+        if not len(chunk):
+            continue
+        width = min(max_bytes, max(16, -len(rows[chunk[-1]]) // 16 * -16))
+        data = ops.convert_to_tensor(strings.pad_bytes([rows[i] for i in chunk], width).astype(np.int32))
+        _, layout = splitting.lay_out(splitting.split(data), max_bytes, max_tokens, pair)
+        counts[chunk] = ops.convert_to_numpy(layout.padding_mask).sum(axis=1)
+    return counts

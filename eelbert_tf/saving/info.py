@@ -1,0 +1,133 @@
+"""`config.json`: what a model's folder says of the model, checked before anything is built from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from eelbert_tf.config import EelbertConfig, HashConfig
+from eelbert_tf.errors import InputError
+
+from .checksum import SEAL, is_intact
+
+FORMAT = "eelbert"
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+
+# A configuration that asks for longer inputs is damaged: it bounds the memory that one text can take.
+MAX_INPUT_BYTES = 2**20
+MAX_REPEATS = 1000  # of a block; likewise the time
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What `config.json` says of a model.
+
+    Args:
+        config: shape of the encoder.
+        kind: "backbone" or "classifier".
+        pair: whether its input is pairs of texts.
+        num_classes: logits of a classifier; 0 for a backbone.
+        labels: names of the classes.
+        task: "classification" or "regression".
+        notes: anything else worth keeping, training settings for example.
+    """
+
+    config: EelbertConfig
+    kind: str = "backbone"
+    pair: bool = False
+    num_classes: int = 0
+    labels: list[str] | None = None
+    task: str = "classification"
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def read_info(directory: Path) -> tuple[ModelInfo, str]:
+    """`config.json` of a model directory, and the checksum it gives for the weights.
+
+    Raises:
+        InputError: the file is no configuration of ours, of another version, or damaged.
+    """
+    path = directory / CONFIG_FILE
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        raise InputError(f'{path}: not a model of this library: expected "format": "{FORMAT}".')
+    if fields.get("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: written in format version {fields.get('format_version')}; this library reads version "
+            f"{FORMAT_VERSION}. Train the model again, or install the version that wrote it."
+        )
+    with damage_in(path):
+        info = ModelInfo(
+            config=EelbertConfig.from_dict(fields["config"]),
+            kind=fields["kind"],
+            pair=bool(fields["pair"]),
+            num_classes=int(fields["num_classes"]),
+            labels=fields["labels"],
+            task=fields["task"],
+            notes=fields.get("notes", {}),
+        )
+        _check_info(info)
+        weights_sha256 = str(fields["weights_sha256"])
+    if not is_intact(fields):
+        raise InputError(
+            f"{path}: damaged: its checksum differs. Copy it again; if you edited it, remove its field {SEAL!r}."
+        )
+    return info, weights_sha256
+
+
+@contextmanager
+def damage_in(path: Path) -> Iterator[None]:
+    """Reports value and type errors raised in the block as a damaged configuration.
+
+    Raises:
+        InputError: in place of errors of values and types.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except KeyError as error:
+        raise InputError(f"{path}: incomplete or damaged configuration: {error} is missing.") from None
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise InputError(f"{path}: incomplete or damaged configuration: {error}") from None
+
+
+def _check_info(info: ModelInfo) -> None:
+    """Checks what the dataclasses do not, since a file may hold anything.
+
+    Raises:
+        ValueError: a field has another type than it ought to have, or a hopeless value.
+    """
+    config = info.config
+    for part in (config, config.hash):
+        if part is not None and not isinstance(part, EelbertConfig | HashConfig):
+            raise ValueError(f"`hash` must be a dictionary. Received: {part!r:.100}")
+        for field in dataclasses.fields(part) if part is not None else ():
+            value = getattr(part, field.name)
+            is_count = type(value) is int and (value >= 0 or field.name == "seed")
+            if field.type in ("int", "int | None") and value is not None and not is_count:
+                raise ValueError(f"`{field.name}` must be a positive integer. Received: {value!r:.100}")
+    if config.max_bytes > MAX_INPUT_BYTES:
+        raise ValueError(f"`max_bytes` must be at most {MAX_INPUT_BYTES}. Received: {config.max_bytes}")
+    if config.num_hidden_layers > MAX_REPEATS * config.num_blocks:  # the number of blocks is bounded by the weights
+        raise ValueError(
+            f"`num_hidden_layers` must be at most {MAX_REPEATS} times `num_hidden_groups`. "
+            f"Received: {config.num_hidden_layers} and {config.num_hidden_groups}"
+        )
+    if info.kind not in ("backbone", "classifier"):
+        raise ValueError(f"`kind` must be backbone or classifier. Received: {info.kind!r:.100}")
+    if info.task not in ("classification", "regression"):
+        raise ValueError(f"`task` must be classification or regression. Received: {info.task!r:.100}")
+    labels = info.labels
+    if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
+        raise ValueError(f"`labels` must be a list of names. Received: {labels!r:.100}")
+    if labels is not None and len(labels) != info.num_classes:
+        raise ValueError(f"`labels` must have one name per class. Received: {len(labels)} for {info.num_classes}")

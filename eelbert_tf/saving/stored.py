@@ -1,0 +1,125 @@
+"""A model on disk, in this project's format or in Hugging Face's, as its description and its arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.errors import InputError
+
+from .folders import VOCABULARY_FILE, WEIGHTS_FILE, find_model, read_vocabulary, read_weights
+from .huggingface import is_bert_folder, read_bert
+from .info import ModelInfo, damage_in, read_info
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredModel:
+    """What a folder holds.
+
+    Args:
+        path: of the file of weights, for messages.
+        info: what the model is.
+        arrays: its weights by name; those of a classifier's encoder begin with "backbone/".
+        vocabulary: pieces by id, of a model that has a vocabulary.
+        optional: the beginning of names of weights that may be missing.
+    """
+
+    path: Path
+    info: ModelInfo
+    arrays: dict[str, np.ndarray]
+    vocabulary: list[bytes] | None = None
+    optional: tuple[str, ...] = ()
+
+    def backbone_arrays(self) -> dict[str, np.ndarray]:
+        """The encoder's weights by their names in it."""
+        prefix = backbone_prefix(self.info)
+        return {key.removeprefix(prefix): array for key, array in self.arrays.items() if key.startswith(prefix)}
+
+
+def backbone_prefix(info: ModelInfo) -> str:
+    """How names of the encoder's weights begin."""
+    return "" if info.kind == "backbone" else "backbone/"
+
+
+def read_stored_info(name: str | Path) -> ModelInfo:
+    """What a preset or a model folder holds, without its weights.
+
+    Raises:
+        InputError: there is no such model, or it is damaged.
+    """
+    return read_bert(Path(name))[0] if is_bert_folder(name) else read_info(find_model(name))[0]
+
+
+def read_stored(name: str | Path) -> StoredModel:
+    """A preset, or a model folder.
+
+    Args:
+        name: a preset's name, a folder that `save_to_preset` wrote, or a BERT in Hugging Face's layout.
+
+    Raises:
+        InputError: there is no such model, or it is damaged.
+    """
+    if is_bert_folder(name):
+        info, arrays, vocabulary = read_bert(Path(name), arrays=True)
+        model = StoredModel(Path(name), info, arrays, vocabulary, optional=("pooler/",))
+    else:
+        directory = find_model(name)
+        info, sha256 = read_info(directory)
+        arrays = read_weights(directory, sha256)
+        pieces = read_vocabulary(directory) if info.config.vocab_size and (directory / VOCABULARY_FILE).exists() else None
+        model = StoredModel(directory / WEIGHTS_FILE, info, arrays, pieces)
+    if model.vocabulary is not None and len(model.vocabulary) > (info.config.vocab_size or 0):
+        raise InputError(
+            f"{model.path.parent / VOCABULARY_FILE}: {len(model.vocabulary)} pieces, more than the "
+            f"{info.config.vocab_size} of the model"
+        )
+    _check_sizes(model)
+    return model
+
+
+def _check_sizes(model: StoredModel) -> None:
+    """Compares, before anything is built, the weights that between them show every size of the configuration.
+
+    Whatever a configuration asks for, building its model then takes little more memory than the weights at hand.
+
+    Raises:
+        InputError: a weight is missing, or has another shape.
+    """
+    info, arrays, path = model.info, model.arrays, model.path
+    config, prefix = info.config, backbone_prefix(info)
+    width = config.hidden_size
+    shapes = {
+        "position_embedding": (config.max_position_embeddings, width),
+        "segment_embedding": (config.type_vocab_size, width),
+    }
+    if config.pooling == "cls" and not model.optional:
+        shapes["pooler/kernel"] = (width, width)
+    if config.hash is None:
+        shapes["token_embedding/embeddings"] = (config.vocab_size or 0, width)
+    elif config.hash.size != width:
+        shapes["projection/kernel"] = (config.hash.size, width)
+    if config.lexicon_size:
+        shapes["lexicon/table"] = (config.lexicon_size, config.lexicon_width)
+    shapes = {prefix + name: shape for name, shape in shapes.items()}
+    if info.kind == "classifier":
+        shapes["classifier/kernel"] = (config.pooled_size(info.pair), info.num_classes)
+    for name, shape in shapes.items():
+        check_shape(name, shape, arrays, path)
+    for i in range(config.num_blocks):
+        check_shape(f"{prefix}block_{i}/intermediate/kernel", (width, config.intermediate_size), arrays, path)
+
+
+def check_shape(name: str, shape: tuple[int, ...], arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Checks that there is a weight of this name and shape.
+
+    Raises:
+        InputError: there is none, or of another shape.
+    """
+    if name not in arrays:
+        raise InputError(f"{path}: weight {name!r} is missing.")
+    if arrays[name].shape != shape:
+        raise InputError(f"{path}: weight {name!r} has shape {arrays[name].shape}, the configuration asks for {shape}.")
