@@ -6,7 +6,21 @@ The names below are loaded on first use, so that what needs no Keras (the runtim
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import EelbertConfig as EelbertConfig
+    from .config import HashConfig as HashConfig
+    from .config import named_config as named_config
+    from .errors import InputError as InputError
+    from .models.backbone import EelbertBackbone as EelbertBackbone
+    from .models.classifier import EelbertClassifier as EelbertClassifier
+    from .models.layers import NgramHashEmbedding as NgramHashEmbedding
+    from .models.sentence_encoder import EelbertSentenceEncoder as EelbertSentenceEncoder
+    from .preprocessing.hashed_texts import HashedTexts as HashedTexts
+    from .preprocessing.wordpiece import WordPiece as WordPiece
+    from .saving.folders import preset_names as preset_names
+    from .text.strings import encode_texts as encode_texts
 
 __version__ = "0.1.0"
 
@@ -14,17 +28,15 @@ _HOME = {
     "EelbertConfig": "config",
     "HashConfig": "config",
     "named_config": "config",
-    "EelbertBackbone": "models.backbone",
     "InputError": "errors",
+    "EelbertBackbone": "models.backbone",
+    "EelbertClassifier": "models.classifier",
     "NgramHashEmbedding": "models.layers",
     "EelbertSentenceEncoder": "models.sentence_encoder",
-    "load_backbone": "saving.folders",
-    "load_classifier": "saving.folders",
+    "HashedTexts": "preprocessing.hashed_texts",
+    "WordPiece": "preprocessing.wordpiece",
     "preset_names": "saving.folders",
-    "save_model": "saving.folders",
     "encode_texts": "text.strings",
-    "EelbertClassifier": "models.classifier",
-    "EelbertMaskedLM": "models.classifier",
 }
 __all__ = ["__version__", *_HOME]
 

@@ -46,8 +46,9 @@ def _demo(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
     recipe = Recipe(epochs=args.epochs, batch_size=32, seed=args.seed)
     keras.utils.set_random_seed(args.seed)
-    backbone, _ = start("scratch", named_config("eelbert_uno"), False, {"max_tokens": SLOTS, "max_bytes": WIDTH})
-    _, report = finetune(backbone, Labelled(*zip(*train, strict=True)), None, recipe, folder / "model", labels)
+    limits = {"max_tokens": SLOTS, "max_bytes": WIDTH}
+    model = start("scratch", named_config("eelbert_uno"), False, labels, limits)
+    report = finetune(model, Labelled(*zip(*train, strict=True)), None, recipe, folder / "model")
     _say("converting to TFLite and checking the file ...")
     file = folder / "commands.tflite"
     converted = convert(folder / "model", file)

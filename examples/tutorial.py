@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 
-from eelbert_tf import EelbertBackbone, EelbertClassifier, EelbertSentenceEncoder, preset_names, save_model
+from eelbert_tf import EelbertBackbone, EelbertClassifier, EelbertSentenceEncoder, preset_names
 from eelbert_tf.config import named_config
 from eelbert_tf.disk.tables import read_table
 from eelbert_tf.tflite.conversion.convert import convert
@@ -49,12 +49,10 @@ print(train.texts[0], "->", train.labels[0])
 limits = {"max_tokens": 32, "max_bytes": 128}
 keras.utils.set_random_seed(0)
 if "uno_en" in preset_names():
-    from eelbert_tf import load_backbone
-
-    backbone = load_backbone("uno_en", **limits)
+    model = EelbertClassifier.from_preset("uno_en", labels=labels, **limits)
 else:
     backbone = EelbertBackbone(named_config("eelbert_uno").replace(**limits))
-model = EelbertClassifier(backbone, num_classes=len(labels), labels=labels)
+    model = EelbertClassifier(backbone, labels=labels)
 print(f"{model.count_params():,} learned numbers, {4 * model.count_params() / 1e6:.2f} MB as float32")
 
 # %% [markdown]
@@ -94,7 +92,7 @@ for text, guess, label in list(zip(test.texts, found, test.labels, strict=True))
 # TFLite file of it, runs that beside Keras on hundreds of hard texts, and writes nothing where they differ.
 
 # %%
-save_model(model, folder / "model")
+model.save_to_preset(folder / "model")
 for quantize in ("none", "int8"):
     report = convert(folder / "model", folder / f"{quantize}.tflite", quantize=quantize)
     print(f"{quantize}: {report['bytes']:,} bytes, logits within {report['max_abs_diff']:.2g} of Keras")

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
 from eelbert_tf.disk.reports import markdown_table, save_plot
-from eelbert_tf.saving.folders import find_model, read_info
+from eelbert_tf.saving.folders import find_model
+from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.finetune.candidates import Contender
 from eelbert_tf.training.glue.run import Job, Trial, summary
 from eelbert_tf.training.glue.scores import Scores, run_jobs

@@ -18,8 +18,9 @@ from safetensors.numpy import load_file, save_file
 
 from eelbert_tf.disk.files import replace_directory
 from eelbert_tf.errors import InputError
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.huggingface import VOCABULARY_FILE, WEIGHTS_FILE, foreign_name
-from eelbert_tf.saving.folders import load_classifier, weight_names
+from eelbert_tf.models.presets import weight_names
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     if not 0 <= args.share <= 1:
         raise InputError(f"--share: must lie between 0 and 1, not {args.share}")
     arrays = load_file(args.bert / WEIGHTS_FILE)
-    backbone = load_classifier(args.tuned).backbone
+    backbone = EelbertClassifier.from_preset(args.tuned).backbone
     if backbone.config.vocab_size is None:
         raise InputError(f"--tuned: {args.tuned}: is no BERT; expected the model that was tuned from {args.bert}")
     for name, variable in weight_names(backbone).items():

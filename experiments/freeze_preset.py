@@ -17,16 +17,10 @@ from typing import Any
 
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import replace_file
+from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.saving.checksum import seal
-from eelbert_tf.saving.folders import (
-    CONFIG_FILE,
-    PRESETS,
-    TFLITE_FILE,
-    WEIGHTS_FILE,
-    find_model,
-    load_backbone,
-    read_info,
-)
+from eelbert_tf.saving.folders import PRESETS, TFLITE_FILE, WEIGHTS_FILE, find_model
+from eelbert_tf.saving.info import CONFIG_FILE, read_info
 
 CARD = "README.md"
 CURVE = "loss.png"
@@ -104,7 +98,7 @@ def main() -> None:
     args = parser.parse_args()
     source = find_model(args.run)
     read_info(source)
-    parameters = int(load_backbone(args.run).count_params())  # its checksum is verified here
+    parameters = int(EelbertBackbone.from_preset(args.run).count_params())  # its checksum is verified here
     fields = json.loads((source / CONFIG_FILE).read_text("utf-8"))
     text = card(args.name, fields, parameters, args)
     target = PRESETS / args.name

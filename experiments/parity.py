@@ -27,7 +27,7 @@ import numpy as np
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.disk.inputs import chunks, read_lines, with_progress
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.folders import load_classifier
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import TextOrPair, as_data, encode_texts, to_bytes
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
@@ -249,7 +249,7 @@ def all_front_ends(model_directory: str, limits: dict[str, Any], folder: Path) -
         limits: `max_tokens` and `max_bytes` where they are not the model's own.
         folder: where the C front end is compiled.
     """
-    model, other = (load_classifier(model_directory, **limits) for _ in range(2))
+    model, other = (EelbertClassifier.from_preset(model_directory, **limits) for _ in range(2))
     config, pair, layer = model.backbone.config, model.backbone.pair, model.backbone.hash_embedding
     other.backbone.hash_embedding.scatter = True
     scattered = front_end_file(other)
@@ -271,7 +271,7 @@ def compare(model_directory: str, texts: Sequence[TextOrPair], limits: dict[str,
         texts: what to compare on.
         limits: `max_tokens` and `max_bytes` where they are not the model's own.
     """
-    model = load_classifier(model_directory, **limits)
+    model = EelbertClassifier.from_preset(model_directory, **limits)
     config, pair = model.backbone.config, model.backbone.pair
     found = Comparison()
     with tempfile.TemporaryDirectory() as name:
@@ -314,7 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limits: dict[str, Any] = {"max_tokens": args.max_tokens, "max_bytes": args.max_bytes}
     limits = {name: limit for name, limit in limits.items() if limit is not None}
     try:
-        model = load_classifier(args.model, **limits)
+        model = EelbertClassifier.from_preset(args.model, **limits)
         texts, real = gather_texts(args.texts, args.count, model.backbone.pair, args.seed)
         found = compare(args.model, texts, limits)
         result = {

@@ -23,7 +23,8 @@ from preset_texts import sides, texts_of
 
 from eelbert_tf.disk.reports import markdown_table, spread
 from eelbert_tf.disk.tables import Table, Text, iter_rows
-from eelbert_tf.saving.folders import load_classifier, read_config, weights_digest
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.saving.folders import read_config, weights_digest
 from eelbert_tf.training.distill.soft_targets import lessons
 from eelbert_tf.training.finetune.candidates import labels_of
 from eelbert_tf.training.finetune.run import Labelled, Recipe, finetune, start
@@ -113,7 +114,7 @@ def main() -> None:
     data = read_task(task, str(args.data))
     ((_, dev),) = data.dev.items()
     more = unlabelled(args.data, task, args.texts, args.more)
-    teacher, digest = load_classifier(args.teacher), weights_digest(args.teacher)
+    teacher, digest = EelbertClassifier.from_preset(args.teacher), weights_digest(args.teacher)
     learned = lessons(
         teacher, data.train, more, args.made_up, args.trust, held_out=dev.texts, kept=args.answers, identity=digest
     )

@@ -10,8 +10,8 @@ import safetensors.numpy
 
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.presets import weight_names
 from eelbert_tf.preprocessing.wordpiece import RESERVED
-from eelbert_tf.saving.folders import weight_names
 
 LETTERS = [bytes([c]) for c in range(ord("a"), ord("z") + 1)]
 PIECES = [*RESERVED, b".", *LETTERS, *(b"##" + letter for letter in LETTERS)]

@@ -57,7 +57,7 @@ def saved(name: str) -> Path:
     """A model directory. The weights are larger than fresh ones, so that logits differ between texts."""
     import keras
 
-    from eelbert_tf import EelbertBackbone, EelbertClassifier, save_model
+    from eelbert_tf import EelbertBackbone, EelbertClassifier
 
     keras.utils.set_random_seed(7)
     backbone = EelbertBackbone(CONFIGS[name], pair=name.startswith("pair"))
@@ -69,7 +69,7 @@ def saved(name: str) -> Path:
     for weight in model.weights:
         spread = 0.2 if len(weight.shape) < 2 else 1.0 if "position" in weight.path else weight.shape[0] ** -0.5
         weight.assign(np.asarray(weight) + rng.normal(0, spread, weight.shape).astype(np.float32))
-    save_model(model, FOLDER / name)
+    model.save_to_preset(FOLDER / name)
     return FOLDER / name
 
 

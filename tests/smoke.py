@@ -16,11 +16,13 @@ from pathlib import Path
 def main() -> None:
     """Loads every preset, then trains, saves, converts and runs a small model; prints one JSON object."""
     import eelbert_tf
-    from eelbert_tf import EelbertBackbone, EelbertClassifier, load_backbone, load_classifier, preset_names, save_model
+    from eelbert_tf import EelbertBackbone, EelbertClassifier, preset_names
     from eelbert_tf.__main__ import COMMANDS
     from eelbert_tf.__main__ import main as eelbert
     from eelbert_tf.config import EelbertConfig, HashConfig
     from eelbert_tf.errors import InputError
+    from eelbert_tf.models.backbone import EelbertBackbone
+    from eelbert_tf.models.classifier import EelbertClassifier
     from eelbert_tf.tflite.conversion.convert import convert
     from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 
@@ -30,9 +32,9 @@ def main() -> None:
     for module, _ in COMMANDS.values():
         importlib.import_module(module)
     for name in preset_names():
-        load_backbone(name)
+        EelbertBackbone.from_preset(name)
         with contextlib.suppress(InputError):  # an encoder has no head
-            load_classifier(name).predict(["a text"], verbose=0)
+            EelbertClassifier.from_preset(name).predict(["a text"], verbose=0)
     for file in home.glob("presets/*/*.tflite"):
         EelbertRuntime(file).predict(["a text"])
 
@@ -49,7 +51,7 @@ def main() -> None:
     model.compile("adam", "mse")
     model.fit(["lamp on", "lamp off"], [[0.0, 1.0], [1.0, 0.0]], verbose=0)
     with tempfile.TemporaryDirectory() as folder:
-        save_model(model, Path(folder) / "model")
+        model.save_to_preset(Path(folder) / "model")
         convert(Path(folder) / "model", Path(folder) / "model.tflite")
         answer = io.StringIO()
         with contextlib.redirect_stdout(answer):

@@ -117,7 +117,8 @@ def test_fine_tuned_bert(tables: dict[str, Path], tmp_path: Path) -> None:
     """A model with a vocabulary takes the place of the one with random weights, and says what it says in Keras."""
     import keras
 
-    from eelbert_tf import EelbertBackbone, load_classifier, save_model
+    from eelbert_tf import EelbertBackbone
+    from eelbert_tf.models.classifier import EelbertClassifier
     from eelbert_tf.preprocessing.wordpiece import RESERVED, BertClassifier
     from tests.conftest import randomize
 
@@ -129,11 +130,13 @@ def test_fine_tuned_bert(tables: dict[str, Path], tmp_path: Path) -> None:
     model = randomize(BertClassifier(EelbertBackbone(config), 3, LABELS, vocabulary=vocabulary))
     table = read_table(tables["test"], ["sentence"], "kind")
     model.classifier.bias.assign_sub(model.predict(table.texts, verbose=0).mean(axis=0))  # else one class wins always
-    save_model(model, tmp_path / "bert")
+    model.save_to_preset(tmp_path / "bert")
     benchmark_size.check([str(tmp_path / "bert")], table, table, 12, 48)
     (file,), left_out = benchmark_size.our_files([str(tmp_path / "bert")], table, tmp_path, 12, 48)
     assert not left_out
-    expected = np.asarray(load_classifier(tmp_path / "bert", max_tokens=12).predict(table.texts, verbose=0))
+    expected = np.asarray(
+        EelbertClassifier.from_preset(tmp_path / "bert", max_tokens=12).predict(table.texts, verbose=0)
+    )
     classify = file.load()
     assert [classify(str(text)) for text in table.texts] == [LABELS[i] for i in expected.argmax(axis=1)]
     assert len(set(expected.argmax(axis=1).tolist())) > 1
@@ -141,9 +144,9 @@ def test_fine_tuned_bert(tables: dict[str, Path], tmp_path: Path) -> None:
 
 def keras_accuracy(path: Path) -> float:
     """Of the small model, at the limits of `size_options`."""
-    from eelbert_tf import load_classifier
+    from eelbert_tf.models.classifier import EelbertClassifier
 
-    model = load_classifier(saved("small"), max_tokens=12, max_bytes=48)
+    model = EelbertClassifier.from_preset(saved("small"), max_tokens=12, max_bytes=48)
     texts, labels = zip(*(line.split("\t") for line in path.read_text("utf-8").splitlines()[1:]), strict=True)
     found = np.asarray(model.predict(list(texts), verbose=0)).argmax(axis=1)
     return float(np.mean([LABELS[i] == label for i, label in zip(found, labels, strict=True)]))

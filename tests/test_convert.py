@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from eelbert_tf import HashConfig, InputError, encode_texts, load_classifier
+from eelbert_tf import HashConfig, InputError, encode_texts
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.layers import HashLexicon, NgramHashEmbedding
 from eelbert_tf.text import splitting
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
@@ -38,7 +39,7 @@ def test_hard_texts_are_hard():
 def test_logits_equal_keras_on_strings(name):
     """LiteRT on bytes against Keras on strings, on other hard texts than the conversion tried itself."""
     path, report = converted(name)
-    model = load_classifier(saved(name))
+    model = EelbertClassifier.from_preset(saved(name))
     texts = hard_inputs(name.startswith("pair"), 500, seed=3)
     expected = model.predict(texts, verbose=0)
     found = EelbertRuntime(path).predict(texts)
@@ -149,7 +150,7 @@ def test_uno_is_small():
 def test_other_limits(tmp_path):
     report = convert(saved("small"), tmp_path / "a.tflite", max_tokens=8, max_bytes=40)
     runtime = EelbertRuntime(tmp_path / "a.tflite")
-    model = load_classifier(saved("small"), max_tokens=8, max_bytes=40)
+    model = EelbertClassifier.from_preset(saved("small"), max_tokens=8, max_bytes=40)
     texts = ["one two three four five six seven eight nine", "x"]
     assert report["input_shape"] == [1, 40]
     assert np.abs(runtime.predict(texts) - model.predict(texts, verbose=0)).max() < 1e-5

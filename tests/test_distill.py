@@ -17,7 +17,6 @@ from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.huggingface import is_bert_folder, load_bert
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.preprocessing.wordpiece import PieceTexts
-from eelbert_tf.saving.folders import load_backbone, save_model
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.corpus.sentences import sample
 from eelbert_tf.training.distill import teachers
@@ -204,7 +203,7 @@ def test_pupil(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.Cap
     before = json.loads(capsys.readouterr().out.splitlines()[-1])["held_out"]
     for name in ("cosine", "word_cosine", "pooled_cosine"):
         assert report["held_out"][name] > before[name] + 0.1
-    assert load_backbone(tmp_path / "pupil").config == PUPIL
+    assert EelbertBackbone.from_preset(tmp_path / "pupil").config == PUPIL
     assert distill(*words, "--epochs", 5, "--resume") == 2
     assert "was started with settings steps" in capsys.readouterr().err
 
@@ -223,7 +222,7 @@ def test_pairs_of_sentences(teacher: Path, corpus: Corpus, tmp_path: Path, capsy
     assert distill(*words, *options, "--output", tmp_path / "run") == 0
     held_out = json.loads(capsys.readouterr().out.splitlines()[-1])["held_out"]
     assert held_out["cosine"] > 0.5
-    backbone = load_backbone(tmp_path / "run", pair=True)
+    backbone = EelbertBackbone.from_preset(tmp_path / "run", pair=True)
     fresh = EelbertBackbone(backbone.config)
     assert not np.allclose(
         backbone.position_embedding[20], fresh.position_embedding[20], atol=0.05
@@ -255,6 +254,6 @@ def test_sentence_encoder(tmp_path: Path) -> None:
     for text, row in zip(texts, found, strict=True):
         np.testing.assert_allclose(encoder.predict([text])[0], row, rtol=0, atol=1e-6)
     assert encoder.predict([]).shape == (0, 16)
-    save_model(backbone, tmp_path / "model")
+    backbone.save_to_preset(tmp_path / "model")
     again = EelbertSentenceEncoder.from_preset(str(tmp_path / "model"))
     np.testing.assert_allclose(again.predict(texts), found, rtol=0, atol=1e-6)

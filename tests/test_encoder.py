@@ -15,8 +15,8 @@ from keras_hub.models import BertBackbone
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier, EelbertMaskedLM
+from eelbert_tf.models.presets import weight_names
 from eelbert_tf.preprocessing.batches import EncodedTexts, batch_shapes
-from eelbert_tf.saving.folders import weight_names
 from eelbert_tf.text.reference import CLS, SEP, embed_token, lexicon_index, tokenize
 from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize

@@ -25,7 +25,7 @@ from eelbert_tf.disk.files import recover_directory
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.saving.folders import load_classifier, read_info, save_model
+from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.commands import finetune as command
 from eelbert_tf.training.finetune.run import _StopIfDiverged
 from tests.forms import ROOT
@@ -38,7 +38,7 @@ def models(tiny: EelbertConfig, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A folder with a tiny encoder, `tiny`, and one that a later version wrote, `later`."""
     folder = tmp_path_factory.mktemp("faults")
     keras.utils.set_random_seed(1)
-    save_model(EelbertBackbone(tiny), folder / "tiny")
+    EelbertBackbone(tiny).save_to_preset(folder / "tiny")
     shutil.copytree(folder / "tiny", folder / "later")
     fields = json.loads((folder / "later" / "config.json").read_text())
     (folder / "later" / "config.json").write_text(json.dumps({**fields, "format_version": 99}))
@@ -226,7 +226,7 @@ def test_full_disk(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch:
     assert line == "eelbert finetune: out: cannot write: the disk is full; free some space, or write to another disk"
     assert sorted(os.listdir(place)) == ["good.csv", "models", "out"]
     assert read_info(place / "out")[0].notes["finished_epochs"] == 1
-    assert load_classifier(place / "out").labels == ["off", "on"]
+    assert EelbertClassifier.from_preset(place / "out").labels == ["off", "on"]
 
 
 def test_interrupt_before_the_first_epoch_ends(
@@ -283,7 +283,7 @@ def test_interrupt_during_training(place: Path, capsys: pytest.CaptureFixture[st
     recover_directory(place / "out")  # of an older version, where the very moment of its removal was hit
     assert sorted(os.listdir(place)) == ["good.csv", "models", "out"]
     assert read_info(place / "out")[0].notes["finished_epochs"] >= 1
-    assert load_classifier(place / "out").predict(["turn on"], verbose=0).shape == (1, 2)
+    assert EelbertClassifier.from_preset(place / "out").predict(["turn on"], verbose=0).shape == (1, 2)
 
 
 def test_termination_of_the_program(place: Path) -> None:
@@ -307,4 +307,4 @@ def test_termination_of_the_program(place: Path) -> None:
     assert "Traceback" not in errors
     recover_directory(place / "out")
     assert sorted(os.listdir(place)) == ["good.csv", "models", "out"]
-    assert load_classifier(place / "out").labels == ["off", "on"]
+    assert EelbertClassifier.from_preset(place / "out").labels == ["off", "on"]

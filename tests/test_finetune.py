@@ -16,7 +16,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.optimizer import WarmupCosineDecay, WarmupLinearDecay, adamw, without_decay
-from eelbert_tf.saving.folders import load_classifier, read_info, save_model
+from eelbert_tf.saving.info import read_info
 from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.training.finetune.run import Labelled, Recipe, default_epochs, default_rate, finetune, score, start
 
@@ -31,7 +31,7 @@ def preset(tiny: EelbertConfig, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A tiny encoder to start from, which trains in seconds."""
     keras.utils.set_random_seed(1)
     path = tmp_path_factory.mktemp("finetune") / "tiny"
-    save_model(EelbertBackbone(tiny), path)
+    EelbertBackbone(tiny).save_to_preset(path)
     return path
 
 
@@ -138,7 +138,7 @@ def test_command_trains_saves_and_reports(preset: Path, tmp_path: Path, capsys: 
     assert info.notes["finished_epochs"] == 12
     assert info.notes["recipe"]["seed"] == 0
     assert info.notes["trained_on"] == "train.csv"
-    model = load_classifier(output)
+    model = EelbertClassifier.from_preset(output)
     logits = np.asarray(model(encode_texts(TEXTS, model.backbone.config.max_bytes)))
     assert [info.labels[i] for i in logits.argmax(axis=1)] == LABELS
     assert report["parameters"] == model.count_params()

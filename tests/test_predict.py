@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eelbert_tf import load_classifier
 from eelbert_tf.__main__ import main
 from eelbert_tf.disk.inputs import spread_texts
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.checksum import seal
 from eelbert_tf.tflite.checks.hard_texts import hard_texts
 from eelbert_tf.tflite.runtimes.scores import softmax
@@ -38,7 +38,7 @@ def refuse(capsys, *arguments: object) -> str:
 @pytest.fixture
 def labelled(tmp_path) -> Path:
     """A CSV file with the classes that the converted model gives, but for one row in four."""
-    model = load_classifier(saved("small"))
+    model = EelbertClassifier.from_preset(saved("small"))
     texts = [
         f"{word} the {thing}" for word in ("turn", "switch", "put") for thing in ("light", "lamp", "heating", "tv")
     ]
@@ -54,7 +54,7 @@ def labelled(tmp_path) -> Path:
 def test_predict_text(capsys, runtime):
     model = saved("small") if runtime == "keras" else converted("small")[0]
     (result,) = run(capsys, "predict", "--model", model, "--text", "Turn on the lights", "--runtime", runtime)
-    expected = softmax(load_classifier(saved("small")).predict(["Turn on the lights"], verbose=0)[0])
+    expected = softmax(EelbertClassifier.from_preset(saved("small")).predict(["Turn on the lights"], verbose=0)[0])
     assert result["label"] == LABELS[expected.argmax()]
     assert result["score"] == pytest.approx(expected.max(), abs=1e-5)
     assert [result["scores"][label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-5)
@@ -137,7 +137,7 @@ def test_evaluate_takes_numbers_of_classes(capsys, labelled):
 def test_evaluate_numbers(capsys, tmp_path):
     path = tmp_path / "scores.csv"
     texts = ["a", "bb", "c d", "e f g"]
-    scores = load_classifier(saved("regression")).predict(texts, verbose=0)[:, 0]
+    scores = EelbertClassifier.from_preset(saved("regression")).predict(texts, verbose=0)[:, 0]
     path.write_text("text,label\n" + "".join(f"{t},{2 * s + 1}\n" for t, s in zip(texts, scores, strict=True)))
     (result,) = run(capsys, "evaluate", "--model", converted("regression")[0], "--test", path)
     assert result["pearson"] == pytest.approx(1, abs=1e-4)

@@ -12,8 +12,8 @@ import pytest
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.huggingface import load_bert
+from eelbert_tf.models.presets import weight_names
 from eelbert_tf.preprocessing.wordpiece import BertClassifier
-from eelbert_tf.saving.folders import save_model, weight_names
 from tests.conftest import randomize
 from tests.pages import script
 from tests.small_berts import BERT, write_bert
@@ -36,7 +36,7 @@ def test_blend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in weight_names(backbone).values():
         variable.assign(1.5 - variable)
     last = {name: variable.numpy() for name, variable in weight_names(backbone).items()}
-    save_model(BertClassifier(backbone, 2, ["no", "yes"], vocabulary=vocabulary), tmp_path / "tuned")
+    BertClassifier(backbone, 2, ["no", "yes"], vocabulary=vocabulary).save_to_preset(tmp_path / "tuned")
     words = ["--bert", folder, "--share", 0.25, "--output", tmp_path / "blend"]
     run("blend", monkeypatch, *words, "--tuned", tmp_path / "tuned")
     found = weight_names(load_bert(str(tmp_path / "blend"))[0])

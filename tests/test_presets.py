@@ -13,7 +13,8 @@ import pytest
 from eelbert_tf.__main__ import main
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
-from eelbert_tf.saving.folders import PRESETS, load_backbone, preset_file, preset_names, read_info
+from eelbert_tf.saving.folders import PRESETS, preset_file, preset_names
+from eelbert_tf.saving.info import read_info
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.conversion.convert import convert
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
@@ -25,7 +26,7 @@ READY = [name for name in preset_names() if preset_file(name)]
 @pytest.mark.parametrize("name", preset_names())
 def test_card_and_weights(name: str) -> None:
     """Weights fit their checksum and are finite numbers; the card says how many they are."""
-    backbone = load_backbone(name)
+    backbone = EelbertBackbone.from_preset(name)
     assert all(np.isfinite(weight.numpy()).all() for weight in backbone.weights)
     card = (PRESETS / name / "README.md").read_text("utf-8")
     assert card.startswith(f"# {name}\n")

@@ -19,8 +19,9 @@ import pytest
 from eelbert_tf.__main__ import main
 from eelbert_tf.config import HashConfig
 from eelbert_tf.errors import InputError
+from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.optimizer import adamw
-from eelbert_tf.saving.folders import WEIGHTS_FILE, load_backbone
+from eelbert_tf.saving.folders import WEIGHTS_FILE
 from eelbert_tf.training.pretrain import checkpoint
 from eelbert_tf.training.pretrain import watch as pretrain_watch
 from eelbert_tf.training.pretrain.folder import claim
@@ -92,7 +93,7 @@ def test_folder_is_a_model(finished, tmp_path):
     train.write_text("text,label\n" + "".join(f"turn on {i},yes\nturn off {i},no\n" for i in range(8)))
     options = f"--train {train} --dev {train} --preset {finished} --epochs 1 --output {tmp_path / 'model'}"
     assert main(["finetune", *options.split()]) == 0
-    assert load_backbone(finished).config == TINY
+    assert EelbertBackbone.from_preset(finished).config == TINY
 
 
 def test_average_of_the_weights_is_saved(tmp_path):
@@ -110,7 +111,7 @@ def test_average_of_the_weights_is_saved(tmp_path):
     average = weights[0]
     for some in weights[1:]:
         average = 0.5 * average + 0.5 * some
-    saved = np.asarray(load_backbone(tmp_path / "run").blocks[0].query.kernel)
+    saved = np.asarray(EelbertBackbone.from_preset(tmp_path / "run").blocks[0].query.kernel)
     np.testing.assert_allclose(saved, average, atol=1e-6)
     assert abs(saved - weights[-1]).max() > 1e-4
 
@@ -166,7 +167,7 @@ def test_sigterm_writes_a_checkpoint(tmp_path, finished):
     assert caught.value.code == 143
     checkpoints = tmp_path / "run" / "checkpoints"
     assert sorted(path.name for path in checkpoints.iterdir()) == ["step-00000003", "step-00000004"]
-    assert load_backbone(tmp_path / "run").config == TINY
+    assert EelbertBackbone.from_preset(tmp_path / "run").config == TINY
     flip(checkpoints / "step-00000004" / "state.safetensors")
     run(tmp_path / "run", habits=habits)
     assert "step-00000004: damaged" in said[0]
@@ -238,7 +239,7 @@ def test_a_damaged_log_loses_lines_only(finished, tmp_path):
         log = log.replace(b"0", junk, 1)
     (folder / "log.csv").write_bytes(log)
     assert run(folder)["steps"] == 6
-    assert load_backbone(folder).config == TINY
+    assert EelbertBackbone.from_preset(folder).config == TINY
 
 
 def test_a_full_disk_is_told_on_a_line_of_its_own(tmp_path, monkeypatch, capsys):
@@ -271,7 +272,7 @@ def test_killed_between_weights_and_configuration(finished, tmp_path, monkeypatc
         run(folder)
     monkeypatch.undo()
     assert not (folder / "config.json").exists()
-    assert load_backbone(folder).config == TINY
+    assert EelbertBackbone.from_preset(folder).config == TINY
 
 
 def test_a_finished_run_is_left_alone(tmp_path, finished):
@@ -441,7 +442,7 @@ def test_accumulation_equals_the_larger_batch(tmp_path):
     for pieces in (1, 4):
         settings = dataclasses.replace(FEW, steps=3, clip_norm=0.1, accumulate=pieces)
         run(tmp_path / str(pieces), settings, corpus=corpus)
-    one, four = (load_backbone(tmp_path / str(pieces)) for pieces in (1, 4))
+    one, four = (EelbertBackbone.from_preset(tmp_path / str(pieces)) for pieces in (1, 4))
     for a, b in zip(one.weights, four.weights, strict=True):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-5, err_msg=a.path)
 
@@ -452,7 +453,7 @@ def test_mixed_precision(tmp_path, precision, finished):
     settings = dataclasses.replace(FEW, mixed_precision=precision)
     report = run(tmp_path / "run", settings)
     assert keras.config.dtype_policy().name == "float32"
-    assert {v.dtype for v in load_backbone(tmp_path / "run").weights} == {"float32"}
+    assert {v.dtype for v in EelbertBackbone.from_preset(tmp_path / "run").weights} == {"float32"}
     expected = float(list(csv.DictReader((finished / "log.csv").open()))[-1]["loss"])
     assert report["loss"] == pytest.approx(expected, rel=0.03)
     assert report["loss"] != expected

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from eelbert_tf import InputError, encode_texts, load_classifier
+from eelbert_tf import InputError, encode_texts
 from eelbert_tf.__main__ import main
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.text.strings import to_bytes
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.conversion import micro, quantize_int8
@@ -48,7 +49,7 @@ def calibration(pair: bool) -> list:
 def logits_of_uno() -> tuple[list, np.ndarray]:
     """Texts, and what the model itself makes of them."""
     texts = hard_inputs(False, 150, seed=8)
-    return texts, load_classifier(saved("uno"), max_tokens=32, max_bytes=128).predict(texts, verbose=0)
+    return texts, EelbertClassifier.from_preset(saved("uno"), max_tokens=32, max_bytes=128).predict(texts, verbose=0)
 
 
 def variant(model: str, name: str):
@@ -182,7 +183,7 @@ def test_wide_gelus_are_computed_in_parts(monkeypatch):
     files = []
     for columns in (1000, 4):
         monkeypatch.setattr(quantize_int8, "_COLUMNS", columns)
-        model = load_classifier(saved("means"))
+        model = EelbertClassifier.from_preset(saved("means"))
         files.append(micro.to_micro(model, "int8", texts))
     whole, parts = (Graph(data) for data in files)
     more = Counter(parts.name(o) for o in parts.operators) - Counter(whole.name(o) for o in whole.operators)
@@ -243,7 +244,7 @@ def test_graph_survives_changes():
 
 def test_schedule_saves_memory():
     """The converter computes all columns of the hash before it uses the first."""
-    model = load_classifier(saved("uno"), max_tokens=32, max_bytes=128)
+    model = EelbertClassifier.from_preset(saved("uno"), max_tokens=32, max_bytes=128)
     micro.prepare(model, "int8")
     graph = Graph(translate(model, to_concrete_function(model)))
     before = graph._memory(graph.operators)[0]

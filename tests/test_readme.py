@@ -63,7 +63,7 @@ def write_table(path: Path, header: str, rows: Sequence[Sequence[str]]) -> None:
 
 def save_tiny(folder: Path, labels: list[str] | None = None) -> None:
     """An encoder with random weights, or a classifier."""
-    from eelbert_tf import EelbertBackbone, EelbertClassifier, save_model
+    from eelbert_tf import EelbertBackbone, EelbertClassifier
 
     folder.parent.mkdir(exist_ok=True)
     backbone = EelbertBackbone(TINY)

@@ -24,18 +24,10 @@ from eelbert_tf.config import EelbertConfig, named_config
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.models.presets import weight_names
 from eelbert_tf.saving.checksum import SEAL
-from eelbert_tf.saving.folders import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    find_model,
-    load_backbone,
-    load_classifier,
-    read_info,
-    read_weights,
-    save_model,
-    weight_names,
-)
+from eelbert_tf.saving.folders import WEIGHTS_FILE, find_model, read_weights
+from eelbert_tf.saving.info import CONFIG_FILE, read_info
 from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
 from tests.forms import ROOT
@@ -55,7 +47,7 @@ def original(rich: EelbertConfig) -> EelbertClassifier:
 def saved(original: EelbertClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its directory."""
     path = tmp_path_factory.mktemp("saving") / "model"
-    save_model(original, path, {"note": 1})
+    original.save_to_preset(path, {"note": 1})
     return path
 
 
@@ -91,7 +83,7 @@ def test_round_trip(original: EelbertClassifier, saved: Path) -> None:
         "classification",
     )
     assert (info.num_classes, info.labels, info.notes) == (5, ODD_LABELS, {"note": 1})
-    again = load_classifier(saved)
+    again = EelbertClassifier.from_preset(saved)
     for name, variable in weight_names(original).items():
         np.testing.assert_array_equal(weight_names(again)[name].numpy(), variable.numpy(), err_msg=name)
     pairs = [(text, "b") for text in TEXTS]
@@ -102,29 +94,29 @@ def test_backbones(original: EelbertClassifier, saved: Path, tmp_path: Path, ric
     """The encoder of a classifier, and an encoder by itself; pairs or not, as asked for."""
     data = encode_texts(TEXTS, rich.max_bytes)
     expected = original.backbone(data)["pooled_output"]
-    backbone = load_backbone(saved)
+    backbone = EelbertBackbone.from_preset(saved)
     assert backbone.pair is True
     np.testing.assert_array_equal(backbone(data)["pooled_output"], expected)
-    save_model(backbone, tmp_path / "backbone")
-    again = load_backbone(tmp_path / "backbone", pair=False)
+    backbone.save_to_preset(tmp_path / "backbone")
+    again = EelbertBackbone.from_preset(tmp_path / "backbone", pair=False)
     assert again.pair is False
     np.testing.assert_allclose(again(data)["pooled_output"], expected, rtol=0, atol=1e-6)
     with pytest.raises(InputError, match="an encoder without a classification head: fine-tune it first"):
-        load_classifier(tmp_path / "backbone")
+        EelbertClassifier.from_preset(tmp_path / "backbone")
 
 
 def test_changes_that_do_not_touch_weights(saved: Path) -> None:
     """Narrower inputs are allowed, wider ones than the position table are the caller's mistake."""
-    assert load_classifier(saved, max_tokens=8, max_bytes=32).backbone.config.max_tokens == 8
+    assert EelbertClassifier.from_preset(saved, max_tokens=8, max_bytes=32).backbone.config.max_tokens == 8
     with pytest.raises(ValueError, match="between 4 and `max_position_embeddings`"):
-        load_backbone(saved, max_tokens=64)
+        EelbertBackbone.from_preset(saved, max_tokens=64)
 
 
 def test_replaces_an_older_model_and_nothing_else(original: EelbertClassifier, tmp_path: Path) -> None:
     """A folder with anything that is not ours stays as it is, other people's models included."""
     path = tmp_path / "model"
     for note in (1, 2):
-        save_model(original.backbone, path, {"note": note})
+        original.backbone.save_to_preset(path, {"note": note})
         assert read_info(path)[0].notes == {"note": note}
     (path / "results.csv").write_text("mine")
     foreign = tmp_path / "bert"
@@ -132,25 +124,25 @@ def test_replaces_an_older_model_and_nothing_else(original: EelbertClassifier, t
     (foreign / CONFIG_FILE).write_text('{"architectures": ["BertModel"], "model_type": "bert"}')
     for folder, name in ((path, "results.csv"), (foreign, CONFIG_FILE)):
         with pytest.raises(InputError, match="exists and holds something else"):
-            save_model(original.backbone, folder)
+            original.backbone.save_to_preset(folder)
         assert (folder / name).exists()
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(InputError, match="is a file; give the name of a folder"):
-        save_model(original.backbone, file)
+        original.backbone.save_to_preset(file)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bert", "file", "model"]
 
 
 def test_the_system_refuses_to_write(original: EelbertClassifier, tmp_path: Path) -> None:
     """For a file larger than the process may write, as for a full disk: one line, and the older model stays."""
     path = tmp_path / "model"
-    save_model(original.backbone, path, {"note": 1})
+    original.backbone.save_to_preset(path, {"note": 1})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
     try:
         for target in (path, tmp_path / "new" / "model"):
             with pytest.raises(InputError, match="model: cannot write: the file would grow past the limit"):
-                save_model(original, target)
+                original.save_to_preset(target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert os.listdir(tmp_path) == ["model"]
@@ -251,10 +243,10 @@ def test_garbage_for_a_configuration(copy: Path, text: str) -> None:
     """Whatever stands in the file, the answer is one line."""
     (copy / CONFIG_FILE).write_text(text)
     with pytest.raises(InputError, match=r"config.json: (cannot be read as JSON|not a model|incomplete or damaged)"):
-        load_classifier(copy)
+        EelbertClassifier.from_preset(copy)
     (copy / CONFIG_FILE).write_bytes(b'{"format": "\xff"}')
     with pytest.raises(InputError, match="cannot be read as JSON"):
-        load_classifier(copy)
+        EelbertClassifier.from_preset(copy)
 
 
 def test_any_flipped_bit_of_a_configuration_is_seen(copy: Path) -> None:
@@ -287,10 +279,10 @@ def test_damaged_weights(copy: Path) -> None:
     for damaged in (bytes(flipped), data[:-1], data[: len(data) // 2], b""):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"weights.safetensors: damaged: its checksum differs"):
-            load_classifier(copy)
+            EelbertClassifier.from_preset(copy)
     path.unlink()
     with pytest.raises(InputError, match=r"weights.safetensors: cannot be read: No such file"):
-        load_classifier(copy)
+        EelbertClassifier.from_preset(copy)
 
 
 class Bomb:
@@ -320,7 +312,7 @@ def test_hostile_weights(copy: Path, original: EelbertClassifier, monkeypatch: p
     ):
         replace_weights(copy, data)
         with pytest.raises(InputError, match=message) as caught:
-            load_classifier(copy)
+            EelbertClassifier.from_preset(copy)
         assert str(caught.value).startswith(f"{copy / WEIGHTS_FILE}: ")
     assert not Path("exploded").exists()
 
@@ -336,11 +328,11 @@ def test_links_out_of_a_model(copy: Path, tmp_path: Path) -> None:
             (copy / name).unlink()
             (copy / name).symlink_to(target)
             with pytest.raises(InputError) as caught:
-                load_classifier(copy)
+                EelbertClassifier.from_preset(copy)
             assert "password" not in str(caught.value)
         (copy / name).unlink()
         (copy / name).write_bytes(kept)
-    load_classifier(copy)
+    EelbertClassifier.from_preset(copy)
     assert secret.read_text() == "password"
 
 
@@ -366,12 +358,12 @@ import sys
 from types import SimpleNamespace
 import numpy as np
 from eelbert_tf.config import named_config
-from eelbert_tf.saving.folders import save_model
+pass
 for number in range(int(sys.argv[2]), 10**6):
     array = np.full(200_000, number, np.float32)
     weight = SimpleNamespace(path="model/weight", numpy=lambda: array)
     model = SimpleNamespace(name="model", config=named_config("eelbert_uno"), pair=False, weights=[weight])
-    save_model(model, sys.argv[1], {"number": number})
+    model.save_to_preset(sys.argv[1], {"number": number})
     print(number, flush=True)
     if sys.argv[3:]:
         break

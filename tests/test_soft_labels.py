@@ -14,7 +14,6 @@ from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.saving.folders import load_classifier, save_model
 from eelbert_tf.training.distill.soft_targets import ask, lessons, make_up, soften
 from tests.small_models import PUPIL
 
@@ -115,7 +114,7 @@ def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = ["--answers", tmp_path / "answers.npz", "--made-up", 2, "--epochs", 1]
     assert distill("--teacher", tmp_path / "teacher", *pairs, "--config", shape, "--output", tmp_path / "x", *kept) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["train_texts"] > 40
-    assert load_classifier(tmp_path / "x").task == "regression"
+    assert EelbertClassifier.from_preset(tmp_path / "x").task == "regression"
 
 
 @pytest.mark.parametrize(

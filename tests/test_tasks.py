@@ -16,7 +16,6 @@ import tensorflow as tf
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier, EelbertMaskedLM
-from eelbert_tf.saving.folders import save_model
 from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
 from tests.forms import ROOT
@@ -277,8 +276,8 @@ if keras.backend.backend() == "tensorflow":
         record(name, model, model(inputs))
 else:
     sys.modules["tensorflow"] = None  # whoever imports it now fails
-from eelbert_tf import load_classifier
-model = load_classifier(folder + "/saved")
+from eelbert_tf.models.classifier import EelbertClassifier
+model = EelbertClassifier.from_preset(folder + "/saved")
 record("saved", model, model.predict(texts, verbose=0))
 results["labels"] = np.array(model.labels)
 np.savez(f"{folder}/{keras.backend.backend()}.npz", **results)
@@ -294,7 +293,7 @@ def test_saved_models_are_the_same_in_fresh_processes(
     """
     texts = np.array([*MIXED, "größer 中 😀"])
     np.save(tmp_path / "texts.npy", texts)
-    save_model(model, tmp_path / "saved")
+    model.save_to_preset(tmp_path / "saved")
     tasks = {
         "single": model,
         "pair": pairs,

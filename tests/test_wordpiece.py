@@ -13,8 +13,8 @@ from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.preprocessing.wordpiece import RESERVED, BertClassifier, PieceTexts, read_vocabulary
-from eelbert_tf.saving.folders import load_classifier, save_model
 from eelbert_tf.training.finetune.candidates import Contender
 
 PIECES = [*RESERVED, *b"the cat sat on mat ##s ##ting un ##known ! . good bad".split()]
@@ -34,7 +34,7 @@ CONFIG = EelbertConfig(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model as a pretraining run leaves it."""
-    save_model(EelbertBackbone(CONFIG), tmp_path / "bert")
+    EelbertBackbone(CONFIG).save_to_preset(tmp_path / "bert")
     (tmp_path / "bert" / "vocab.txt").write_bytes(b"\n".join(PIECES) + b"\n")
     return tmp_path / "bert"
 
@@ -103,11 +103,11 @@ def test_reserved_pieces_stand_anywhere(tmp_path: Path) -> None:
 def test_a_damaged_vocabulary_is_seen(tmp_path: Path) -> None:
     """Another letter is another piece, and the model would read other texts than it was trained on."""
     save_model(BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=VOCABULARY), tmp_path / "model")
-    assert load_classifier(tmp_path / "model").vocabulary == VOCABULARY
+    assert EelbertClassifier.from_preset(tmp_path / "model").vocabulary == VOCABULARY
     path = tmp_path / "model" / "vocab.txt"
     path.write_bytes(path.read_bytes().replace(b"cat", b"cau"))
     with pytest.raises(InputError, match="vocab.txt: damaged: its checksum differs"):
-        load_classifier(tmp_path / "model")
+        EelbertClassifier.from_preset(tmp_path / "model")
 
 
 def test_pads_do_not_matter() -> None:
@@ -127,7 +127,7 @@ def test_saved_with_its_vocabulary(folder: Path, tmp_path: Path, capsys: pytest.
     assert main(["finetune", *map(str, words), "--epochs", "30", "--batch-size", "8"]) == 0
     assert main(["evaluate", "--model", str(output), "--test", str(tmp_path / "train.csv")]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["accuracy"] == 1.0
-    model = load_classifier(output)
+    model = EelbertClassifier.from_preset(output)
     assert model.vocabulary == VOCABULARY
     assert main(["convert", "--model", str(output), "--output", str(tmp_path / "model.tflite")]) == 2
     assert "only hashed models can be converted" in capsys.readouterr().err

@@ -94,7 +94,11 @@ class EelbertBackbone(Saveable, keras.Model):
                 )
         else:
             self.token_embedding = keras.layers.Embedding(
-                config.vocab_size, config.hidden_size, embeddings_initializer=normal, name="token_embedding", dtype=dtype
+                config.vocab_size,
+                config.hidden_size,
+                embeddings_initializer=normal,
+                name="token_embedding",
+                dtype=dtype,
             )
         self.embeddings_norm = keras.layers.LayerNormalization(
             epsilon=config.layer_norm_eps, name="embeddings_norm", dtype=dtype

@@ -12,7 +12,7 @@ import numpy as np
 from eelbert_tf.config import PACKAGE
 from eelbert_tf.errors import InputError
 from eelbert_tf.preprocessing.base import Preprocessor
-from eelbert_tf.preprocessing.columns import as_texts, class_targets, number_targets
+from eelbert_tf.preprocessing.columns import class_targets, number_targets
 from eelbert_tf.saving.info import ModelInfo
 from eelbert_tf.saving.stored import read_stored
 from eelbert_tf.scores import rank
@@ -221,7 +221,7 @@ class EelbertClassifier(Task):
             The classifier.
 
         Raises:
-            InputError: there is no such model, it is damaged, or it has no head and nothing says what classes there are.
+            InputError: there is no such model, it is damaged, or it has no head and no classes are given.
             ValueError: a change is out of range.
         """
         stored = read_stored(name)

@@ -31,9 +31,9 @@ BATCH_SIZE = 32
 class Task(Saveable, keras.Model):
     """Base class: a backbone, a preprocessor, and a head on top.
 
-    `fit`, `evaluate`, `predict`, `train_on_batch`, `test_on_batch`, `predict_on_batch` and the call itself take texts in
-    every shape that `preprocessing.columns.as_texts` knows; `fit`, `evaluate` and `predict` also datasets, `PyDataset`s
-    and generators of texts. What holds no texts is passed to Keras as it is.
+    `fit`, `evaluate`, `predict`, `train_on_batch`, `test_on_batch`, `predict_on_batch` and the call itself take texts
+    in every shape that `preprocessing.columns.as_texts` knows; `fit`, `evaluate` and `predict` also datasets,
+    `PyDataset`s and generators of texts. What holds no texts is passed to Keras as it is.
 
     Args:
         backbone: an `EelbertBackbone`.
@@ -89,8 +89,8 @@ class Task(Saveable, keras.Model):
     def _texts_to_inputs(self) -> Preprocessor:
         if self.preprocessor is None:
             raise ValueError(
-                "This model has a vocabulary and no preprocessor: build it with `preprocessor=WordPiece(vocabulary)`, or "
-                "pass `token_ids`. Received: texts"
+                "This model has a vocabulary and no preprocessor: build it with `preprocessor=WordPiece(vocabulary)`, "
+                "or pass `token_ids`. Received: texts"
             )
         return self.preprocessor
 
@@ -185,6 +185,8 @@ class Task(Saveable, keras.Model):
             index = {name: i for i, name in enumerate(self.labels)}
             class_weight = {index.get(key, key): weight for key, weight in class_weight.items()}
         with self._encoded(x, batch_size) as (data, size):
+            if hasattr(data, "element_spec"):  # a `tf.data.Dataset` has its order
+                kwargs["shuffle"] = False
             return super().fit(data, y, batch_size=size, class_weight=class_weight, **kwargs)
 
     @contextmanager
@@ -417,7 +419,7 @@ def split_at(count: int, validation_split: float) -> int:
     kept = int(count * (1 - validation_split)) if 0 < validation_split < 1 else 0
     if not 0 < kept < count:
         raise ValueError(
-            f"`validation_split` must lie between 0 and 1 and leave texts in both parts. Received: {validation_split} of "
-            f"{count} texts"
+            f"`validation_split` must lie between 0 and 1 and leave texts in both parts. Received: {validation_split} "
+            f"of {count} texts"
         )
     return kept

@@ -79,7 +79,9 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_output = dense(hidden_size, "attention_output")
         self.intermediate = dense(intermediate_size, "intermediate")
         self.output_dense = dense(hidden_size, "output")
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="attention_norm", dtype=policy)
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_eps, name="attention_norm", dtype=policy
+        )
         self.output_norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="output_norm", dtype=policy)
         self.hidden_dropout = keras.layers.Dropout(dropout, dtype=policy)
         self.weights_dropout = keras.layers.Dropout(attention_dropout, dtype=policy)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-from .base import EncodedTexts, Preprocessor
+from .base import EncodedTexts
 
 BATCHES_SORTED_TOGETHER = 64
 

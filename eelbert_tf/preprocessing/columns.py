@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eelbert_tf.text.strings import SEPARATOR, Text, TextOrPair, is_string_tensor
+from eelbert_tf.text.strings import SEPARATOR, TextOrPair, is_string_tensor
 
 _LIST_METHODS = ("to_pylist", "to_list", "tolist")  # pyarrow; pandas and polars; pandas' index and NumPy
 
@@ -33,7 +33,7 @@ def as_list(x: Any) -> list[Any] | None:
     """
     if isinstance(x, list | tuple | collections.deque | ValuesView):
         return list(x)
-    if isinstance(x, str | bytes) or not hasattr(x, "__len__") and not hasattr(x, "shape"):
+    if isinstance(x, str | bytes) or (not hasattr(x, "__len__") and not hasattr(x, "shape")):
         return None
     if is_string_tensor(x):
         if not hasattr(x, "numpy"):  # symbolic
@@ -67,7 +67,9 @@ def _rows_of_table(table: Any) -> list[Any]:
 
 def is_missing(value: Any) -> bool:
     """Whether a value stands for none: `None`, NaN, pandas' NA and NaT."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    )
 
 
 def as_texts(x: Any, pair: bool) -> list[TextOrPair] | None:
@@ -143,7 +145,9 @@ def _text(value: Any, row: int, pair: bool) -> TextOrPair:
     """
     if isinstance(value, str | bytes):
         if pair and SEPARATOR not in (value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")):
-            raise ValueError(f"This model takes pairs: tuples of two texts. Received one text in row {row}: {value!r:.100}")
+            raise ValueError(
+                f"This model takes pairs: tuples of two texts. Received one text in row {row}: {value!r:.100}"
+            )
         return value
     if is_missing(value):
         raise ValueError(
@@ -189,9 +193,7 @@ def class_targets(y: Any, labels: Sequence[str] | None, num_classes: int) -> np.
     return found
 
 
-def class_weights(
-    class_weight: Any, targets: np.ndarray, labels: Sequence[str] | None, num_classes: int
-) -> np.ndarray:
+def class_weights(class_weight: Any, targets: np.ndarray, labels: Sequence[str] | None, num_classes: int) -> np.ndarray:
     """The weight of each text by its class.
 
     Args:

@@ -54,7 +54,11 @@ class TextStream:
         return data
 
     def encode_batch(self, batch: Any) -> tuple[Any, ...]:
-        """Inputs of a batch, with its labels and weights where it has them."""
+        """Inputs of a batch, with its labels and weights where it has them.
+
+        Raises:
+            ValueError: a text or a label is missing or wrong.
+        """
         x, y, sample_weight = _parts(batch)
         try:
             inputs = self.preprocessor(x)
@@ -100,6 +104,7 @@ class TextStream:
                 self.error = error
                 raise
 
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
         def encode(x: Any, *rest: Any) -> tuple[Any, ...]:
             inputs = self.preprocessor(x)
             if rest and is_string_tensor(rest[0]):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-
 import numpy as np
 
 from eelbert_tf.config import PACKAGE

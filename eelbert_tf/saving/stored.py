@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from eelbert_tf.errors import InputError
 
 from .folders import VOCABULARY_FILE, WEIGHTS_FILE, find_model, read_vocabulary, read_weights
 from .huggingface import is_bert_folder, read_bert
-from .info import ModelInfo, damage_in, read_info
+from .info import ModelInfo, read_info
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +68,9 @@ def read_stored(name: str | Path) -> StoredModel:
         directory = find_model(name)
         info, sha256 = read_info(directory)
         arrays = read_weights(directory, sha256)
-        pieces = read_vocabulary(directory) if info.config.vocab_size and (directory / VOCABULARY_FILE).exists() else None
+        pieces = (
+            read_vocabulary(directory) if info.config.vocab_size and (directory / VOCABULARY_FILE).exists() else None
+        )
         model = StoredModel(directory / WEIGHTS_FILE, info, arrays, pieces)
     if model.vocabulary is not None and len(model.vocabulary) > (info.config.vocab_size or 0):
         raise InputError(

@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from eelbert_tf import EelbertBackbone, load_classifier
+from eelbert_tf import EelbertBackbone
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.preprocessing.wordpiece import BertClassifier
-from eelbert_tf.saving.folders import save_model
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.pretrain.checkpoint import read_checkpoint, write_checkpoint
@@ -36,7 +36,14 @@ def bits(bench: Bench) -> list[Tally]:
     found = [_flip(bench, f"model: {p.name}", p, lambda _: _classify(model)) for p in sorted(model.iterdir())]
     bert = bench.place / "bert"
     save_model(BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=VOCABULARY), bert)
-    found.append(_flip(bench, "model: vocab.txt", bert / "vocab.txt", lambda _: repr(load_classifier(bert).vocabulary)))
+    found.append(
+        _flip(
+            bench,
+            "model: vocab.txt",
+            bert / "vocab.txt",
+            lambda _: repr(EelbertClassifier.from_preset(bert).vocabulary),
+        )
+    )
     for target, quantize in (("mobile", "none"), ("mobile", "dynamic"), ("micro", "none")):
         source, _ = converted("small", target=target, quantize=quantize)
         path = Path(shutil.copy(source, bench.place / f"{target}-{quantize}.tflite"))
@@ -105,7 +112,7 @@ def _flip(bench: Bench, name: str, path: Path, read: Read) -> Tally:
 
 
 def _classify(model: Path) -> str:
-    classifier = load_classifier(model)
+    classifier = EelbertClassifier.from_preset(model)
     return json.dumps([classifier.predict(TEXTS, verbose=0).tolist(), classifier.labels])
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import keras
 
-from eelbert_tf import EelbertBackbone, load_classifier
+from eelbert_tf import EelbertBackbone
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.folders import WEIGHTS_FILE, load_backbone, save_model
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.saving.folders import WEIGHTS_FILE
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.training.corpus.reader import Corpus
 from tests.conftest import TINY
@@ -52,7 +54,7 @@ def make_inputs(folder: Path) -> None:
     (folder / "texts.txt").write_text("\n".join(text for text, _ in rows * 40))
     (folder / "tiny.json").write_text(json.dumps(TINY.to_dict()))
     keras.utils.set_random_seed(0)
-    save_model(EelbertBackbone(TINY), folder / "encoder")
+    EelbertBackbone(TINY).save_to_preset(folder / "encoder")
     (folder / "corpus.txt").write_bytes(topical_text(15_000))
     glue = folder / "glue" / "SST-2"
     glue.mkdir(parents=True)
@@ -89,7 +91,7 @@ def look_at_classifier(path: Path) -> str:
     """Its weights and its logits."""
     if not path.exists() and not list(path.parent.glob(f".{path.name}.old-*")):
         return ABSENT
-    load_classifier(path).predict(TEXTS, verbose=0)
+    EelbertClassifier.from_preset(path).predict(TEXTS, verbose=0)
     return hashlib.sha256((path / WEIGHTS_FILE).read_bytes()).hexdigest()
 
 
@@ -97,7 +99,7 @@ def look_at_encoder(path: Path) -> str:
     """The weights of a pretraining run's model."""
     if not (path / WEIGHTS_FILE).exists():
         return ABSENT
-    load_backbone(path)
+    EelbertBackbone.from_preset(path)
     return hashlib.sha256((path / WEIGHTS_FILE).read_bytes()).hexdigest()
 
 

@@ -98,7 +98,8 @@ def bytes_to_tflite(name: str, slots: int, quantize: str) -> bytes:
     from eelbert_tf.config import CONFIG_NAMES, named_config
     from eelbert_tf.models.backbone import EelbertBackbone
     from eelbert_tf.models.classifier import EelbertClassifier
-    from eelbert_tf.saving.folders import find_model, read_info
+    from eelbert_tf.saving.folders import find_model
+    from eelbert_tf.saving.info import read_info
     from eelbert_tf.tflite.conversion.convert import MOBILE, settings_of
     from eelbert_tf.tflite.conversion.export import to_tflite
     from eelbert_tf.tflite.flatbuffer.file import finish

@@ -143,7 +143,8 @@ def check(models: Sequence[str], train: Table, test: Table, max_tokens: int, max
     Raises:
         InputError: a model is missing, or is no classifier of single texts with the labels of the test set.
     """
-    from eelbert_tf.saving.folders import find_model, read_info
+    from eelbert_tf.saving.folders import find_model
+    from eelbert_tf.saving.info import read_info
 
     for table in (train, test):
         if isinstance(table.texts[0], tuple):
@@ -175,7 +176,9 @@ def our_files(
     Returns:
         The files, and a line for each thing that was left out.
     """
-    from eelbert_tf.saving.folders import find_model, load_classifier, read_info
+    from eelbert_tf.models.classifier import EelbertClassifier
+    from eelbert_tf.saving.folders import find_model
+    from eelbert_tf.saving.info import read_info
     from eelbert_tf.tflite.conversion.convert import convert
 
     found: list[EelbertFile | BertFile] = []
@@ -187,11 +190,11 @@ def our_files(
     for model in models:
         name = _name(model)
         if read_info(find_model(model))[0].config.vocab_size is not None:
-            bert = load_classifier(model, max_tokens=max_tokens)
+            bert = EelbertClassifier.from_preset(model, max_tokens=max_tokens)
             path = folder / f"{name}.tflite"
             path.write_bytes(ids_to_tflite(bert))
-            ranked = sorted(bert.vocabulary, key=bert.vocabulary.__getitem__)
-            pieces = [piece.decode("utf-8", "backslashreplace") for piece in ranked]
+            vocabulary = getattr(bert.preprocessor, "vocabulary", [])
+            pieces = [piece.decode("utf-8", "backslashreplace") for piece in vocabulary]
             found.append(BertFile(name, path, pieces, max_tokens, label_names(bert.labels, bert.num_classes)))
             continue
         for target, quantize in with_progress(formats, "file"):

@@ -11,7 +11,7 @@ import numpy as np
 
 from eelbert_tf.disk.files import check_directory, replace_directory, replace_file
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.folders import load_classifier
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.text.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.flatbuffer.file import finish, operators, parse
@@ -73,7 +73,7 @@ def convert(
     """Writes a classifier as a TFLite file and tries it; a file that fails is not left behind.
 
     Args:
-        model_directory: what `save_model` wrote, or the name of a preset.
+        model_directory: what `save_to_preset` wrote, or the name of a preset.
         output: the file to write.
         target: "mobile" for LiteRT, or "micro" for TFLite Micro.
         quantize: "none", "float16", "dynamic" or "int8".
@@ -94,9 +94,9 @@ def convert(
     with replace_file(output) as temporary:
         limits: dict[str, Any] = {"max_tokens": max_tokens, "max_bytes": max_bytes}
         limits = {name: limit for name, limit in limits.items() if limit is not None}
-        model = load_classifier(os.fspath(model_directory), **limits)
+        model = EelbertClassifier.from_preset(os.fspath(model_directory), **limits)
         settings = settings_of(model, target, quantize)
-        to_export = load_classifier(os.fspath(model_directory), **limits)  # one of its own: exporting changes layers
+        to_export = EelbertClassifier.from_preset(os.fspath(model_directory), **limits)  # exporting changes layers
         if target == "mobile":
             data = MOBILE[quantize](to_tflite(to_export))
         else:

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.folders import CONFIG_FILE, find_model, preset_file, preset_names, read_info
+from eelbert_tf.saving.folders import find_model, preset_file, preset_names
+from eelbert_tf.saving.info import CONFIG_FILE, read_info
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.flatbuffer.metadata import Settings
 
@@ -46,10 +47,12 @@ class KerasModel:
     batch_size = 64
 
     def __init__(self, name: str | Path, max_tokens: int | None = None, max_bytes: int | None = None) -> None:
-        from eelbert_tf.saving.folders import load_classifier
+        from eelbert_tf.models.classifier import EelbertClassifier
 
         limits = {"max_tokens": max_tokens, "max_bytes": max_bytes}
-        self._model: Any = load_classifier(name, **{key: limit for key, limit in limits.items() if limit is not None})
+        self._model: Any = EelbertClassifier.from_preset(
+            name, **{key: limit for key, limit in limits.items() if limit is not None}
+        )
         config = self._model.backbone.config
         self.settings = Settings(
             max_tokens=config.max_tokens,

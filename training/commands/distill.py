@@ -124,7 +124,8 @@ def _encoder(args: argparse.Namespace) -> dict[str, Any]:
 def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.disk.files import check_directory, check_file
     from eelbert_tf.disk.tables import check_seen, iter_rows, read_table
-    from eelbert_tf.saving.folders import find_model, holds_model, load_classifier, read_info, weights_digest
+    from eelbert_tf.saving.folders import find_model, holds_model, weights_digest
+    from eelbert_tf.saving.info import read_info
     from eelbert_tf.training.pretrain.settings import shape_of
 
     from .finetune import check_same_kind
@@ -162,23 +163,21 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
 
     import keras
 
+    from eelbert_tf.models.classifier import EelbertClassifier
     from eelbert_tf.training.distill.soft_targets import lessons
     from eelbert_tf.training.finetune.run import SCRATCH, Labelled, Recipe, finetune, start
 
     identity = json.dumps([weights_digest(args.teacher), taught_as.config.to_dict()])
-    teacher = load_classifier(args.teacher)
+    teacher = EelbertClassifier.from_preset(args.teacher)
     held_out = dev.texts if dev else ()
     learned = lessons(teacher, train, unlabelled, args.made_up, args.trust, args.seed, held_out, kept, identity)
     keras.utils.set_random_seed(args.seed)
-    backbone, vocabulary = start(args.preset or SCRATCH, config, pair, {})
-    _, report = finetune(
-        backbone,
+    report = finetune(
+        start(args.preset or SCRATCH, config, pair, classes, {}),
         learned,
         None if dev is None else Labelled(dev.texts, dev.labels),
         Recipe(args.epochs, args.batch_size, args.learning_rate, seed=args.seed),
         output,
-        classes,
         {"trained_on": train.path.name, "started_from": args.preset or SCRATCH, "taught_by": Path(args.teacher).name},
-        vocabulary,
     )
     return {"output": str(output), "labelled": len(train), **report}

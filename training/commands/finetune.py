@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)
     try:
-        backbone, vocabulary = start(preset, shape, pair, changes)
+        model = start(preset, shape, pair, classes, changes)
     except InputError as error:
         if args.preset or args.config or "max_tokens" not in str(error):
             raise
@@ -94,15 +94,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     origin = Path(config if preset == SCRATCH else preset).name
     before = _written(output)
     try:
-        _, report = finetune(
-            backbone,
+        report = finetune(
+            model,
             Labelled(train.texts, train.labels),
             None if dev is None else Labelled(dev.texts, dev.labels),
             recipe,
             output,
-            classes,
             {"trained_on": train.path.name, "started_from": origin},
-            vocabulary,
         )
     except KeyboardInterrupt:
         state = "is as it was before" if _written(output) == before else "holds the last finished epoch"

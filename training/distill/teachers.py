@@ -18,9 +18,11 @@ import numpy as np
 from eelbert_tf.config import POLICIES
 from eelbert_tf.disk.files import replace_file, reserve
 from eelbert_tf.errors import InputError
-from eelbert_tf.models.huggingface import is_bert_folder, load_bert
-from eelbert_tf.preprocessing.wordpiece import RESERVED
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.preprocessing.wordpiece import RESERVED, WordPiece
 from eelbert_tf.saving.folders import weights_digest
+from eelbert_tf.saving.huggingface import is_bert_folder
+from eelbert_tf.saving.stored import read_stored
 from eelbert_tf.training.corpus.parts import read_arrays
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.corpus.sentences import Sentences
@@ -51,7 +53,9 @@ def load_teacher(folder: str, corpus: Corpus, precision: str = "none") -> Embed:
 
 
 def _bert(folder: str, corpus: Corpus) -> Embed:
-    backbone, vocabulary = load_bert(folder, max_tokens=MAX_PIECES)
+    stored = read_stored(folder)
+    backbone = EelbertBackbone.from_stored(stored, max_tokens=MAX_PIECES)
+    vocabulary = WordPiece(stored.vocabulary or (), MAX_PIECES).ids
     pad, _, cls, sep, mask = (vocabulary[piece] for piece in RESERVED)
     specials = Specials(cls, sep, mask, pad)
     pieces, ends = encode_words(corpus, vocabulary)
@@ -69,10 +73,9 @@ def _bert(folder: str, corpus: Corpus) -> Embed:
 
 
 def _own(folder: str, corpus: Corpus) -> Embed:
-    from eelbert_tf.saving.folders import load_backbone
     from eelbert_tf.training.tokens.words import WordTables
 
-    backbone = load_backbone(folder)
+    backbone = EelbertBackbone.from_preset(folder)
     config = backbone.config
     if config.hash is None:
         raise InputError(f"--teacher: {folder}: a BERT of this project cannot teach; take one with a hash")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.disk.tables import Table
+from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.folders import read_config, weights_digest
 
@@ -107,17 +108,15 @@ class Contender:
         keras.utils.set_random_seed(seed)
         pretrained = not self.model.startswith(SCRATCH)
         recipe = suited_recipe(len(train), pretrained, epochs, self.batch_size, rate, seed)
-        backbone, vocabulary = self._encoder(isinstance(train.texts[0], tuple))
-        labels = Labelled(train.texts, train.labels)
-        model, _ = finetune(backbone, labels, None, recipe, None, classes or None, vocabulary=vocabulary, quiet=True)
+        model = self._start(isinstance(train.texts[0], tuple), classes or None)
+        finetune(model, Labelled(train.texts, train.labels), None, recipe, quiet=True)
         return lambda texts: labels_of(model, texts)
 
-    def _encoder(self, pair: bool) -> tuple[Any, dict[bytes, int] | None]:
-        """The encoder to fine-tune, and the ids of its pieces where it has any."""
-        from eelbert_tf.models.backbone import EelbertBackbone
-
+    def _start(self, pair: bool, classes: Sequence[str] | None) -> EelbertClassifier:
+        """The model to fine-tune."""
         name = self.model.removeprefix(_FRESH)
-        backbone, vocabulary = start(name, read_config(self.config), pair, {})
-        if name != self.model:
-            backbone = EelbertBackbone(backbone.config, pair=pair, name="backbone")
-        return backbone, vocabulary
+        model = start(name, read_config(self.config), pair, classes, {})
+        if name == self.model:
+            return model
+        fresh = EelbertBackbone(model.backbone.config, pair=pair, name="backbone")
+        return EelbertClassifier(fresh, labels=classes, task=model.task, preprocessor=model.preprocessor)

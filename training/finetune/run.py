@@ -17,10 +17,8 @@ from eelbert_tf.config import EelbertConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.models.huggingface import is_bert_folder, load_bert
 from eelbert_tf.models.optimizer import adamw
-from eelbert_tf.preprocessing.wordpiece import BertClassifier, read_vocabulary
-from eelbert_tf.saving.folders import MAX_INPUT_BYTES, find_model, load_backbone, save_model
+from eelbert_tf.saving.info import MAX_INPUT_BYTES
 from eelbert_tf.text.strings import TextOrPair
 
 from .progress import Progress
@@ -103,15 +101,16 @@ class Labelled:
 
 
 def start(
-    preset: str, config: EelbertConfig, pair: bool, changes: dict[str, Any]
-) -> tuple[EelbertBackbone, dict[bytes, int] | None]:
-    """The encoder to fine-tune, and the ids of its pieces where it has a vocabulary.
+    preset: str, config: EelbertConfig, pair: bool, classes: Sequence[str] | None, changes: dict[str, Any]
+) -> EelbertClassifier:
+    """The model to fine-tune, with a fresh head or with one that was saved for the same classes.
 
     Args:
         preset: "scratch" for fresh weights of `config`, a preset's name, a model directory, or a folder in Hugging
             Face's layout.
         config: used from scratch only.
         pair: whether the texts are pairs.
+        classes: names of the classes, in the order of the logits; `None` for regression.
         changes: fields of the configuration to change, `max_tokens` for example.
 
     Raises:
@@ -119,14 +118,12 @@ def start(
     """
     if changes.get("max_bytes", 0) > MAX_INPUT_BYTES:
         raise InputError(f"--max-bytes: must be at most {MAX_INPUT_BYTES}, not {changes['max_bytes']}")
+    task = "classification" if classes else "regression"
     try:
         if preset == SCRATCH:
-            return EelbertBackbone(config.replace(**changes), pair=pair, name="backbone"), None
-        if is_bert_folder(preset):
-            return load_bert(preset, pair, **changes)
-        backbone = load_backbone(preset, pair=pair, **changes)
-        has_pieces = backbone.config.vocab_size is not None
-        return backbone, read_vocabulary(find_model(preset), backbone.config) if has_pieces else None
+            backbone = EelbertBackbone(config.replace(**changes), pair=pair, name="backbone")
+            return EelbertClassifier(backbone, labels=classes, task=task)
+        return EelbertClassifier.from_preset(preset, labels=classes, task=task, pair=pair, **changes)
     except InputError:
         raise
     except ValueError as error:  # the configuration says which field and why
@@ -134,41 +131,32 @@ def start(
 
 
 def finetune(
-    backbone: EelbertBackbone,
+    model: EelbertClassifier,
     train: Labelled,
     dev: Labelled | None,
     recipe: Recipe,
     output: Path | None = None,
-    classes: Sequence[str] | None = None,
     notes: dict[str, Any] | None = None,
-    vocabulary: dict[bytes, int] | None = None,
     quiet: bool = False,
-) -> tuple[EelbertClassifier, dict[str, Any]]:
+) -> dict[str, Any]:
     """Trains a classification or regression head and the encoder under it.
 
     Args:
-        backbone: the encoder; its weights change.
+        model: what learns; its weights change.
         train: texts to learn from.
         dev: held-out texts, scored after each epoch; nothing is chosen by them.
         recipe: how to.
         output: a model directory, written anew after every epoch; `None` to write nothing.
-        classes: names of the classes, in the order of the logits; `None` for regression.
         notes: kept in the model's configuration.
-        vocabulary: ids of pieces, for an encoder with a vocabulary.
         quiet: whether to show no progress.
 
     Returns:
-        The model, and what `eelbert finetune` reports.
+        What `eelbert finetune` reports.
 
     Raises:
         InputError: the training diverges, or the output cannot be written.
     """
-    task = "classification" if classes else "regression"
-    head: dict[str, Any] = {"num_classes": len(classes) if classes else 1, "labels": classes, "task": task}
-    if vocabulary is None:
-        model: EelbertClassifier = EelbertClassifier(backbone, **head)
-    else:
-        model = BertClassifier(backbone, **head, vocabulary=vocabulary)
+    classes = model.labels
     targets = _targets(train, classes)
     validation = None if dev is None else (list(dev.texts), _targets(dev, classes))
     if validation is not None and classes and targets.ndim == 2:
@@ -215,7 +203,7 @@ def finetune(
     if dev is not None:
         report["dev_texts"] = len(dev.texts)
         report["dev"] = score(model, dev)
-    return model, report
+    return report
 
 
 def score(model: EelbertClassifier, data: Labelled) -> dict[str, float]:
@@ -288,4 +276,4 @@ class _SaveEachEpoch(keras.callbacks.Callback):
         self.notes = notes
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        save_model(self.model, self.output, {**self.notes, "finished_epochs": epoch + 1})
+        self.model.save_to_preset(self.output, {**self.notes, "finished_epochs": epoch + 1})

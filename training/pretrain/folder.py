@@ -14,15 +14,9 @@ from typing import Any
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.folders import (
-    CONFIG_FILE,
-    DRAFT,
-    VOCABULARY_FILE,
-    WEIGHTS_FILE,
-    finish_draft,
-    save_model,
-    weight_names,
-)
+from eelbert_tf.models.presets import weight_names
+from eelbert_tf.saving.folders import DRAFT, VOCABULARY_FILE, WEIGHTS_FILE, finish_draft
+from eelbert_tf.saving.info import CONFIG_FILE
 
 from .log import CURVE_FILE, LOG_FILE
 from .settings import RUN_FILE, check_same
@@ -90,7 +84,7 @@ def save_encoder(
     notes: dict[str, Any],
     vocabulary: list[bytes] | None = None,
 ) -> None:
-    """Writes the encoder under a pretraining model to the run's folder, where `load_backbone` finds it.
+    """Writes the encoder under a pretraining model to the run's folder, where `from_preset` finds it.
 
     Args:
         model: a `PretrainingModel`.
@@ -115,7 +109,7 @@ def save_encoder(
         keras.distribution.set_distribution(distribution)
     # The folder itself holds more, and so cannot be replaced; between the renames `find_model` helps.
     draft = folder / DRAFT
-    save_model(encoder, draft, notes, vocabulary)
+    encoder.save_to_preset(draft, notes, vocabulary)
     if vocabulary is not None:  # first: it is the same through all of the run
         os.replace(draft / VOCABULARY_FILE, folder / VOCABULARY_FILE)
     os.replace(draft / WEIGHTS_FILE, folder / WEIGHTS_FILE)

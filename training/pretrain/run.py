@@ -3,7 +3,8 @@
     settings = Settings(steps=10_000, objective="mlm")
     report = pretrain(Corpus("/data/corpus"), named_config("eelbert_uno"), settings, Path("/data/uno"))
 
-The folder it writes is a model (`load_backbone(folder)`), with log.csv, loss.png, run.json and checkpoints beside it.
+The folder it writes is a model (`EelbertBackbone.from_preset(folder)`), with log.csv, loss.png, run.json and checkpoints
+beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from eelbert_tf.config import POLICIES, EelbertConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.optimizer import adamw
-from eelbert_tf.saving.folders import load_backbone, weight_names
+from eelbert_tf.models.presets import weight_names
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.objectives.registry import ObjectiveSettings, make_objective
 from eelbert_tf.training.tokens.pieces import PieceTokens
@@ -104,7 +105,7 @@ def _start_from(backbone: EelbertBackbone, preset: str) -> None:
     Raises:
         InputError: there is no such model, or it has another shape.
     """
-    found = weight_names(load_backbone(preset))
+    found = weight_names(EelbertBackbone.from_preset(preset))
     for name, variable in weight_names(backbone).items():
         if name not in found or tuple(found[name].shape) != tuple(variable.shape):
             raise InputError(f"--preset: {preset}: has another shape than --config: its {name} differs")

@@ -10,7 +10,8 @@ from typing import Any
 
 from eelbert_tf.config import POLICIES, EelbertConfig
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.folders import find_model, read_config, read_info, weights_digest
+from eelbert_tf.saving.folders import find_model, read_config, weights_digest
+from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.objectives.registry import GENERATORS, OBJECTIVES
 
