@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .saving.folders import preset_names as preset_names
     from .text.strings import encode_texts as encode_texts
 
+from .registration import register_classes
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -49,3 +51,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME])
+
+
+register_classes()

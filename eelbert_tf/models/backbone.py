@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from eelbert_tf.config import PACKAGE, EelbertConfig, named_config
-from eelbert_tf.saving.info import ModelInfo, damage_in
+from eelbert_tf.saving.info import CONFIG_FILE, ModelInfo, damage_in
 from eelbert_tf.saving.stored import StoredModel, read_stored
 from eelbert_tf.text import splitting
 
@@ -292,7 +292,7 @@ class EelbertBackbone(Saveable, keras.Model):
     ) -> EelbertBackbone:
         """`from_preset` of a model that has been read; the arguments are the same."""
         config = stored.info.config.replace(**changes)
-        with damage_in(stored.path):
+        with damage_in(stored.path.parent / CONFIG_FILE):
             backbone = cls(config, pair=stored.info.pair if pair is None else pair, name="backbone", dtype=dtype)
         assign(backbone, stored.backbone_arrays(), stored)
         return backbone

@@ -137,6 +137,7 @@ class Task(Saveable, keras.Model):
         Raises:
             ValueError: texts, labels and weights do not fit one another.
         """
+        self._check_precision()
         if validation_split and validation_data is not None:
             raise ValueError("Give `validation_data` or `validation_split`, not both.")
         validation = self._validation(validation_data, batch_size)
@@ -208,6 +209,18 @@ class Task(Saveable, keras.Model):
                 raise stream.error from None
             raise
 
+    def _check_precision(self) -> None:
+        """Checks that weights can be learned in their type.
+
+        Raises:
+            ValueError: the weights are float16, in which the squares of gradients vanish.
+        """
+        if self.dtype_policy.variable_dtype == "float16":
+            raise ValueError(
+                'Weights in float16 cannot be trained: squares of gradients vanish. Use dtype="mixed_float16". '
+                f"Received: a model with dtype={self.dtype_policy.name!r}"
+            )
+
     def _build_training(self, targets: np.ndarray) -> None:
         """Makes all variables of the training: those made later have TensorFlow trace and compile the step twice."""
         if not self.compiled:
@@ -219,6 +232,13 @@ class Task(Saveable, keras.Model):
             self.optimizer.build(self.trainable_variables)
         self.compute_metrics(None, targets, np.zeros((1, self.num_outputs), np.float32))
         self.reset_metrics()
+
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Under a strategy Keras averages the parts of a batch to learn its shapes, which makes bytes fractions.
+        if isinstance(data_batch, tuple) and isinstance(data_batch[0], dict):
+            inputs = {name: keras.ops.cast(array, "int32") for name, array in data_batch[0].items()}
+            data_batch = (inputs, *data_batch[1:])
+        super()._symbolic_build(iterator=iterator, data_batch=data_batch)
 
     def _validation(self, data: Any, batch_size: int | None) -> Any:
         """`validation_data` as Keras takes it."""
@@ -286,6 +306,7 @@ class Task(Saveable, keras.Model):
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, **kwargs: Any
     ) -> Any:
         """`keras.Model.train_on_batch` that also takes texts; arguments as in `fit`."""
+        self._check_precision()
         inputs = self._inputs(x)
         if inputs is None:
             return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)

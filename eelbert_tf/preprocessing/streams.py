@@ -104,7 +104,7 @@ class TextStream:
                 self.error = error
                 raise
 
-        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        @tf.autograph.experimental.do_not_convert
         def encode(x: Any, *rest: Any) -> tuple[Any, ...]:
             inputs = self.preprocessor(x)
             if rest and is_string_tensor(rest[0]):

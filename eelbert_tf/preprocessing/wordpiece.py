@@ -82,6 +82,12 @@ class WordPiece(Preprocessor):
         pieces = [piece.decode("utf-8", "surrogateescape") for piece in self.vocabulary]
         return {"vocabulary": pieces, **super().get_config()}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> WordPiece:
+        """The inverse of `get_config`; pieces may be any bytes."""
+        pieces = [piece.encode("utf-8", "surrogateescape") for piece in config["vocabulary"]]
+        return cls(**{**config, "vocabulary": pieces})
+
 
 class EncodedPieces:
     """Texts as ids of pieces; batches hold `token_ids`, `segment_ids` and `padding_mask`, all int32 `[B, T]`.

@@ -10,7 +10,7 @@ import numpy as np
 from eelbert_tf.errors import InputError
 
 from .folders import VOCABULARY_FILE, WEIGHTS_FILE, find_model, read_vocabulary, read_weights
-from .huggingface import is_bert_folder, read_bert
+from .huggingface import FOREIGN_WEIGHTS_FILE, is_bert_folder, read_bert
 from .info import ModelInfo, read_info
 
 
@@ -63,7 +63,8 @@ def read_stored(name: str | Path) -> StoredModel:
     """
     if is_bert_folder(name):
         info, arrays, vocabulary = read_bert(Path(name), arrays=True)
-        model = StoredModel(Path(name), info, arrays, vocabulary, optional=("pooler/",))
+        path = Path(name, FOREIGN_WEIGHTS_FILE)
+        model = StoredModel(path, info, arrays, vocabulary, optional=("pooler/",))
     else:
         directory = find_model(name)
         info, sha256 = read_info(directory)
