@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from eelbert_tf.config import EelbertConfig, named_config
-from eelbert_tf.preprocessing.batches import (
-    EncodedTexts,
-    OrderedBatches,
-    TrainingBatches,
-    batch_shapes,
-    count_tokens,
-    for_backend,
-)
+from eelbert_tf.preprocessing.batches import OrderedBatches, TrainingBatches, for_backend
+from eelbert_tf.preprocessing.hashed_texts import EncodedBytes, HashedTexts, batch_shapes, count_tokens
 from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import encode_texts
 from tests.forms import hard_texts
@@ -23,17 +17,22 @@ from tests.forms import hard_texts
 SENTENCES = [("word " * n).strip() for n in (1, 30, 2, 70, 0, 3, 12, 33, 5, 18, 2, 60, 4)]
 
 
+def encode(texts: list[Any], config: EelbertConfig, pair: bool = False) -> EncodedBytes:
+    """Texts as a model of this configuration reads them."""
+    return HashedTexts(config.max_tokens, config.max_bytes, pair).encode(texts)
+
+
 @pytest.fixture(scope="module")
-def sentences(rich: EelbertConfig) -> EncodedTexts:
+def sentences(rich: EelbertConfig) -> EncodedBytes:
     """Thirteen texts of very different lengths."""
-    return EncodedTexts(SENTENCES, rich)
+    return encode(SENTENCES, rich)
 
 
 def test_shapes(tiny: EelbertConfig, rich: EelbertConfig) -> None:
     """Few, ever wider, and the last one is the model's own."""
-    assert batch_shapes(tiny) == [(16, 64)]
+    assert batch_shapes(tiny.max_tokens, tiny.max_bytes) == [(16, 64)]
     for config in (rich, named_config("eelbert_uno"), rich.replace(max_bytes=32), rich.replace(max_tokens=8)):
-        shapes = batch_shapes(config)
+        shapes = batch_shapes(config.max_tokens, config.max_bytes)
         assert shapes[-1] == (config.max_tokens, config.max_bytes)
         assert 1 <= len(shapes) <= 6
         slots, widths = zip(*shapes, strict=True)
@@ -45,16 +44,17 @@ def test_shapes(tiny: EelbertConfig, rich: EelbertConfig) -> None:
 def test_counts_are_the_reference_tokenizers(rich: EelbertConfig, pair: bool) -> None:
     """Filled slots of every hard text, in one call and one by one."""
     texts = [text.rstrip(b"\0") for text in hard_texts(120)]
-    rows = EncodedTexts(texts, rich, pair).rows
-    expected = [len(tokenize(row, rich.max_tokens, rich.max_bytes, pair).with_specials()[0]) for row in rows]
-    assert count_tokens(rows, rich, pair).tolist() == expected
-    assert [int(count_tokens([row], rich, pair)[0]) for row in rows[:20]] == expected[:20]
-    assert count_tokens([], rich).tolist() == []
+    limits = rich.max_tokens, rich.max_bytes
+    rows = encode(texts, rich, pair).rows
+    expected = [len(tokenize(row, *limits, pair).with_specials()[0]) for row in rows]
+    assert count_tokens(rows, *limits, pair).tolist() == expected
+    assert [int(count_tokens([row], *limits, pair)[0]) for row in rows[:20]] == expected[:20]
+    assert count_tokens([], *limits).tolist() == []
 
 
-def test_a_batch_holds_its_texts_uncut(rich: EelbertConfig, sentences: EncodedTexts) -> None:
+def test_a_batch_holds_its_texts_uncut(rich: EelbertConfig, sentences: EncodedBytes) -> None:
     """The narrowest shape in which the longest text of the batch fits."""
-    shapes = batch_shapes(rich)
+    shapes = batch_shapes(rich.max_tokens, rich.max_bytes)
     assert set(sentences.levels.tolist()) == {0, 1, 2}
     for i, text in enumerate(SENTENCES):
         batch = sentences.batch(np.array([i]))
@@ -69,7 +69,7 @@ def test_a_batch_holds_its_texts_uncut(rich: EelbertConfig, sentences: EncodedTe
     assert both["bytes"].shape == (2, 400)
 
 
-def test_training_order_depends_on_seed_and_epoch_alone(sentences: EncodedTexts) -> None:
+def test_training_order_depends_on_seed_and_epoch_alone(sentences: EncodedBytes) -> None:
     """Every text occurs in every epoch, and the last batch is filled up."""
     labels = np.arange(len(sentences))
 
@@ -89,7 +89,7 @@ def test_training_order_depends_on_seed_and_epoch_alone(sentences: EncodedTexts)
         assert {label for batch in epoch for label in batch} == set(range(13))
 
 
-def test_ordered_batches_hold_every_text_once(sentences: EncodedTexts) -> None:
+def test_ordered_batches_hold_every_text_once(sentences: EncodedBytes) -> None:
     """Shortest shapes first, and only the last batch is smaller."""
     batches = OrderedBatches(sentences, np.arange(13), 4, np.arange(13) * 10)
     items = [batches[i] for i in range(len(batches))]
@@ -102,7 +102,7 @@ def test_ordered_batches_hold_every_text_once(sentences: EncodedTexts) -> None:
 
 
 @pytest.mark.parametrize("labels", [np.arange(13), np.arange(13)[:, None], np.eye(13, 3)])
-def test_dataset_for_tensorflow(sentences: EncodedTexts, labels: np.ndarray) -> None:
+def test_dataset_for_tensorflow(sentences: EncodedBytes, labels: np.ndarray) -> None:
     """Declares varying widths, keeps what is known of the labels, and moves on to the next epoch in time.
 
     Keras takes as many batches as there are and asks for no more, so nothing may wait for the dataset's end.
@@ -133,7 +133,7 @@ def test_dataset_for_tensorflow(sentences: EncodedTexts, labels: np.ndarray) -> 
     ],
 )
 @pytest.mark.parametrize("kind", [TrainingBatches, OrderedBatches])
-def test_wrong_labels(sentences: EncodedTexts, kind: Any, labels: Any, weights: Any, message: str) -> None:
+def test_wrong_labels(sentences: EncodedBytes, kind: Any, labels: Any, weights: Any, message: str) -> None:
     """Labels and weights are numbers, one per text."""
     with pytest.raises(ValueError, match=message):
         kind(sentences, labels, sample_weight=weights)
@@ -142,4 +142,4 @@ def test_wrong_labels(sentences: EncodedTexts, kind: Any, labels: Any, weights: 
 def test_no_texts(rich: EelbertConfig) -> None:
     """There is nothing to make batches of."""
     with pytest.raises(ValueError, match="at least one text"):
-        TrainingBatches(EncodedTexts([], rich), np.zeros(0))
+        TrainingBatches(encode([], rich), np.zeros(0))

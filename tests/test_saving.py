@@ -25,15 +25,22 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.presets import weight_names
+from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.saving.checksum import SEAL
 from eelbert_tf.saving.folders import WEIGHTS_FILE, find_model, read_weights
 from eelbert_tf.saving.info import CONFIG_FILE, read_info
 from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
 from tests.forms import ROOT
+from tests.small_berts import BERT, PIECES, write_bert
 
 ODD_LABELS = ['größer "x"', "emoji 😀\n", "\\u0000 ' ", "", "../../etc"]
 TEXTS = ["turn on the lights", "", "größer 中 😀"]
+LOADS: tuple[Callable[[Path], Any], ...] = (
+    EelbertClassifier.from_preset,
+    EelbertBackbone.from_preset,
+    EelbertSentenceEncoder.from_preset,
+)
 
 
 @pytest.fixture(scope="module")
@@ -216,9 +223,9 @@ HUGE: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
 def test_damaged_configurations(
     copy: Path, name: str, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
-    """Each is refused with the file's name, by both ways to load."""
+    """Each is refused with the file's name, by all ways to load."""
     edit(copy, change)
-    for load in (load_classifier, load_backbone):
+    for load in LOADS:
         with pytest.raises(InputError, match=message) as caught:
             load(copy)
         assert str(caught.value).startswith(f"{copy / CONFIG_FILE}: ")
@@ -231,7 +238,7 @@ def test_huge_sizes_are_refused_before_anything_is_built(
     """What a configuration asks for must be in the weights already."""
     edit(copy, change)
     monkeypatch.setattr(EelbertBackbone, "__init__", lambda *_, **__: pytest.fail("built"))
-    for load in (load_classifier, load_backbone):
+    for load in LOADS:
         with pytest.raises(InputError, match=message):
             load(copy)
 
@@ -317,22 +324,33 @@ def test_hostile_weights(copy: Path, original: EelbertClassifier, monkeypatch: p
     assert not Path("exploded").exists()
 
 
-def test_links_out_of_a_model(copy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["classifier", "vocabulary", "foreign"])
+def test_links_out_of_a_model(kind: str, copy: Path, tmp_path: Path) -> None:
     """To a device without end, a pipe, a folder or another file: refused, not waited for, and not shown."""
+    files = [WEIGHTS_FILE, CONFIG_FILE]
+    if kind != "classifier":
+        shutil.rmtree(copy)
+        backbone = EelbertBackbone(BERT)
+        files = ["vocab.txt", *files]
+        if kind == "foreign":
+            write_bert(copy, backbone)
+            files[1] = "model.safetensors"
+        else:
+            backbone.save_to_preset(copy, vocabulary=PIECES)
     secret = tmp_path / "secret"
     secret.write_text("password")
     os.mkfifo(tmp_path / "pipe")
-    for name in (WEIGHTS_FILE, CONFIG_FILE):
+    for name in files:
         kept = (copy / name).read_bytes()
         for target in ("/dev/zero", tmp_path / "pipe", tmp_path, secret):
             (copy / name).unlink()
             (copy / name).symlink_to(target)
             with pytest.raises(InputError) as caught:
-                EelbertClassifier.from_preset(copy)
+                EelbertClassifier.from_preset(copy, num_classes=5)
             assert "password" not in str(caught.value)
         (copy / name).unlink()
         (copy / name).write_bytes(kept)
-    EelbertClassifier.from_preset(copy)
+    EelbertClassifier.from_preset(copy, num_classes=5)
     assert secret.read_text() == "password"
 
 
@@ -355,15 +373,13 @@ def test_paths_that_are_no_models(tmp_path: Path) -> None:
 
 SAVE_FOREVER = """
 import sys
-from types import SimpleNamespace
 import numpy as np
 from eelbert_tf.config import named_config
-pass
+from eelbert_tf.saving.folders import write_model
+from eelbert_tf.saving.info import ModelInfo
 for number in range(int(sys.argv[2]), 10**6):
-    array = np.full(200_000, number, np.float32)
-    weight = SimpleNamespace(path="model/weight", numpy=lambda: array)
-    model = SimpleNamespace(name="model", config=named_config("eelbert_uno"), pair=False, weights=[weight])
-    model.save_to_preset(sys.argv[1], {"number": number})
+    info = ModelInfo(named_config("eelbert_uno"), notes={"number": number})
+    write_model(sys.argv[1], info, {"weight": np.full(200_000, number, np.float32)})
     print(number, flush=True)
     if sys.argv[3:]:
         break

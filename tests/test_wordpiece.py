@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +16,14 @@ from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.preprocessing.wordpiece import RESERVED, BertClassifier, PieceTexts, read_vocabulary
+from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
+from eelbert_tf.models.task import Task
+from eelbert_tf.preprocessing.wordpiece import RESERVED, EncodedPieces, WordPiece
+from eelbert_tf.saving.checksum import SEAL
+from eelbert_tf.saving.stored import read_stored
 from eelbert_tf.training.finetune.candidates import Contender
 
 PIECES = [*RESERVED, *b"the cat sat on mat ##s ##ting un ##known ! . good bad".split()]
-VOCABULARY = {piece: i for i, piece in enumerate(PIECES)}
 CONFIG = EelbertConfig(
     hidden_size=16,
     intermediate_size=16,
@@ -31,11 +36,21 @@ CONFIG = EelbertConfig(
 )
 
 
+def bert(pieces: list[bytes] = PIECES) -> EelbertClassifier:
+    """A classifier with fresh weights."""
+    preprocessor = WordPiece(pieces, max_tokens=CONFIG.max_tokens)
+    return EelbertClassifier(EelbertBackbone(CONFIG), 2, preprocessor=preprocessor)
+
+
+def encode(texts: list[Any]) -> EncodedPieces:
+    """Texts as the model reads them."""
+    return WordPiece(PIECES, max_tokens=CONFIG.max_tokens).encode(texts)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model as a pretraining run leaves it."""
-    EelbertBackbone(CONFIG).save_to_preset(tmp_path / "bert")
-    (tmp_path / "bert" / "vocab.txt").write_bytes(b"\n".join(PIECES) + b"\n")
+    EelbertBackbone(CONFIG).save_to_preset(tmp_path / "bert", vocabulary=PIECES)
     return tmp_path / "bert"
 
 
@@ -49,13 +64,13 @@ def test_same_pieces_as_tensorflow_text() -> None:
     tokenizer = text.WordpieceTokenizer(table, token_out_type=tf.int64, unknown_token="[UNK]")
     words = [b"the", b"cats", b"sat", b"unknown", b"unknowns", b"dog", b"mating", b"matting", b"!"]
     expected = tokenizer.tokenize(words).flat_values.numpy()
-    texts = PieceTexts([b" ".join(words)], CONFIG, VOCABULARY)
+    texts = encode([b" ".join(words)])
     np.testing.assert_array_equal(texts.ids[0][1:-1], expected)
 
 
 def test_batches() -> None:
     """Pairs are cut on their longer side, and batches are as narrow as their texts allow."""
-    texts = PieceTexts(["the cat", ("the cat sat", "the mat " * 20), ""], CONFIG, VOCABULARY)
+    texts = encode(["the cat", ("the cat sat", "the mat " * 20), ""])
     np.testing.assert_array_equal(texts.token_counts, [4, 24, 2])
     narrow = texts.batch(np.array([0, 2]))
     assert narrow["token_ids"].shape == (2, 16)
@@ -80,30 +95,51 @@ def test_fine_tuned(folder: Path) -> None:
 
 
 def test_vocabulary_is_checked(folder: Path) -> None:
-    """A missing vocabulary and one of another model are refused."""
-    assert read_vocabulary(folder, CONFIG) == VOCABULARY
-    (folder / "vocab.txt").write_bytes(b"\n".join([*PIECES, b"more"]))
-    with pytest.raises(InputError, match="19 pieces, more than the 18 of the model"):
-        read_vocabulary(folder, CONFIG)
-    (folder / "vocab.txt").write_bytes(b"\n".join(PIECES[:3] + PIECES[4:]))
-    with pytest.raises(InputError, match=r"17 pieces, without \[SEP\]"):
-        read_vocabulary(folder, CONFIG)
+    """A missing vocabulary and one of another model are refused, by every way to a model that reads texts."""
+
+    def rewrite(pieces: list[bytes]) -> None:
+        """As one does who knows of the checksum."""
+        (folder / "vocab.txt").write_bytes(b"\n".join(pieces) + b"\n")
+        fields = json.loads((folder / "config.json").read_text())
+        for name in ("vocabulary_sha256", SEAL):
+            fields.pop(name, None)
+        (folder / "config.json").write_text(json.dumps(fields))
+
+    loads: tuple[Callable[[], Task], ...] = (
+        lambda: EelbertClassifier.from_preset(folder, num_classes=2),
+        lambda: EelbertSentenceEncoder.from_preset(folder),
+    )
+    for pieces, message in (
+        ([*PIECES, b"more"], "19 pieces, more than the 18 of the model"),
+        (PIECES[:3] + PIECES[4:], r"Missing: \['\[SEP\]'\]"),
+    ):
+        rewrite(pieces)
+        for load in loads:
+            with pytest.raises(InputError, match=message) as caught:
+                load()
+            assert str(caught.value).startswith(f"{folder / 'vocab.txt'}: ")
+            assert "\n" not in str(caught.value)
     (folder / "vocab.txt").unlink()
-    with pytest.raises(InputError, match="needs its pieces"):
-        read_vocabulary(folder, CONFIG)
+    for load in loads:
+        with pytest.raises(InputError, match=r"vocab.txt: .*needs its pieces"):
+            load()
+    EelbertBackbone.from_preset(folder)  # it takes ids of pieces
 
 
 def test_reserved_pieces_stand_anywhere(tmp_path: Path) -> None:
     """A vocabulary that others have made is kept and read as it is."""
-    vocabulary = {piece: i for i, piece in enumerate(PIECES[5:] + PIECES[:5])}
-    save_model(BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=vocabulary), tmp_path / "model")
-    assert read_vocabulary(tmp_path / "model", CONFIG) == vocabulary
+    pieces = PIECES[5:] + PIECES[:5]
+    bert(pieces).save_to_preset(tmp_path / "model")
+    assert read_stored(tmp_path / "model").vocabulary == pieces
+    again = EelbertClassifier.from_preset(tmp_path / "model").preprocessor
+    assert isinstance(again, WordPiece)
+    assert again(["cat"])["token_ids"][0, :4].tolist() == [pieces.index(p) for p in (b"[CLS]", b"cat", b"[SEP]", b"[PAD]")]
 
 
 def test_a_damaged_vocabulary_is_seen(tmp_path: Path) -> None:
     """Another letter is another piece, and the model would read other texts than it was trained on."""
-    save_model(BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=VOCABULARY), tmp_path / "model")
-    assert EelbertClassifier.from_preset(tmp_path / "model").vocabulary == VOCABULARY
+    bert().save_to_preset(tmp_path / "model")
+    assert read_stored(tmp_path / "model").vocabulary == PIECES
     path = tmp_path / "model" / "vocab.txt"
     path.write_bytes(path.read_bytes().replace(b"cat", b"cau"))
     with pytest.raises(InputError, match="vocab.txt: damaged: its checksum differs"):
@@ -112,7 +148,7 @@ def test_a_damaged_vocabulary_is_seen(tmp_path: Path) -> None:
 
 def test_pads_do_not_matter() -> None:
     """The same text in batches of different widths has the same logits."""
-    model = BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=VOCABULARY)
+    model = bert()
     alone = model.predict(["the cat sat"], verbose=0)
     beside = model.predict(["the cat sat", "the mat " * 20], batch_size=2, verbose=0)
     np.testing.assert_allclose(alone[0], beside[0], rtol=0, atol=1e-6)
@@ -127,7 +163,6 @@ def test_saved_with_its_vocabulary(folder: Path, tmp_path: Path, capsys: pytest.
     assert main(["finetune", *map(str, words), "--epochs", "30", "--batch-size", "8"]) == 0
     assert main(["evaluate", "--model", str(output), "--test", str(tmp_path / "train.csv")]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["accuracy"] == 1.0
-    model = EelbertClassifier.from_preset(output)
-    assert model.vocabulary == VOCABULARY
+    assert read_stored(output).vocabulary == PIECES
     assert main(["convert", "--model", str(output), "--output", str(tmp_path / "model.tflite")]) == 2
     assert "only hashed models can be converted" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from keras import ops
 
 from eelbert_tf.config import PACKAGE, EelbertConfig, named_config
 from eelbert_tf.saving.info import CONFIG_FILE, ModelInfo, damage_in
-from eelbert_tf.saving.stored import StoredModel, read_stored
+from eelbert_tf.saving.stored import StoredModel, backbone_prefix, read_stored
 from eelbert_tf.text import splitting
 
 from .layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
@@ -294,7 +294,7 @@ class EelbertBackbone(Saveable, keras.Model):
         config = stored.info.config.replace(**changes)
         with damage_in(stored.path.parent / CONFIG_FILE):
             backbone = cls(config, pair=stored.info.pair if pair is None else pair, name="backbone", dtype=dtype)
-        assign(backbone, stored.backbone_arrays(), stored)
+        assign(backbone, stored, backbone_prefix(stored.info))
         return backbone
 
     @classmethod

@@ -244,5 +244,5 @@ class EelbertClassifier(Task):
         preprocessor = stored_preprocessor(stored, backbone)
         classifier = cls(backbone, num_classes, labels, dropout, task or "classification", preprocessor)
         if kept:
-            assign(classifier, stored.arrays, stored)
+            assign(classifier, stored)
         return classifier

@@ -140,19 +140,20 @@ def weight_names(model: Any) -> dict[str, Any]:
     return names
 
 
-def assign(model: Any, arrays: dict[str, np.ndarray], stored: StoredModel) -> None:
-    """Copies arrays into a model's weights, by name.
+def assign(model: Any, stored: StoredModel, prefix: str = "") -> None:
+    """Copies stored arrays into a model's weights, by name.
 
     Args:
         model: whose weights change.
-        arrays: all of `stored.arrays`, or the encoder's alone.
         stored: where they come from.
+        prefix: how their stored names begin.
 
     Raises:
         InputError: a weight is missing, or has another shape.
     """
     for name, variable in weight_names(model).items():
-        if stored.optional and name.startswith(stored.optional) and name not in arrays:
+        name = prefix + name
+        if stored.optional and name.startswith(stored.optional) and name not in stored.arrays:
             continue
-        check_shape(name, tuple(variable.shape), arrays, stored.path)
-        variable.assign(arrays[name])
+        check_shape(name, tuple(variable.shape), stored.arrays, stored.path)
+        variable.assign(stored.arrays[name])

@@ -200,6 +200,8 @@ def read_vocabulary(directory: Path) -> list[bytes]:
         InputError: the folder holds none, or a damaged one.
     """
     path = directory / VOCABULARY_FILE
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no regular file.")
     try:
         data = path.read_bytes()
     except OSError as error:

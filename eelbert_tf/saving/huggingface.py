@@ -62,6 +62,9 @@ def read_bert(folder: Path, arrays: bool = False) -> tuple[ModelInfo, dict[str, 
         info = ModelInfo(_config(_read_config(folder)))
         if not arrays:
             return info, {}, []
+        for name in (FOREIGN_WEIGHTS_FILE, VOCABULARY_FILE):
+            if (folder / name).exists() and not (folder / name).is_file():
+                raise ValueError(f"{name} is no regular file")
         theirs = load_file(folder / FOREIGN_WEIGHTS_FILE)
         pieces = (folder / VOCABULARY_FILE).read_bytes().removesuffix(b"\n").split(b"\n")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -100,9 +103,10 @@ def _own_names(config: EelbertConfig) -> list[str]:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
     try:
-        found = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(path.read_text("utf-8")) if path.is_file() else {}  # a device may never end
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -32,11 +32,6 @@ class StoredModel:
     vocabulary: list[bytes] | None = None
     optional: tuple[str, ...] = ()
 
-    def backbone_arrays(self) -> dict[str, np.ndarray]:
-        """The encoder's weights by their names in it."""
-        prefix = backbone_prefix(self.info)
-        return {key.removeprefix(prefix): array for key, array in self.arrays.items() if key.startswith(prefix)}
-
 
 def backbone_prefix(info: ModelInfo) -> str:
     """How names of the encoder's weights begin."""

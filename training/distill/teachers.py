@@ -19,6 +19,7 @@ from eelbert_tf.config import POLICIES
 from eelbert_tf.disk.files import replace_file, reserve
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.task import stored_preprocessor
 from eelbert_tf.preprocessing.wordpiece import RESERVED, WordPiece
 from eelbert_tf.saving.folders import weights_digest
 from eelbert_tf.saving.huggingface import is_bert_folder
@@ -55,7 +56,9 @@ def load_teacher(folder: str, corpus: Corpus, precision: str = "none") -> Embed:
 def _bert(folder: str, corpus: Corpus) -> Embed:
     stored = read_stored(folder)
     backbone = EelbertBackbone.from_stored(stored, max_tokens=MAX_PIECES)
-    vocabulary = WordPiece(stored.vocabulary or (), MAX_PIECES).ids
+    preprocessor = stored_preprocessor(stored, backbone)
+    assert isinstance(preprocessor, WordPiece)
+    vocabulary = preprocessor.ids
     pad, _, cls, sep, mask = (vocabulary[piece] for piece in RESERVED)
     specials = Specials(cls, sep, mask, pad)
     pieces, ends = encode_words(corpus, vocabulary)
