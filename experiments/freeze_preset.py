@@ -17,7 +17,7 @@ from typing import Any
 
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import replace_file
-from eelbert_tf.saving.checksum import seal
+from eelbert_tf.saving.checksum import with_checksum
 from eelbert_tf.saving.folders import (
     CONFIG_FILE,
     PRESETS,
@@ -117,7 +117,7 @@ def main() -> None:
     if args.tflite:
         shutil.copyfile(args.tflite, target / TFLITE_FILE)
     with replace_file(target / CONFIG_FILE) as temporary:
-        temporary.write_text(json.dumps(seal(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(json.dumps(with_checksum(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
     with replace_file(target / CARD) as temporary:
         temporary.write_text(text, "utf-8")
     print(text)

@@ -66,15 +66,15 @@ def from_glue(results: dict[str, Any], sizes: dict[str, int]) -> list[Point]:
     Raises:
         SystemExit: the bytes of a model are not known, or it was trained with several recipes on a task.
     """
-    found: dict[str, dict[str, dict[str, list[float]]]] = {}  # model, task, recipe: scores
+    runs: dict[str, dict[str, dict[str, list[float]]]] = {}  # model, task, recipe: scores
     for key, result in results.items():
         model, _, training = key.rpartition(": ")
         task, kind, _, recipe = training.split(maxsplit=3)
         if kind == "seed":
             score = fmean(value for metrics in result["sets"].values() for value in metrics.values())
-            found.setdefault(model, {}).setdefault(task, {}).setdefault(recipe, []).append(score)
+            runs.setdefault(model, {}).setdefault(task, {}).setdefault(recipe, []).append(score)
     points = []
-    for model, tasks in found.items():
+    for model, tasks in runs.items():
         weights = PRESETS / model / WEIGHTS_FILE
         if model not in sizes and not weights.is_file():
             raise SystemExit(f"{model} is no preset: say its size with --bytes {model}=N")

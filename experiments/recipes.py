@@ -39,7 +39,6 @@ RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "16k words": (UNO, {"output-words": 16384, "learning-rate": 2e-3}),
     "mask 0.25": (UNO, {"mask-rate": 0.25, "learning-rate": 2e-3}),
     "open": (UNO, {"objective": "open", "learning-rate": 2e-3}),
-    "open, corrected": (UNO, {"objective": "open", "frequency-correction": True, "learning-rate": 2e-3}),
     "replaced, pairs": (UNO, {"objective": "replaced", "learning-rate": 2e-3}),
     "replaced, network": (UNO, {"objective": "replaced", "generator": "network", "learning-rate": 2e-3}),
     "boundaries": (BOUNDARIES, {"learning-rate": 2e-3}),
@@ -80,7 +79,7 @@ def same_cost(config: dict[str, Any], changes: dict[str, Any]) -> str:
     """A name that recipes share whose steps do the same arithmetic."""
     width = sum(config["hash"]["widths"]) + config["hash"].get("word_width", 0)
     lexicon = config.get("lexicon_size", 0), config.get("lexicon_width", 0)
-    others = [f"{k}={v}" for k, v in sorted(changes.items()) if k not in ("learning-rate", "frequency-correction")]
+    others = [f"{k}={v}" for k, v in sorted(changes.items()) if k != "learning-rate"]
     return "_".join(["rate", str(width), *map(str, lexicon), *others])
 
 

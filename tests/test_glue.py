@@ -13,8 +13,8 @@ import pytest
 from eelbert_tf.__main__ import main
 from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
-from eelbert_tf.training.finetune.candidates import RIVALS, Contender
-from eelbert_tf.training.finetune.held_out import split_off
+from eelbert_tf.training.finetune.candidates import BASELINES, Candidate
+from eelbert_tf.training.finetune.held_out import hold_out
 from eelbert_tf.training.glue.tasks import TASKS, Task, read_task, scores
 
 HEADERS = {
@@ -108,11 +108,11 @@ def test_official_metrics() -> None:
 def test_split_off(data: Path) -> None:
     """The texts to choose by are a tenth, are not trained on, and depend on the seed alone."""
     table = read_task(TASKS["SST-2"], str(data)).train
-    train, held_out = split_off(table)
+    train, held_out = hold_out(table)
     assert (len(train), len(held_out)) == (36, 4)
     assert sorted(train.lines + held_out.lines) == table.lines
-    assert split_off(table)[1].lines == held_out.lines
-    assert len(split_off(table, most=2)[1]) == 2
+    assert hold_out(table)[1].lines == held_out.lines
+    assert len(hold_out(table, most=2)[1]) == 2
 
 
 def test_phrases_are_split_off_with_their_sentence(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_phrases_are_split_off_with_their_sentence(tmp_path: Path) -> None:
     phrases = [sentence.split(" ,")[0] for sentence in sentences]
     texts = [*phrases, *sentences, "goods", "so it goes"]
     table = Table(tmp_path / "train.tsv", texts, ["1"] * len(texts), list(range(len(texts))))
-    left, held_out = split_off(table, share=0.2)
+    left, held_out = hold_out(table, share=0.2)
     assert len(held_out) == 5
     assert set(held_out.texts) <= {*sentences, "goods"}
     within = {text for text in texts if any(f" {text} " in f" {sentence} " for sentence in held_out.texts)}
@@ -155,7 +155,7 @@ def test_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert set(first) < set(json.loads(output.read_text())["results"])  # a model that joins later
     capsys.readouterr()
     assert run(*common, "--tasks", "SST-2", "--batch-size", "8") == 2
-    assert "was begun with contender tfidf" in capsys.readouterr().err
+    assert "was begun with candidate tfidf" in capsys.readouterr().err
 
 
 def test_scores_belong_to_texts(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,8 +198,8 @@ def test_own_models(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert row["tasks"]["MRPC"]["seeds"] == 2
     results = json.loads(output.read_text())["results"]
     chosen = [name for name in results if "choosing" in name]
-    assert len(chosen) == 4 + len(RIVALS["tfidf"])
-    assert rival["tasks"]["MRPC"]["rate"] in RIVALS["tfidf"]
+    assert len(chosen) == 4 + len(BASELINES["tfidf"])
+    assert rival["tasks"]["MRPC"]["rate"] in BASELINES["tfidf"]
     assert row["tasks"]["MRPC"]["epochs"] in (1, 2)
     assert all(set(results[name]["sets"]) == {"held-out"} for name in chosen)
 
@@ -217,7 +217,7 @@ def test_fasttext(data: Path) -> None:
     for name in ("SST-2", "STS-B"):
         task = TASKS[name]
         found = read_task(task, str(data))
-        predict = Contender("fasttext").train(found.train, task.classes, 0.1, 0)
+        predict = Candidate("fasttext").train(found.train, task.classes, 0.1, 0)
         predicted = predict(found.dev["dev"].texts)
         assert len(predicted) == 40
         assert set(map(type, predicted)) == {str if task.classes else float}

@@ -15,7 +15,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.preprocessing.wordpiece import RESERVED, BertClassifier, PieceTexts, read_vocabulary
 from eelbert_tf.saving.folders import load_classifier, save_model
-from eelbert_tf.training.finetune.candidates import Contender
+from eelbert_tf.training.finetune.candidates import Candidate
 
 PIECES = [*RESERVED, *b"the cat sat on mat ##s ##ting un ##known ! . good bad".split()]
 VOCABULARY = {piece: i for i, piece in enumerate(PIECES)}
@@ -72,9 +72,9 @@ def test_fine_tuned(folder: Path) -> None:
     """The baseline learns from strings through the same recipe as the hashed models."""
     texts = [f"the cat is {word} !" for word in ("good", "bad")] * 16
     train = Table(Path("train"), texts, ["1", "0"] * 16, list(range(32)))
-    predict = Contender(str(folder), batch_size=8).train(train, ("0", "1"), 5e-3, 0, epochs=60)
+    predict = Candidate(str(folder), batch_size=8).train(train, ("0", "1"), 5e-3, 0, epochs=60)
     assert predict(["the cat is good !", "the cat is bad !"]) == ["1", "0"]
-    fresh = Contender(f"scratch:{folder}", batch_size=8)
+    fresh = Candidate(f"scratch:{folder}", batch_size=8)
     assert fresh.name == "bert from scratch"
     assert fresh.train(train, ("0", "1"), 5e-3, 0, epochs=60)(["the cat is good !"]) == ["1"]
 
