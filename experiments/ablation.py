@@ -3,8 +3,8 @@
     python experiments/ablation.py --data GLUE [--tasks SST-2] [--seeds 3] [--epochs 2] [--only NAME ...] --work DIR
 
 Every variant of the UNO shape learns each task from fresh weights with the same number of epochs. `learned WordPiece
-table` needs --vocabulary: a folder that `eelbert pretrain` wrote for a BERT; it takes the vocabulary from there. Results
-are kept in --work, so that an interrupted run can be continued. Writes ablation.json, ablation.md and ablation.png.
+table` needs --vocabulary: a folder that `eelbert pretrain` wrote for a BERT; its vocabulary is used. --work keeps the
+results, so that an interrupted run can be continued, and gets ablation.json, ablation.md and ablation.png.
 """
 
 from __future__ import annotations

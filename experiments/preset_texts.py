@@ -3,9 +3,9 @@ r"""Collects the texts that `uno_en` learned from, one per line; see docs/pretra
     python experiments/preset_texts.py --corpus DIR --sentences 131072 --tables GLUE/*/train.tsv \
         --except GLUE/*/dev.tsv others.csv --output texts.txt
 
-They are sentences of the corpus and the texts of tables, without labels. If a table's folder has the name of a GLUE task
-(or the name and "_part", for a part of the set), its columns are those of the task; else its column is `text`. Texts
-that are in a table of --except are left out.
+They are sentences of the corpus and the texts of tables, without labels. If a table's folder is named like a GLUE task
+(or like a task with "_part" behind it, for a part of the set), its columns are those of the task; else its column is
+`text`. Texts that are in a table of --except are left out.
 """
 
 from __future__ import annotations
@@ -60,9 +60,8 @@ def main() -> None:
     random.Random(0).shuffle(kept)
     with replace_file(args.output) as temporary:
         temporary.write_bytes(b"\n".join(kept) + b"\n")
-    print(
-        f"{len(kept):,} texts, {tables:,} of tables; {len(collected & held_out):,} stand in held-out sets and were dropped"
-    )
+    dropped = len(collected & held_out)
+    print(f"{len(kept):,} texts, {tables:,} of tables; {dropped:,} are in held-out sets and were dropped")
 
 
 if __name__ == "__main__":

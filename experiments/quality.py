@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.reports import markdown_table, spread
 from eelbert_tf.disk.tables import Table, read_table

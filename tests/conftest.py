@@ -12,33 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eelbert_tf.config import EelbertConfig, HashConfig
+from eelbert_tf.config import EelbertConfig
+from tests.configs import RICH, TINY
 
 # Shells start background jobs with SIGINT ignored, and what the tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-TINY = EelbertConfig(
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=20,
-    hash=HashConfig(widths=(6, 5, 5)),
-    max_position_embeddings=16,
-    max_tokens=16,
-    max_bytes=64,
-)
-# Everything that a hashed model can have, and more than one batch shape: (16, 128), (32, 256) and (40, 400).
-RICH = TINY.replace(
-    num_hidden_layers=2,
-    hash=HashConfig(widths=(6, 5), boundaries=True, word_width=4, pooling="sqrtn"),
-    max_position_embeddings=48,
-    max_tokens=40,
-    max_bytes=400,
-    lexicon_size=64,
-    lexicon_width=3,
-)
 
 
 @pytest.fixture(scope="session")

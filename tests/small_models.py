@@ -12,22 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from eelbert_tf.config import EelbertConfig, HashConfig, named_config
+from eelbert_tf.config import HashConfig, named_config
+from tests.configs import TINY
 
 FOLDER = Path(tempfile.mkdtemp(prefix="eelbert-tests-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 LABELS = ["lights_on", "lights_off", "größer"]
-_SMALL = EelbertConfig(
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=24,
-    hash=HashConfig(widths=(6, 5, 5)),
-    max_position_embeddings=32,
-    max_tokens=16,
-    max_bytes=64,
-)
+_SMALL = TINY.replace(intermediate_size=24, max_position_embeddings=32)
 _EVERYTHING = HashConfig(widths=(6, 5), boundaries=True, word_width=4, pooling="sqrtn")
 CONFIGS = {
     "small": _SMALL,
@@ -39,17 +31,6 @@ CONFIGS = {
     "pair_means": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4),
     "uno": named_config("eelbert_uno").replace(max_tokens=32, max_bytes=128),
 }
-
-# What learns from a teacher.
-PUPIL = EelbertConfig(
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=16,
-    hash=HashConfig(widths=(8, 8)),
-    max_position_embeddings=32,
-    max_tokens=32,
-)
 
 
 @functools.cache

@@ -23,10 +23,11 @@ from eelbert_tf.training.corpus.sentences import sample
 from eelbert_tf.training.distill import teachers
 from eelbert_tf.training.objectives.teacher import TeacherTargets
 from eelbert_tf.training.tokens.masking import Specials
+from tests.configs import STUDENT
 from tests.conftest import randomize
 from tests.small_berts import BERT, write_bert
 from tests.small_corpora import build
-from tests.small_models import FOLDER, PUPIL
+from tests.small_models import FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +193,7 @@ def distill(*words: object) -> int:
 
 def test_pupil(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A pupil comes to give the teacher's embeddings, resumes, and can itself be a preset and a teacher."""
-    (tmp_path / "pupil.json").write_text(json.dumps(PUPIL.to_dict()))
+    (tmp_path / "pupil.json").write_text(json.dumps(STUDENT.to_dict()))
     common = ["--teacher", teacher, "--corpus", corpus.directory, "--sentences", 1000, "--batch-size", 32]
     words = [*common, "--config", tmp_path / "pupil.json", "--output", tmp_path / "pupil", "--learning-rate", 5e-3]
     assert distill(*words, "--epochs", 4) == 0
@@ -204,7 +205,7 @@ def test_pupil(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.Cap
     before = json.loads(capsys.readouterr().out.splitlines()[-1])["held_out"]
     for name in ("cosine", "word_cosine", "pooled_cosine"):
         assert report["held_out"][name] > before[name] + 0.1
-    assert load_backbone(tmp_path / "pupil").config == PUPIL
+    assert load_backbone(tmp_path / "pupil").config == STUDENT
     assert distill(*words, "--epochs", 5, "--resume") == 2
     assert "was started with settings steps" in capsys.readouterr().err
 
@@ -217,7 +218,7 @@ def test_pupil(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.Cap
 def test_pairs_of_sentences(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An encoder that pools by means learns from sentences two at a time as well; others do not."""
     shape = tmp_path / "mean.json"
-    shape.write_text(json.dumps(PUPIL.replace(pooling="mean", max_position_embeddings=64).to_dict()))
+    shape.write_text(json.dumps(STUDENT.replace(pooling="mean", max_position_embeddings=64).to_dict()))
     words = ["--corpus", corpus.directory, "--sequence-length", 16, "--sentences", 40, "--batch-size", 8]
     options = ["--teacher", teacher, "--config", shape, "--epochs", 30, "--learning-rate", 1e-2]
     assert distill(*words, *options, "--output", tmp_path / "run") == 0
@@ -247,7 +248,7 @@ def test_bad_input(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest
 
 def test_sentence_encoder(tmp_path: Path) -> None:
     """Embeddings have length 1, do not depend on the batch, and survive saving."""
-    backbone = randomize(EelbertBackbone(PUPIL))
+    backbone = randomize(EelbertBackbone(STUDENT))
     encoder = EelbertSentenceEncoder(backbone)
     texts = ["a long sentence with many words in it, more than sixteen of them, I should think", "short", ""]
     found = encoder.predict(texts)

@@ -11,19 +11,11 @@ from eelbert_tf.preprocessing.wordpiece import encode_word
 from eelbert_tf.training.pretrain.run import build_model, pretrain
 from eelbert_tf.training.pretrain.settings import RunOptions, Settings
 from eelbert_tf.training.tokens.pieces import corpus_pieces
+from tests.configs import TINY
 from tests.small_corpora import build, topical
 
 OPTIONS = RunOptions(log_every=50, eval_every=1000, jit_compile=False, quiet=True)
-SMALL = EelbertConfig(
-    hidden_size=32,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=32,
-    hash=HashConfig(widths=(11, 11, 10)),
-    max_position_embeddings=16,
-    max_tokens=16,
-    max_bytes=64,
-)
+SMALL = TINY.replace(hidden_size=32, intermediate_size=32, hash=HashConfig(widths=(11, 11, 10)))
 # Everything that a hashed model can have: its hash narrower than the encoder, a lexicon, boundaries.
 RICH = SMALL.replace(
     hash=HashConfig(widths=(8, 8), boundaries=True, word_width=4, pooling="sqrtn"), lexicon_size=64, lexicon_width=4

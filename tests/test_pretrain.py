@@ -26,7 +26,7 @@ from eelbert_tf.training.pretrain import watch as pretrain_watch
 from eelbert_tf.training.pretrain.folder import lock
 from eelbert_tf.training.pretrain.run import build_model, pretrain
 from eelbert_tf.training.pretrain.settings import RunOptions, Settings
-from tests.conftest import TINY
+from tests.configs import TINY
 from tests.small_corpora import build, topical
 
 OPTIONS = RunOptions(resume=True, log_every=2, eval_every=4, eval_batches=1, jit_compile=False, quiet=True)

@@ -18,7 +18,7 @@ import pytest
 import safetensors.numpy
 
 from eelbert_tf.saving.folders import WEIGHTS_FILE
-from tests.conftest import TINY
+from tests.configs import TINY
 from tests.small_corpora import topical
 
 # TensorFlow is not there, as on a machine that has JAX alone.

@@ -20,7 +20,7 @@ from eelbert_tf.training.pretrain.folder import claim
 from eelbert_tf.training.pretrain.log import RunLog
 from eelbert_tf.training.pretrain.settings import Settings, identity
 from eelbert_tf.training.tokens.tables import embedding_table
-from tests.conftest import TINY
+from tests.configs import TINY
 from tests.faults.bench import Bench, Tally
 from tests.faults.work import TEXTS
 from tests.small_corpora import build, topical_text
