@@ -5,7 +5,8 @@
 Each folder of --data holds a train file and a test (or dev) file, CSV or TSV, with the columns `text` (or another one,
 see --text-column) and `label`. Every model learns from the whole training set, and from 10 and 50 examples of each
 class, which are drawn anew for every seed. `frozen:` before a preset means logistic regression on its sentence
-embeddings; the encoder does not change. --typos N also scores texts with one and with N random edits in each. An interrupted run can be continued.
+embeddings; the encoder does not change. --typos N also scores texts with one and with N random edits in each. An
+interrupted run can be continued.
 """
 
 from __future__ import annotations

@@ -27,13 +27,13 @@ METHOD = (
     "compiles; its time is from the end of the first step to the end of the last. A token is a slot of the batch, "
     "padding included. eelbert_uno is what `eelbert pretrain` runs, masking on the host included: hashed input, 4,096 "
     "output words, the masked positions gathered before the last block's output. keras_hub is "
-    "keras_hub.models.BertMaskedLM of the same shape (2 layers, width 128, 2 heads, feed-forward 128, no dropout) with BERT's table of 30,522 "
-    "pieces at input and output, its ids masked anew by its MaskedLMMaskGenerator in tf.data. FLOPs of a step are "
-    "those of its matrix products, two for each multiplication and addition: forward, and twice that backward, save "
-    "for the product with the output words' vectors, which are frozen and need no gradient; element-wise work is not "
-    "counted. The peak is the rate of the product of two float32 matrices of 2,048 x 2,048, the best of several "
-    "before each round, by TensorFlow's kernels or by XLA, whichever is faster; share = FLOPs per second of the "
-    "median round / the median of these peaks."
+    "keras_hub.models.BertMaskedLM of the same shape (2 layers, width 128, 2 heads, feed-forward 128, no dropout) "
+    "with BERT's table of 30,522 pieces at input and output, its ids masked anew by its MaskedLMMaskGenerator in "
+    "tf.data. FLOPs of a step are those of its matrix products, two for each multiplication and addition: forward, "
+    "and twice that backward, save for the product with the output words' vectors, which are frozen and need no "
+    "gradient; element-wise work is not counted. The peak is the rate of the product of two float32 matrices of 2,048 "
+    "x 2,048, the best of several before each round, by TensorFlow's kernels or by XLA, whichever is faster; share = "
+    "FLOPs per second of the median round / the median of these peaks."
 )
 
 
