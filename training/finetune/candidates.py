@@ -1,17 +1,20 @@
-"""Models that can be trained on labelled texts, by name: this project's, BERT, and the baselines."""
+"""Models that can be trained on labelled texts, by name: this project's, BERT, and the baselines.
+
+Keras is imported only where a model of this project is trained, so that baselines start without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eelbert_tf.disk.tables import Table
-from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.folders import read_config, weights_digest
 
-from .run import SCRATCH, Labelled, finetune, start, suited_recipe
+if TYPE_CHECKING:
+    from eelbert_tf.models.classifier import EelbertClassifier
 
 Predict = Callable[[Sequence[Any]], list[Any]]
 
@@ -21,7 +24,8 @@ BASELINES: dict[str, tuple[float, ...]] = {
     "tfidf": (1.0, 0.01, 0.03, 0.1, 0.3, 3.0, 10.0),
     "fasttext": (0.1, 0.003, 0.01, 0.03, 0.3, 1.0),
 }
-_FRESH = f"{SCRATCH}:"
+_SCRATCH = "scratch"
+_FRESH = f"{_SCRATCH}:"
 
 
 def labels_of(model: EelbertClassifier, texts: Sequence[Any]) -> list[Any]:
@@ -48,7 +52,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """Its name in tables."""
-        if self.model == SCRATCH:
+        if self.model == _SCRATCH:
             return f"{Path(self.config).stem} from scratch"
         shape = self.model.removeprefix(_FRESH)
         return Path(shape).name + (" from scratch" if shape != self.model else "")
@@ -58,7 +62,7 @@ class Candidate:
         """Identifies the weights, so that scores of a changed model are not mixed with older ones."""
         if self.rate_grid:
             return self.model
-        if self.model == SCRATCH:
+        if self.model == _SCRATCH:
             return self.config
         return weights_digest(self.model.removeprefix(_FRESH))
 
@@ -104,8 +108,10 @@ class Candidate:
     ) -> Predict:
         import keras
 
+        from .run import Labelled, finetune, suited_recipe
+
         keras.utils.set_random_seed(seed)
-        pretrained = not self.model.startswith(SCRATCH)
+        pretrained = not self.model.startswith(_SCRATCH)
         recipe = suited_recipe(len(train), pretrained, epochs, self.batch_size, rate, seed)
         backbone, vocabulary = self._encoder(isinstance(train.texts[0], tuple))
         labels = Labelled(train.texts, train.labels)
@@ -115,6 +121,8 @@ class Candidate:
     def _encoder(self, pair: bool) -> tuple[Any, dict[bytes, int] | None]:
         """The encoder to fine-tune, and the ids of its pieces where it has any."""
         from eelbert_tf.models.backbone import EelbertBackbone
+
+        from .run import start
 
         name = self.model.removeprefix(_FRESH)
         backbone, vocabulary = start(name, read_config(self.config), pair, {})
