@@ -3,8 +3,8 @@
     python experiments/blend.py --bert DIR --tuned DIR --share 0.4 --output DIR
 
 The mean of both sets of weights is a model that has learned the task and has forgotten little (Wortsman et al. 2022,
-WiSE-FT). --bert is a folder in Hugging Face's layout, --tuned the folder that `eelbert finetune --preset` wrote from it.
-The output has the layout of --bert, which `eelbert distill --teacher` can read.
+WiSE-FT). --bert is a folder in Hugging Face's layout, --tuned the folder that `eelbert finetune --preset` wrote from
+it. The output has the layout of --bert, which `eelbert distill --teacher` can read.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python experiments/freeze_preset.py --run DIR --name uno_en_paper --about "..." --data "..." [--scores "..."]
 
---run is a folder that `eelbert pretrain`, `distill` or `finetune` wrote; --first is the run that it continued, if any. The
-card, README.md, is made from the run's notes: configuration, tokens seen, loss curve, held-out scores. config.json has
-the weights' checksum, which is verified whenever the preset is loaded.
+--run is a folder that `eelbert pretrain`, `distill` or `finetune` wrote; --first is the run that it continued, if any.
+The card, README.md, is made from the run's notes: configuration, tokens seen, loss curve, held-out scores. config.json
+has the weights' checksum, which is verified whenever the preset is loaded.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     python experiments/recipes.py --corpus DIR --train SST-2/train.tsv --dev SST-2/dev.tsv --work DIR
         [--minutes 6] [--seeds 3] [--epochs 2] [--only NAME ...]
 
-First the speed of each recipe is measured, one after the other. It gives the number of steps that fill the given minutes
-on a machine without other work, so that other work during the longer part does not matter. Then each recipe is
-pretrained with the same seed, and scored on held-out text and by fine-tuning on labelled texts with several seeds. --work
-keeps the results, so that an interrupted run can be continued. Prints one Markdown table.
+First the speed of each recipe is measured, one after the other. It gives the number of steps that fill the given
+minutes on a machine without other work, so that other work during the longer part does not matter. Then each recipe is
+pretrained with the same seed, and scored on held-out text and by fine-tuning on labelled texts with several seeds.
+--work keeps the results, so that an interrupted run can be continued. Prints one Markdown table.
 """
 
 from __future__ import annotations
