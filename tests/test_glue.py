@@ -245,7 +245,7 @@ def test_own_models(data: Path, shape: str, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_passes_are_checked(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No number of passes may be nought."""
+    """No number of epochs may be 0."""
     words = ["--model", "scratch", "--epochs", "2", "0", "--output", str(tmp_path / "x.json")]
     assert run("--data", str(data), *words) == 2
     assert "--epochs: must be positive, not 0" in capsys.readouterr().err

@@ -187,7 +187,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage, name):
 
 
 def test_any_flipped_bit_of_a_checkpoint_is_seen(tmp_path):
-    """Of its numbers, and of what it says of itself: the step, for example."""
+    """In its arrays, and in its other fields: the step, for example."""
     arrays = {"a": np.arange(20, dtype=np.float32)}
     checkpoint.write_checkpoint(tmp_path, 1, arrays, {"seconds": 1.5, "backend": "jax"})
     for name in ("state.safetensors", "state.json"):
@@ -234,7 +234,7 @@ def test_a_full_disk_is_told_on_a_line_of_its_own(tmp_path, monkeypatch, capsys)
 
 
 def test_killed_between_weights_and_configuration(finished, tmp_path, monkeypatch):
-    """The folder holds a run and so cannot be replaced as a whole: whoever reads it next gives it its configuration."""
+    """The folder holds a run, so it cannot be replaced as a whole; the next process that reads it completes the model."""
     folder = copy(finished, tmp_path)
     (folder / "config.json").unlink()
     replace = os.replace
@@ -411,15 +411,15 @@ def test_gradients_are_clipped_together():
 
 
 def test_accumulation_equals_the_larger_batch(tmp_path):
-    """The same weights, whether a batch is worked through at once or in four pieces."""
-    # Documents of a row's length, so that every piece has as many masked words and weighs as much.
+    """The same weights with one batch as with four micro-batches."""
+    # Documents of a row's length, so that every micro-batch has as many masked words and weighs as much.
     rng = np.random.default_rng(0)
     text = "\n\n".join(" ".join(f"w{i}" for i in rng.integers(0, 30, 14)) for _ in range(100))
     corpus = build(tmp_path, text.encode())
-    for pieces in (1, 4):
-        settings = dataclasses.replace(FEW, steps=3, clip_norm=0.1, accumulate=pieces)
-        run(tmp_path / str(pieces), settings, corpus=corpus)
-    one, four = (load_backbone(tmp_path / str(pieces)) for pieces in (1, 4))
+    for count in (1, 4):
+        settings = dataclasses.replace(FEW, steps=3, clip_norm=0.1, accumulate=count)
+        run(tmp_path / str(count), settings, corpus=corpus, options=dataclasses.replace(OPTIONS, eval_every=0))
+    one, four = (load_backbone(tmp_path / str(count)) for count in (1, 4))
     for a, b in zip(one.weights, four.weights, strict=True):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-5, err_msg=a.path)
 
