@@ -14,11 +14,17 @@ import pytest
 
 from eelbert_tf.config import EelbertConfig
 from tests.configs import RICH, TINY
+from tests.shared import FOLDER
 
 # Shells start background jobs with SIGINT ignored, and what the tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def pytest_configure() -> None:
+    """The folder of what all test processes share is there before the first of them starts: they inherit its name."""
+    FOLDER.mkdir(exist_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -151,7 +151,7 @@ def test_baselines_need_neither_tensorflow_nor_keras(data: Path, tmp_path: Path)
         "from eelbert_tf.__main__ import main\n"
         "sys.exit(main(['glue', *sys.argv[1:]]))"
     )
-    words = ["--data", data, "--model", "tfidf", "--tasks", "SST-2", "--output", tmp_path / "scores.json"]
+    words = ["--data", str(data), "--model", "tfidf", "--tasks", "SST-2", "--output", str(tmp_path / "scores.json")]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

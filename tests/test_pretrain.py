@@ -234,7 +234,7 @@ def test_a_full_disk_is_told_on_a_line_of_its_own(tmp_path, monkeypatch, capsys)
 
 
 def test_killed_between_weights_and_configuration(finished, tmp_path, monkeypatch):
-    """The folder holds a run, so it cannot be replaced as a whole; the next process that reads it completes the model."""
+    """The folder holds a run and is not replaced as a whole: the next process that reads it completes the model."""
     folder = copy(finished, tmp_path)
     (folder / "config.json").unlink()
     replace = os.replace
