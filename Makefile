@@ -43,7 +43,7 @@ build/web/node_modules: tflite/kits/web/package.json tflite/kits/web/package-loc
 
 # Each file of tests runs in one process; more than four processes need much memory.
 test: $(VENV)/.test  ## every test, on all cores
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # mypy and import-linter read the folders under the names they are installed as.
 lint: $(VENV)/.lint  ## ruff, mypy and import-linter

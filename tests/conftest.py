@@ -27,6 +27,16 @@ def pytest_configure() -> None:
     FOLDER.mkdir(exist_ok=True)
 
 
+# The files that take longest. They come first, so that all test processes end at about the same time.
+LONG = ("quantize", "pretrain_processes", "pretrain", "glue", "distill", "convert", "objectives", "readme")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the tests of the longest files to the front."""
+    place = {f"test_{name}": i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def tiny() -> EelbertConfig:
     """The smallest useful model."""
