@@ -24,7 +24,7 @@ from eelbert_tf.config import EelbertConfig, named_config
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.saving.checksum import SEAL
+from eelbert_tf.saving.checksum import CHECKSUM_FIELD
 from eelbert_tf.saving.folders import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -69,7 +69,7 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Changes `config.json`, as one does who knows of its checksum."""
     path = directory / CONFIG_FILE
     fields = json.loads(path.read_text("utf-8"))
-    fields.pop(SEAL, None)
+    fields.pop(CHECKSUM_FIELD, None)
     change(fields)
     path.write_text(json.dumps(fields), "utf-8")
 

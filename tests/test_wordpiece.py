@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 
 from eelbert_tf.__main__ import main
-from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.preprocessing.wordpiece import RESERVED, BertClassifier, PieceTexts, read_vocabulary
 from eelbert_tf.saving.folders import load_classifier, save_model
-from eelbert_tf.training.finetune.candidates import Contender
+from eelbert_tf.training.finetune.candidates import Candidate
+from tests.configs import TINY
 
 PIECES = [*RESERVED, *b"the cat sat on mat ##s ##ting un ##known ! . good bad".split()]
 VOCABULARY = {piece: i for i, piece in enumerate(PIECES)}
-CONFIG = EelbertConfig(
-    hidden_size=16,
-    intermediate_size=16,
-    num_hidden_layers=1,
+CONFIG = TINY.replace(
+    hash=None,
     vocab_size=len(PIECES),
+    intermediate_size=16,
     max_position_embeddings=32,
     max_tokens=24,
+    max_bytes=512,
     hidden_dropout_prob=0.0,
     attention_probs_dropout_prob=0.0,
 )
@@ -72,9 +72,9 @@ def test_fine_tuned(folder: Path) -> None:
     """The baseline learns from strings through the same recipe as the hashed models."""
     texts = [f"the cat is {word} !" for word in ("good", "bad")] * 16
     train = Table(Path("train"), texts, ["1", "0"] * 16, list(range(32)))
-    predict = Contender(str(folder), batch_size=8).train(train, ("0", "1"), 5e-3, 0, epochs=60)
+    predict = Candidate(str(folder), batch_size=8).train(train, ("0", "1"), 5e-3, 0, epochs=60)
     assert predict(["the cat is good !", "the cat is bad !"]) == ["1", "0"]
-    fresh = Contender(f"scratch:{folder}", batch_size=8)
+    fresh = Candidate(f"scratch:{folder}", batch_size=8)
     assert fresh.name == "bert from scratch"
     assert fresh.train(train, ("0", "1"), 5e-3, 0, epochs=60)(["the cat is good !"]) == ["1"]
 

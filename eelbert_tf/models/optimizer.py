@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -43,17 +42,6 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "total_steps": self.total_steps, "warmup": self.warmup, "pieces": self.pieces}
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class WarmupCosineDecay(WarmupLinearDecay):
-    """Rises linearly to `peak` in the warm-up, then falls along half a cosine (Loshchilov and Hutter 2017)."""
-
-    def __call__(self, step: Any) -> Any:
-        position = self.position(step)
-        rise = position / max(self.warmup, 1e-9)
-        done = ops.clip((position - self.warmup) / max(1.0 - self.warmup, 1e-9), 0.0, 1.0)
-        return self.peak * ops.minimum(rise, 0.5 + 0.5 * ops.cos(math.pi * done))
-
-
 def without_decay(model: keras.Model) -> list[Any]:
     """The trainable weights that weight decay leaves alone: biases and the scales of norms, all of rank one."""
     return [variable for variable in model.trainable_variables if len(variable.shape) == 1]
@@ -66,9 +54,7 @@ def adamw(
     warmup: float = 0.1,
     weight_decay: float = 0.01,
     clip_norm: float = 1.0,
-    decay: str = "linear",
     accumulate: int = 1,
-    average: float = 0.0,
 ) -> keras.optimizers.Optimizer:
     """An AdamW optimizer for `model`, whose weights exist already.
 
@@ -79,12 +65,9 @@ def adamw(
         warmup: share of the steps that rise.
         weight_decay: decoupled decay per step, times the learning rate.
         clip_norm: the largest norm of all gradients together.
-        decay: how the rate falls: "linear" or "cosine".
         accumulate: batches whose gradients are averaged for one step.
-        average: decay per step of a running average of the weights, kept among the optimizer's variables; 0 for none.
     """
-    shape = WarmupCosineDecay if decay == "cosine" else WarmupLinearDecay
-    schedule = shape(learning_rate, total_steps, warmup, accumulate)
+    schedule = WarmupLinearDecay(learning_rate, total_steps, warmup, accumulate)
     optimizer = keras.optimizers.AdamW(
         schedule,
         weight_decay=weight_decay,
@@ -92,8 +75,6 @@ def adamw(
         epsilon=1e-6,
         global_clipnorm=clip_norm,
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
-        use_ema=average > 0,
-        ema_momentum=average ** (1 / accumulate) if average else 0.99,  # Keras averages after every batch
     )
     # By identity: Keras matches names as patterns, and a pattern that matches nothing passes silently.
     optimizer.exclude_from_weight_decay(without_decay(model))

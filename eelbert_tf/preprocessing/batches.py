@@ -12,9 +12,10 @@ from keras import ops
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.text import splitting, strings
 
+from .order import sort_within_windows
+
 SMALLEST_SLOTS = 16
 BYTES_PER_SLOT = 6  # English has about 5 bytes per slot, its spaces and the two special tokens included
-BATCHES_SORTED_TOGETHER = 64
 
 
 class EncodedTexts:
@@ -131,10 +132,7 @@ class TrainingBatches(keras.utils.PyDataset):
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.texts))
         order = np.concatenate([order, order[: -len(order) % self.batch_size]])
-        group = BATCHES_SORTED_TOGETHER * self.batch_size
-        sizes = self.texts.token_counts
-        parts = [order[i : i + group] for i in range(0, len(order), group)]
-        batches = np.concatenate([part[np.argsort(sizes[part], kind="stable")] for part in parts])
+        batches = sort_within_windows(order, self.texts.token_counts, self.batch_size)
         return rng.permutation(batches.reshape(-1, self.batch_size))
 
     def __len__(self) -> int:

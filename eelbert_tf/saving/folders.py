@@ -22,7 +22,7 @@ from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, HashConfig, named_con
 from eelbert_tf.disk.files import recover_directory, replace_directory
 from eelbert_tf.errors import InputError
 
-from .checksum import SEAL, is_intact, seal
+from .checksum import CHECKSUM_FIELD, has_valid_checksum, with_checksum
 
 FORMAT = "eelbert"
 FORMAT_VERSION = 1
@@ -192,9 +192,10 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
         )
         _check_info(info)
         weights_sha256 = str(fields["weights_sha256"])
-    if not is_intact(fields):
+    if not has_valid_checksum(fields):
         raise InputError(
-            f"{path}: damaged: its checksum differs. Copy it again; if you edited it, remove its field {SEAL!r}."
+            f"{path}: damaged: its checksum differs. Copy it again; if you edited it, remove its field "
+            f"{CHECKSUM_FIELD!r}."
         )
     return info, weights_sha256
 
@@ -377,7 +378,9 @@ def save_model(
     }
     with replace_directory(Path(directory), holds_model) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(data)
-        (temporary / CONFIG_FILE).write_text(json.dumps(seal(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (temporary / CONFIG_FILE).write_text(
+            json.dumps(with_checksum(fields), indent=1, ensure_ascii=False) + "\n", "utf-8"
+        )
         if pieces:
             (temporary / VOCABULARY_FILE).write_bytes(pieces)
 

@@ -16,7 +16,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.saving.folders import WEIGHTS_FILE, load_backbone, save_model
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.training.corpus.reader import Corpus
-from tests.conftest import TINY
+from tests.configs import TINY
 from tests.small_corpora import topical_text
 from tests.small_models import saved
 
