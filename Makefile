@@ -41,8 +41,9 @@ build/web/node_modules: tflite/kits/web/package.json tflite/kits/web/package-loc
 	@npm ci --prefix build/web --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
-test: $(VENV)/.test  ## every test
-	@$(BIN)/python -m pytest
+# Each file of tests runs in one process; more than four processes need much memory.
+test: $(VENV)/.test  ## every test, on all cores
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # mypy and import-linter read the folders under the names they are installed as.
 lint: $(VENV)/.lint  ## ruff, mypy and import-linter

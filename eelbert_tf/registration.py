@@ -23,7 +23,7 @@ CLASSES = {
     "models.backbone": ("EelbertBackbone",),
     "models.classifier": ("EelbertClassifier",),
     "models.layers": ("HashLexicon", "NgramHashEmbedding"),
-    "models.optimizer": ("AdamW", "WarmupCosineDecay", "WarmupLinearDecay"),
+    "models.optimizer": ("AdamW", "WarmupLinearDecay"),
     "models.sentence_encoder": ("EelbertSentenceEncoder",),
     "models.transformer": ("TransformerBlock",),
     "preprocessing.hashed_texts": ("HashedTexts",),

@@ -1,29 +1,27 @@
-"""What each part of the input is worth: the table and the plot of docs/results.md, "Ablation".
+"""Measures what each part of the input is worth: the table and the plot of docs/results.md, "Ablation".
 
     python experiments/ablation.py --data GLUE [--tasks SST-2] [--seeds 3] [--epochs 2] [--only NAME ...] --work DIR
 
-Every variant of the UNO shape learns each task from fresh weights with the same budget. `learned WordPiece table` needs
---vocabulary: a folder that `eelbert pretrain` wrote for a BERT, whose pieces it takes. What is finished is kept in
---work and not done again. Writes ablation.json, ablation.md and ablation.png there.
+Every variant of the UNO shape learns each task from fresh weights with the same number of epochs. `learned WordPiece
+table` needs --vocabulary: a folder that `eelbert pretrain` wrote for a BERT; its vocabulary is used. --work keeps the
+results, so that an interrupted run can be continued, and gets ablation.json, ablation.md and ablation.png.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
+from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.reports import markdown_table, save_plot
 from eelbert_tf.saving.folders import find_model
 from eelbert_tf.saving.info import read_info
-from eelbert_tf.training.finetune.candidates import Contender
-from eelbert_tf.training.glue.run import Job, Trial, summary
-from eelbert_tf.training.glue.scores import Scores, run_jobs
+from eelbert_tf.training.finetune.candidates import Candidate
+from eelbert_tf.training.glue.run import GlueExperiment, Trial, summary
+from eelbert_tf.training.glue.scores import Scores, run_experiments
 
 UNO = named_config("eelbert_uno").replace(max_position_embeddings=128)
 RATE = 1e-3
@@ -59,7 +57,7 @@ TABLE = "learned WordPiece table"
 
 
 def main() -> None:
-    """Trains what is not in --work yet, and writes the table and the plot."""
+    """Trains the variants that are not in --work yet, and writes the table and the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", required=True, help="folder of GLUE's folders")
@@ -73,29 +71,33 @@ def main() -> None:
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
 
-    contenders: dict[str, Contender] = {}
+    candidates: dict[str, Candidate] = {}
     sizes: dict[str, int] = {}
     for name in args.only or [*VARIANTS, *([TABLE] if args.vocabulary else [])]:
         if name == TABLE:
-            contenders[name] = Contender(f"scratch:{args.vocabulary}")
+            candidates[name] = Candidate(f"scratch:{args.vocabulary}")
             sizes[name] = parameters(read_info(find_model(args.vocabulary))[0].config)
             continue
         path = args.work / (name.replace(" ", "_").replace("'", "").replace(",", "") + ".json")
         path.write_text(json.dumps(VARIANTS[name].to_dict()))
-        contenders[name] = Contender("scratch", str(path))
+        candidates[name] = Candidate("scratch", str(path))
         sizes[name] = parameters(VARIANTS[name])
     scores = Scores(args.work / "ablation.json", {"script": "experiments/ablation.py"})
     trial = Trial(RATE, args.epochs)
-    jobs = [
-        Job(c, task, args.data, trial, s) for s in range(args.seeds) for c in contenders.values() for task in args.tasks
+    experiments = [
+        GlueExperiment(candidate, task, args.data, trial, seed)
+        for seed in range(args.seeds)
+        for candidate in candidates.values()
+        for task in args.tasks
     ]
-    waiting = [job for job in jobs if scores.get(job) is None]
-    for job, result in tqdm(run_jobs(waiting, args.jobs), total=len(waiting), unit="run", file=sys.stderr):
-        scores.add(job, result)
+    missing = [experiment for experiment in experiments if scores.get(experiment) is None]
+    results = run_experiments(missing, args.jobs)
+    for experiment, result in with_progress(results, "run", "ablation", len(missing)):
+        scores.add(experiment, result)
 
     rows, points = [], []
-    for name, contender in contenders.items():
-        row = summary(scores, contender, args.tasks, args.data, [trial], args.seeds)
+    for name, candidate in candidates.items():
+        row = summary(scores, candidate, args.tasks, args.data, [trial], args.seeds)
         cells = [f"{c['score']:.1f} ({c['least']:.1f} to {c['greatest']:.1f})" for c in row["tasks"].values()]
         rows.append([name, f"{sizes[name]:,}", *cells])
         points.append((name, sizes[name], row["average"]))

@@ -1,10 +1,10 @@
-"""Blends a BERT with what fine-tuning made of it: the teacher of `uno_en`, docs/pretraining.md says why.
+"""Takes a weighted mean of a BERT before and after fine-tuning: the teacher of `uno_en`, see docs/pretraining.md.
 
     python experiments/blend.py --bert DIR --tuned DIR --share 0.4 --output DIR
 
-Between the two weights lies a model that has learned the task and has forgotten little (Wortsman et al. 2022, WiSE-FT).
---bert is a folder in Hugging Face's layout, --tuned what `eelbert finetune --preset` wrote from it. The output has the
-layout of the first, so that `eelbert distill --teacher` takes it.
+The mean of both sets of weights is a model that has learned the task and has forgotten little (Wortsman et al. 2022,
+WiSE-FT). --bert is a folder in Hugging Face's layout, --tuned the folder that `eelbert finetune --preset` wrote from
+it. The output has the layout of --bert, which `eelbert distill --teacher` can read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bert", required=True, type=Path)
     parser.add_argument("--tuned", required=True)
-    parser.add_argument("--share", type=float, default=0.4, help="of the tuned weights, from 0 to 1")
+    parser.add_argument("--share", type=float, default=0.4, help="weight of the tuned model, from 0 to 1")
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args()
 

@@ -1,10 +1,10 @@
-"""Puts a trained model into the package as a preset, with its card.
+"""Copies a trained model into the package as a preset, with a model card.
 
     python experiments/freeze_preset.py --run DIR --name uno_en_paper --about "..." --data "..." [--scores "..."]
 
-The run is what `eelbert pretrain`, `distill` or `finetune` wrote; --first names another that it went on from. The card,
-README.md, is made of what the run knows of itself: configuration, tokens seen, loss curve, held-out scores. The
-weights' checksum stands in config.json and is verified whenever the preset is loaded.
+--run is a folder that `eelbert pretrain`, `distill` or `finetune` wrote; --first is the run that it continued, if any.
+The card, README.md, is made from the run's notes: configuration, tokens seen, loss curve, held-out scores. config.json
+has the weights' checksum, which is verified whenever the preset is loaded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.saving.checksum import seal
+from eelbert_tf.saving.checksum import with_checksum
 from eelbert_tf.saving.folders import PRESETS, TFLITE_FILE, WEIGHTS_FILE, find_model
 from eelbert_tf.saving.info import CONFIG_FILE, read_info
 
@@ -79,31 +79,31 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
 
 
 def notes_of(folder: str) -> dict[str, Any]:
-    """What a model says of its training."""
+    """A model's notes about its training."""
     return dict(json.loads((find_model(folder) / CONFIG_FILE).read_text("utf-8"))["notes"])
 
 
 def main() -> None:
-    """Checks the model, then copies it."""
+    """Checks the model and copies it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--run", required=True)
-    add("--first", help="the run whose weights it began with")
+    add("--first", help="the run whose weights it started from")
     add("--name", required=True)
-    add("--about", required=True, help="what it is, in a sentence or two")
-    add("--data", required=True, help="what text it was trained on, and its licence")
+    add("--about", required=True, help="a description of one or two sentences")
+    add("--data", required=True, help="the text it was trained on, and its licence")
     add("--scores", default="")
-    add("--tflite", type=Path, help="the converted model, which comes with it")
+    add("--tflite", type=Path, help="the converted model, to be included")
     add("--limits", default=LIMITS)
     args = parser.parse_args()
     source = find_model(args.run)
     read_info(source)
-    parameters = int(EelbertBackbone.from_preset(args.run).count_params())  # its checksum is verified here
+    parameters = int(EelbertBackbone.from_preset(args.run).count_params())  # verifies the checksum
     fields = json.loads((source / CONFIG_FILE).read_text("utf-8"))
     text = card(args.name, fields, parameters, args)
     target = PRESETS / args.name
     target.mkdir(parents=True, exist_ok=True)
-    fields["notes"].get("pretraining", {}).pop("teacher", None)  # a path of the machine it was trained on
+    fields["notes"].get("pretraining", {}).pop("teacher", None)  # a path on the machine where it was trained
     fields["notes"].get("pretraining", {}).pop("preset", None)
     for name in (WEIGHTS_FILE, CURVE):
         if (source / name).is_file():
@@ -111,7 +111,7 @@ def main() -> None:
     if args.tflite:
         shutil.copyfile(args.tflite, target / TFLITE_FILE)
     with replace_file(target / CONFIG_FILE) as temporary:
-        temporary.write_text(json.dumps(seal(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(json.dumps(with_checksum(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
     with replace_file(target / CARD) as temporary:
         temporary.write_text(text, "utf-8")
     print(text)

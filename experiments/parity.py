@@ -1,10 +1,10 @@
-"""One text, one result: the same texts through Keras, LiteRT, TFLite Micro and the C front end, compared as figures.
+"""Compares the results of the same texts in Keras, LiteRT, TFLite Micro and the C front end.
 
     python experiments/parity.py --model DIR --texts F... --output parity.json
 
-Half of the texts are lines of the files named, whatever these hold; the others are fuzzed bytes. Needs a C compiler.
-Token counts shall be equal, logits within 1e-5, embeddings within 1e-6: for "sqrtn" times the root of the bytes, by
-which it multiplies them.
+Half of the texts are lines of the given files, the others are random bytes. It needs a C compiler. Token counts must be
+equal, logits within 1e-5, and embeddings within 1e-6 (with the pooling "sqrtn", times the root of the token's bytes, by
+which this pooling scales them).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.disk.files import replace_file
-from eelbert_tf.disk.inputs import chunks, read_lines, with_progress
+from eelbert_tf.disk.inputs import chunks, read_lines
+from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.text.reference import tokenize
@@ -41,7 +42,7 @@ from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 EMBEDDINGS_WITHIN, LOGITS_WITHIN = 1e-6, 1e-5
 TEXTS_AT_ONCE = 200
 
-# What a way from texts to a result gives: embeddings float32 [n, T, d], padding mask int32 [n, T].
+# From texts to embeddings, float32 [n, T, d], and padding mask, int32 [n, T].
 FrontEnd = Callable[[Sequence[TextOrPair]], tuple[np.ndarray, np.ndarray]]
 
 
@@ -92,8 +93,8 @@ def c_front_end(config: Any, pair: bool, folder: Path) -> FrontEnd:
         mask = np.empty((len(texts), config.max_tokens), np.int32)
         for text, vectors, filled in zip(texts, embeddings, mask, strict=True):
             data = as_data(text, config.max_bytes)
-            places = (vectors.ctypes.data_as(ctypes.c_void_p), filled.ctypes.data_as(ctypes.c_void_p))
-            embed_text(ctypes.byref(fields), data, ctypes.c_size_t(len(data)), *places, None)
+            pointers = (vectors.ctypes.data_as(ctypes.c_void_p), filled.ctypes.data_as(ctypes.c_void_p))
+            embed_text(ctypes.byref(fields), data, ctypes.c_size_t(len(data)), *pointers, None)
         return embeddings, mask
 
     return run
@@ -150,12 +151,12 @@ def litert_front_end(data: bytes, max_bytes: int) -> FrontEnd:
     interpreter = Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
-    places = [entry["index"] for entry in interpreter.get_output_details()]
+    outputs = [entry["index"] for entry in interpreter.get_output_details()]
 
     def invoke(row: np.ndarray) -> list[np.ndarray]:
         interpreter.set_tensor(source, row)
         interpreter.invoke()
-        return [interpreter.get_tensor(place) for place in places]
+        return [interpreter.get_tensor(output) for output in outputs]
 
     return _row_by_row(invoke, max_bytes)
 
@@ -174,17 +175,17 @@ def tflm_front_end(data: bytes, max_bytes: int) -> FrontEnd:
 
 def _row_by_row(invoke: Callable[[np.ndarray], list[np.ndarray]], max_bytes: int) -> FrontEnd:
     def run(texts: Sequence[TextOrPair]) -> tuple[np.ndarray, np.ndarray]:
-        found: dict[int, list[np.ndarray]] = {2: [], 3: []}  # by rank: the order of a file's outputs is not fixed
+        outputs: dict[int, list[np.ndarray]] = {2: [], 3: []}  # by rank: the order of a file's outputs is not fixed
         for row in encode_texts(texts, max_bytes):
             for result in invoke(np.ascontiguousarray(row[None])):
-                found[result.ndim].append(np.array(result))
-        return np.concatenate(found[3]), np.concatenate(found[2])
+                outputs[result.ndim].append(np.array(result))
+        return np.concatenate(outputs[3]), np.concatenate(outputs[2])
 
     return run
 
 
 class Comparison:
-    """How far each way is from the first one, over all texts so far."""
+    """The largest differences between each implementation and the first one, over all texts so far."""
 
     def __init__(self) -> None:
         self.token_counts: dict[str, int] = {}  # texts whose number of tokens differs
@@ -210,19 +211,19 @@ class Comparison:
         self.logits[name] = max(self.logits.get(name, 0.0), float(distance(values, expected).max()))
 
     def holds(self) -> bool:
-        """Whether token counts are equal, and embeddings and logits as near as they shall be."""
+        """Whether token counts are equal, and embeddings and logits within their bounds."""
         differ = any(self.token_counts.values()) or any(self.beyond.values())
         return not differ and max(self.logits.values()) <= LOGITS_WITHIN
 
 
 def distance(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """The absolute difference; infinite where there is no number."""
+    """The absolute difference; infinite for NaN."""
     far = np.abs(values.astype(np.float64) - expected)
     return np.where(np.isfinite(far), far, np.inf)
 
 
 def gather_texts(paths: Sequence[str], count: int, pair: bool, seed: int) -> tuple[list[TextOrPair], int]:
-    """Texts to compare on, half of them lines of files as far as these reach, and the number of those.
+    """Texts to compare, up to half of them lines of files, and the number of these lines.
 
     Raises:
         InputError: a file cannot be read.
@@ -242,11 +243,11 @@ def gather_texts(paths: Sequence[str], count: int, pair: bool, seed: int) -> tup
 
 
 def all_front_ends(model_directory: str, limits: dict[str, Any], folder: Path) -> dict[str, FrontEnd]:
-    """Every way from texts to embeddings, the one that all are compared with first.
+    """All implementations of the front end; the first one is what the others are compared with.
 
     Args:
         model_directory: a classifier.
-        limits: `max_tokens` and `max_bytes` where they are not the model's own.
+        limits: `max_tokens` and `max_bytes`, if they differ from the model's.
         folder: where the C front end is compiled.
     """
     model, other = (EelbertClassifier.from_preset(model_directory, **limits) for _ in range(2))
@@ -264,16 +265,16 @@ def all_front_ends(model_directory: str, limits: dict[str, Any], folder: Path) -
 
 
 def compare(model_directory: str, texts: Sequence[TextOrPair], limits: dict[str, Any]) -> Comparison:
-    """Runs the texts every way.
+    """Runs the texts through all implementations.
 
     Args:
         model_directory: a classifier.
-        texts: what to compare on.
-        limits: `max_tokens` and `max_bytes` where they are not the model's own.
+        texts: the texts to compare.
+        limits: `max_tokens` and `max_bytes`, if they differ from the model's.
     """
     model = EelbertClassifier.from_preset(model_directory, **limits)
     config, pair = model.backbone.config, model.backbone.pair
-    found = Comparison()
+    comparison = Comparison()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for target in ("mobile", "micro"):
@@ -288,20 +289,20 @@ def compare(model_directory: str, texts: Sequence[TextOrPair], limits: dict[str,
                 data = as_data(text, config.max_bytes)
                 tokens, _ = tokenize(data, config.max_tokens, config.max_bytes, pair).with_specials()
                 row[: len(tokens)] = [len(token) for token in tokens]
-            found.add_counts("reference", (lengths > 0).sum(axis=1), mask.sum(axis=1))
+            comparison.add_counts("reference", (lengths > 0).sum(axis=1), mask.sum(axis=1))
             for name, (embeddings, filled) in results.items():
-                found.add_counts(name, filled.sum(axis=1), mask.sum(axis=1))
-                found.add_embeddings(name, embeddings, expected, lengths, config.hash.pooling == "sqrtn")
+                comparison.add_counts(name, filled.sum(axis=1), mask.sum(axis=1))
+                comparison.add_embeddings(name, embeddings, expected, lengths, config.hash.pooling == "sqrtn")
             rows = encode_texts(chunk, config.max_bytes)
             logits = np.asarray(model(string_tensors(chunk, pair), training=False))
-            found.add_logits("keras_bytes", np.asarray(model(rows, training=False)), logits)
-            found.add_logits("litert", litert.predict_bytes(rows), logits)
-            found.add_logits("tflm", micro.predict_bytes(rows), logits)
-    return found
+            comparison.add_logits("keras_bytes", np.asarray(model(rows, training=False)), logits)
+            comparison.add_logits("litert", litert.predict_bytes(rows), logits)
+            comparison.add_logits("tflm", micro.predict_bytes(rows), logits)
+    return comparison
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compares and prints one JSON object; 0 where every bound is held, 1 where not, 2 on bad input."""
+    """Compares and prints one JSON object; returns 0 if all bounds hold, 1 if not, 2 on bad input."""
     parser = argparse.ArgumentParser(prog="python experiments/parity.py", description=(__doc__ or "")[:120])
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory or preset: a classifier")
     parser.add_argument("--texts", nargs="*", default=[], metavar="F", help="files of which each line is a text")
@@ -316,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         model = EelbertClassifier.from_preset(args.model, **limits)
         texts, real = gather_texts(args.texts, args.count, model.backbone.pair, args.seed)
-        found = compare(args.model, texts, limits)
+        comparison = compare(args.model, texts, limits)
         result = {
             "texts": len(texts),
             "lines_of_files": real,
@@ -326,11 +327,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "max_tokens": model.backbone.config.max_tokens,
             "max_bytes": model.backbone.config.max_bytes,
             "compared_with": "keras_strings",
-            "token_counts_that_differ": found.token_counts,
-            "embeddings_max_abs_diff": found.embeddings,
-            f"texts_with_embeddings_beyond_{EMBEDDINGS_WITHIN:g}": found.beyond,
-            "logits_max_abs_diff": found.logits,
-            "holds": found.holds(),
+            "token_counts_that_differ": comparison.token_counts,
+            "embeddings_max_abs_diff": comparison.embeddings,
+            f"texts_with_embeddings_beyond_{EMBEDDINGS_WITHIN:g}": comparison.beyond,
+            "logits_max_abs_diff": comparison.logits,
+            "holds": comparison.holds(),
         }
         if args.output:
             with replace_file(args.output) as temporary:
@@ -339,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"parity: {error}\n")
         return 2
     sys.stdout.write(json.dumps(result) + "\n")
-    return 0 if found.holds() else 1
+    return 0 if comparison.holds() else 1
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@
     python experiments/picture.py --glue glue.json --bytes tfidf=224231 # takes scores of `eelbert glue`
     python experiments/picture.py --tasks SST-2 MNLI                    # a panel for each task
 
-What is taken replaces points of the same model and format, and is kept in the JSON file. The accuracy of a size suite
-is that of the task named with --sizes-task; of a model in `eelbert glue`, which knows no files, the bytes are those of
-its preset's weights, or the ones that --bytes names.
+New points replace points of the same model and format, and are kept in the JSON file. The accuracy of a size suite is
+that of the task named with --sizes-task. `eelbert glue` reports no sizes: the bytes of its models are those of the
+preset's weights, or the ones that --bytes gives.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from eelbert_tf.disk.reports import byte_axis, save_plot
 from eelbert_tf.saving.folders import PRESETS, WEIGHTS_FILE
 
 FOLDER = Path(__file__).parent
-KINDS = {"ours": "this project", "rival": "rivals, measured here", "published": "published, float32"}
+KINDS = {"ours": "this project", "baseline": "baselines, measured here", "published": "published, float32"}
 _LOOKS = {
     "ours": {"color": "C3", "marker": "o", "markersize": 8},
-    "rival": {"color": "C0", "marker": "s", "markersize": 6},
+    "baseline": {"color": "C0", "marker": "s", "markersize": 6},
     "published": {"color": "0.45", "marker": "D", "markersize": 6, "markerfacecolor": "white"},
 }
 
@@ -42,12 +42,12 @@ def from_sizes(result: dict[str, Any], task: str) -> list[Point]:
         task: what its test set is.
     """
     rows = [row for row in result["rows"] if row["accuracy"] is not None]
-    ours = {row["model"] for row in rows if row["format"] == "int8 weights"}  # a format that rivals do not have
+    ours = {row["model"] for row in rows if row["format"] == "int8 weights"}  # a format that baselines do not have
     return [
         {
             "model": row["model"],
             "format": row["format"],
-            "kind": "ours" if row["model"] in ours else "rival",
+            "kind": "ours" if row["model"] in ours else "baseline",
             "bytes": row["bytes"],
             "scores": {task: round(100 * row["accuracy"], 2)},
             "source": f"eelbert benchmark --suite size, {result['test']}",
@@ -66,15 +66,15 @@ def from_glue(results: dict[str, Any], sizes: dict[str, int]) -> list[Point]:
     Raises:
         SystemExit: the bytes of a model are not known, or it was trained with several recipes on a task.
     """
-    found: dict[str, dict[str, dict[str, list[float]]]] = {}  # model, task, recipe: scores
+    runs: dict[str, dict[str, dict[str, list[float]]]] = {}  # model, task, recipe: scores
     for key, result in results.items():
         model, _, training = key.rpartition(": ")
         task, kind, _, recipe = training.split(maxsplit=3)
         if kind == "seed":
             score = fmean(value for metrics in result["sets"].values() for value in metrics.values())
-            found.setdefault(model, {}).setdefault(task, {}).setdefault(recipe, []).append(score)
+            runs.setdefault(model, {}).setdefault(task, {}).setdefault(recipe, []).append(score)
     points = []
-    for model, tasks in found.items():
+    for model, tasks in runs.items():
         weights = PRESETS / model / WEIGHTS_FILE
         if model not in sizes and not weights.is_file():
             raise SystemExit(f"{model} is no preset: say its size with --bytes {model}=N")
@@ -84,7 +84,7 @@ def from_glue(results: dict[str, Any], sizes: dict[str, int]) -> list[Point]:
             {
                 "model": model,
                 "format": "float32",
-                "kind": "ours" if weights.is_file() else "rival",
+                "kind": "ours" if weights.is_file() else "baseline",
                 "bytes": sizes[model] if model in sizes else weights.stat().st_size,
                 "scores": {task: round(median(next(iter(recipes.values()))), 2) for task, recipes in tasks.items()},
                 "source": "eelbert glue",

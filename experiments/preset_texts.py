@@ -1,11 +1,11 @@
-r"""Collects the texts that a teacher is asked about when `uno_en` is made, one a line: docs/pretraining.md says how.
+r"""Collects the texts that `uno_en` learned from, one per line; see docs/pretraining.md.
 
     python experiments/preset_texts.py --corpus DIR --sentences 131072 --tables GLUE/*/train.tsv \
         --except GLUE/*/dev.tsv others.csv --output texts.txt
 
-Sentences of the corpus, and the texts of tables without their labels. A table's folder says its columns: those of the
-task of GLUE that it is called after, with "_part" behind it where it is not the whole set; of others the column `text`.
-No text that stands in a table of --except is among them.
+They are sentences of the corpus and the texts of tables, without labels. If a table's folder is named like a GLUE task
+(or like a task with "_part" behind it, for a part of the set), its columns are those of the task; else its column is
+`text`. Texts that are in a table of --except are left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONGEST, SHORTEST = 30, 3  # words
 
 
 def texts_of(path: Path) -> Iterator[bytes]:
-    """Each text of a table, a pair as two: its words, joined by spaces."""
+    """The words of each text of a table, joined by spaces; a pair gives two texts."""
     task = TASKS.get(path.parent.name.removesuffix("_part"))
     for row in iter_rows(path, task and task.texts, None, task and task.header):
         yield from sides(row.text)
@@ -50,19 +50,18 @@ def main() -> None:
     args = parser.parse_args()
 
     held_out = {text for path in args.others for text in texts_of(path)}
-    found = {text for path in args.tables for text in texts_of(path)}
-    tables = len(found)
+    collected = {text for path in args.tables for text in texts_of(path)}
+    tables = len(collected)
     corpus = Corpus(args.corpus)
     sentences = sample(corpus, args.sentences, LONGEST, SHORTEST)
     rows = sentences.rows(np.arange(len(sentences)))
-    found.update(b" ".join(corpus.words[i] for i in row if i >= 0) for row in rows)
-    kept = sorted(found - held_out)
+    collected.update(b" ".join(corpus.words[i] for i in row if i >= 0) for row in rows)
+    kept = sorted(collected - held_out)
     random.Random(0).shuffle(kept)
     with replace_file(args.output) as temporary:
         temporary.write_bytes(b"\n".join(kept) + b"\n")
-    print(
-        f"{len(kept):,} texts, {tables:,} of tables; {len(found & held_out):,} stand in held-out sets and were dropped"
-    )
+    dropped = len(collected & held_out)
+    print(f"{len(kept):,} texts, {tables:,} of tables; {dropped:,} are in held-out sets and were dropped")
 
 
 if __name__ == "__main__":

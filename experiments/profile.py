@@ -1,10 +1,10 @@
-"""Where the time of a TFLite file goes: front end, attention, feed-forward, head; and what this machine could do.
+"""Measures how the time of a TFLite file is divided: front end, attention, feed-forward, head.
 
     python experiments/profile.py --model F.tflite --text F
 
-The file is cut off after each part; the parts' times are the differences. Work is counted in multiplications with their
-additions as two operations, of dense layers and matrix products only, and set beside a large float32 matrix product of
-NumPy on one thread.
+The file is cut off after each part, and the parts' times are the differences. The operations of dense layers and matrix
+products are counted (a multiplication and an addition are two) and compared with the speed of a large float32 matrix
+product in NumPy on one thread.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ def cuts(graph: Graph, layers: int, pooling: str = "cls") -> list[tuple[str, int
     joined = [operator for operator in joined if graph.name(operator) == "CONCATENATION"]  # the columns of the hash
     if len(dense) != count or not joined:
         raise InputError("not a file for the target mobile")
-    first = consumers[graph.inputs[0]][0]  # with it, what a call costs whatever it computes
-    found = [("call", int(first.outputs[0])), ("front_end", int(joined[0].outputs[0]))]
-    found.append(("embeddings", int(dense[0].inputs[0])))
+    first = consumers[graph.inputs[0]][0]  # cut off after it, only the cost of a call is left
+    cut_points = [("call", int(first.outputs[0])), ("front_end", int(joined[0].outputs[0]))]
+    cut_points.append(("embeddings", int(dense[0].inputs[0])))
     for block in range(layers):
         start = block * _DENSE_PER_BLOCK
-        found.append((f"attention_{block}", int(dense[start + _DENSE_OF_ATTENTION].inputs[0])))
+        cut_points.append((f"attention_{block}", int(dense[start + _DENSE_OF_ATTENTION].inputs[0])))
         end = int(dense[start + _DENSE_PER_BLOCK].inputs[0])
         if pooling == "mean" and block == layers - 1:
             end = [int(o.inputs[1]) for o in graph.operators if graph.name(o) == "BATCH_MATMUL"][-1]
-        found.append((f"feed_forward_{block}", end))
-    return [*found, ("head", graph.outputs[0])]
+        cut_points.append((f"feed_forward_{block}", end))
+    return [*cut_points, ("head", graph.outputs[0])]
 
 
 def prefix(data: bytes, tensor: int) -> bytes:
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         texts = [text for text, _ in zip(read_texts(args.text, args.text_columns), range(args.limit), strict=False)]
         result = measure(data, settings, texts, args.rounds)
     except InputError as error:
-        sys.stderr.write(f"shares: {error}\n")
+        sys.stderr.write(f"profile: {error}\n")
         return 2
     sys.stdout.write(json.dumps(result) + "\n")
     return 0

@@ -1,11 +1,12 @@
-"""Figures of docs/results.md beside GLUE: other labelled sets, few examples, frozen encoders, and typing errors.
+"""The figures of docs/results.md that are not GLUE: other labelled sets, few examples, frozen encoders, typing errors.
 
     python experiments/quality.py --data snips trec emotion --model uno_en tfidf fasttext --output quality.json
 
-Each folder of --data holds train and test (or dev) files, CSV or TSV, with the columns `text` and `label`, or the one
-that --text-column names. Every model learns from the whole training set, and from 10 and 50 examples of each class,
-drawn anew with every seed. `frozen:` before a preset leaves the encoder as it is: logistic regression on its sentence
-embeddings. --typos N also scores texts with one and with N random edits in each. Interrupted, it goes on where it was.
+Each folder of --data holds a train file and a test (or dev) file, CSV or TSV, with the columns `text` (or another one,
+see --text-column) and `label`. Every model learns from the whole training set, and from 10 and 50 examples of each
+class, which are drawn anew for every seed. `frozen:` before a preset means logistic regression on its sentence
+embeddings; the encoder does not change. --typos N also scores texts with one and with N random edits in each. An
+interrupted run can be continued.
 """
 
 from __future__ import annotations
@@ -13,39 +14,38 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.reports import markdown_table, spread
 from eelbert_tf.disk.tables import Table, read_table
 from eelbert_tf.errors import InputError
 from eelbert_tf.metrics import accuracy
-from eelbert_tf.training.finetune.candidates import Contender, Predict
-from eelbert_tf.training.glue.scores import Result, Scores, run_jobs
+from eelbert_tf.training.finetune.candidates import Candidate, Predict
+from eelbert_tf.training.glue.scores import Result, Scores, run_experiments
 
 FROZEN = "frozen:"
-EVERY = 0  # examples of each class: all
+EVERY = 0  # stands for all examples of each class
 
 
 @dataclass(frozen=True)
-class Job:
+class Experiment:
     """One training on one set.
 
     Args:
-        model: as `Contender` takes it, or a preset after "frozen:".
-        folder: the set's.
+        model: an argument of `Candidate`, or "frozen:" and a preset.
+        folder: the folder of the data set.
         column: the name of the column of texts.
-        examples: of each class; `EVERY` for all.
-        epochs: passes over the training texts; `None` for as many as suit them.
-        learning_rate: the peak; likewise.
+        examples: number for each class; `EVERY` for all.
+        epochs: passes over the training texts; `None` for the default.
+        learning_rate: the peak; `None` for the default.
         seed: fixes the examples and everything else that is random.
-        typos: edits in each test text of the third score; 0 for one score only.
+        typos: edits in each test text for the third score; 0 for the first score only.
     """
 
     model: str
@@ -59,7 +59,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What names its result."""
+        """The name of its result."""
         return json.dumps(asdict(self))
 
     def run(self) -> Result:
@@ -71,18 +71,20 @@ class Job:
         if self.model.startswith(FROZEN):
             predict = frozen(self.model.removeprefix(FROZEN), train)
         else:
-            contender = Contender(self.model)
-            rate = None if contender.own_rates else self.learning_rate
-            predict = contender.train(train, classes, rate, self.seed, self.epochs)
-        found = {0: test.texts}
+            candidate = Candidate(self.model)
+            rate = None if candidate.rate_grid else self.learning_rate
+            predict = candidate.train(train, classes, rate, self.seed, self.epochs)
+        variants = {0: test.texts}
         if self.typos:
-            found |= {n: [misspelt(str(text), n, i) for i, text in enumerate(test.texts)] for n in (1, self.typos)}
+            variants |= {n: [misspelt(str(text), n, i) for i, text in enumerate(test.texts)] for n in (1, self.typos)}
         truth = np.array(test.labels)
-        return {str(n): 100 * accuracy(truth == truth, truth == np.array(predict(texts))) for n, texts in found.items()}
+        return {
+            str(n): 100 * accuracy(truth == truth, truth == np.array(predict(texts))) for n, texts in variants.items()
+        }
 
 
 def files(folder: str) -> tuple[Path, Path]:
-    """The files to learn from and to be scored on.
+    """The training file and the test file of a folder.
 
     Raises:
         InputError: one is missing.
@@ -95,7 +97,7 @@ def files(folder: str) -> tuple[Path, Path]:
 
 
 def few(table: Table, examples: int, seed: int) -> Table:
-    """So many rows of each class, drawn at random."""
+    """Draws some rows of each class at random."""
     rng = np.random.default_rng(seed)
     labels = np.array(table.labels)
     chosen = [rng.permutation(np.flatnonzero(labels == label))[:examples] for label in sorted(set(table.labels))]
@@ -104,7 +106,7 @@ def few(table: Table, examples: int, seed: int) -> Table:
 
 
 def frozen(preset: str, train: Table) -> Predict:
-    """Logistic regression on the sentence embeddings of an encoder that does not change."""
+    """Trains logistic regression on the sentence embeddings of an encoder that does not change."""
     from sklearn.linear_model import LogisticRegression
 
     from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
@@ -119,13 +121,13 @@ def frozen(preset: str, train: Table) -> Predict:
 
 
 def misspelt(text: str, edits: int, seed: int) -> str:
-    """A text after random edits: a letter dropped, doubled, replaced, or swapped with the next one."""
+    """Edits a text at random: a letter is dropped, doubled, replaced, or swapped with the next one."""
     rng = random.Random(seed)
     for _ in range(edits):
-        places = [i for i, c in enumerate(text) if c.isalpha()]
-        if not places:
+        letters = [i for i, c in enumerate(text) if c.isalpha()]
+        if not letters:
             return text
-        i = rng.choice(places)
+        i = rng.choice(letters)
         swapped = text[i + 1 : i + 2] + text[i]
         kinds = ("", 2 * text[i], rng.choice("abcdefghijklmnopqrstuvwxyz"), swapped)
         kind = rng.randrange(4)
@@ -134,7 +136,7 @@ def misspelt(text: str, edits: int, seed: int) -> str:
 
 
 def main() -> None:
-    """Trains what is not in the output yet, and prints all of it."""
+    """Trains the models that are not in the output yet, and prints all results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", nargs="+", required=True)
@@ -150,17 +152,17 @@ def main() -> None:
     args = parser.parse_args()
 
     kinds = [(model, folder, n) for model in args.model for folder in args.data for n in args.examples]
-    jobs = {
+    experiments = {
         kind: [
-            Job(kind[0], kind[1], args.text_column, kind[2], args.epochs, args.learning_rate, seed, args.typos)
+            Experiment(kind[0], kind[1], args.text_column, kind[2], args.epochs, args.learning_rate, seed, args.typos)
             for seed in range(args.seeds)
         ]
         for kind in kinds
     }
     kept = Scores(args.output, {"script": "experiments/quality.py"})
-    waiting = [job for group in jobs.values() for job in group if kept.get(job) is None]
-    for job, result in tqdm(run_jobs(waiting, args.jobs), total=len(waiting), unit="run", file=sys.stderr):
-        kept.add(job, result)
+    missing = [experiment for group in experiments.values() for experiment in group if kept.get(experiment) is None]
+    for experiment, result in with_progress(run_experiments(missing, args.jobs), "run", "quality", len(missing)):
+        kept.add(experiment, result)
 
     edits = ["0"] + ([str(n) for n in (1, args.typos)] if args.typos else [])
     columns = [(folder, n, edit) for folder in args.data for n in args.examples for edit in edits]
@@ -171,7 +173,7 @@ def main() -> None:
     for model in args.model:
         cells = []
         for folder, n, edit in columns:
-            values = [(kept.get(job) or {})[edit] for job in jobs[model, folder, n]]
+            values = [(kept.get(experiment) or {})[edit] for experiment in experiments[model, folder, n]]
             cells.append(spread(values))
         rows.append([Path(model).name, *cells])
     print(markdown_table(["model", *names], rows), end="")

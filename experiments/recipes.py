@@ -3,10 +3,10 @@
     python experiments/recipes.py --corpus DIR --train SST-2/train.tsv --dev SST-2/dev.tsv --work DIR
         [--minutes 6] [--seeds 3] [--epochs 2] [--only NAME ...]
 
-Each recipe's rate is measured first, all of them one after the other, so that its number of steps fills the given
-minutes of a quiet machine even where the long part shares it. Each is then pretrained from the same seed, and judged by
-held-out text and by fine-tuning on labelled texts with several seeds. What is finished is kept in --work and not done
-again. Prints one Markdown table.
+First the speed of each recipe is measured, one after the other. It gives the number of steps that fill the given
+minutes on a machine without other work, so that other work during the longer part does not matter. Then each recipe is
+pretrained with the same seed, and scored on held-out text and by fine-tuning on labelled texts with several seeds.
+--work keeps the results, so that an interrupted run can be continued. Prints one Markdown table.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BOUNDARIES = {**UNO, "hash": {**HASH, "boundaries": True}}
 SIGNATURE = {"widths": [43, 43, 42], "boundaries": True, "word_width": 128}
 RATE_STEPS = 36
 
-# Name: configuration, and what differs from the command's defaults.
+# Name: configuration, and options that differ from the command's defaults.
 RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "mlm": (UNO, {}),
     "rate 2e-3": (UNO, {"learning-rate": 2e-3}),
@@ -39,7 +39,6 @@ RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "16k words": (UNO, {"output-words": 16384, "learning-rate": 2e-3}),
     "mask 0.25": (UNO, {"mask-rate": 0.25, "learning-rate": 2e-3}),
     "open": (UNO, {"objective": "open", "learning-rate": 2e-3}),
-    "open, corrected": (UNO, {"objective": "open", "frequency-correction": True, "learning-rate": 2e-3}),
     "replaced, pairs": (UNO, {"objective": "replaced", "learning-rate": 2e-3}),
     "replaced, network": (UNO, {"objective": "replaced", "generator": "network", "learning-rate": 2e-3}),
     "boundaries": (BOUNDARIES, {"learning-rate": 2e-3}),
@@ -77,15 +76,15 @@ def options(given: dict[str, Any]) -> list[str]:
 
 
 def same_cost(config: dict[str, Any], changes: dict[str, Any]) -> str:
-    """A name that recipes share whose steps do the same arithmetic."""
+    """A name that is the same for recipes whose steps need the same arithmetic."""
     width = sum(config["hash"]["widths"]) + config["hash"].get("word_width", 0)
     lexicon = config.get("lexicon_size", 0), config.get("lexicon_width", 0)
-    others = [f"{k}={v}" for k, v in sorted(changes.items()) if k not in ("learning-rate", "frequency-correction")]
+    others = [f"{k}={v}" for k, v in sorted(changes.items()) if k != "learning-rate"]
     return "_".join(["rate", str(width), *map(str, lexicon), *others])
 
 
 def measured_rate(corpus: Path, run: Path, given: list[str]) -> float:
-    """Tokens per second, compilation not counted: the median over the intervals after the first."""
+    """Tokens per second without compilation: the median over all intervals but the first."""
     if not (run / "weights.safetensors").is_file():
         steps = ["--steps", RATE_STEPS, "--log-every", RATE_STEPS // 6, "--eval-every", 0]
         command("pretrain", "--corpus", corpus, "--output", run, "--resume", *given, *steps)

@@ -1,9 +1,9 @@
-"""Similarity of sentences without training on it: STS-B by cosines of sentence embeddings, beside TF-IDF.
+"""Similarity of sentences without training for it: STS-B by cosines of sentence embeddings, and TF-IDF as baseline.
 
     python experiments/similarity.py --data GLUE --model uno_en tfidf
 
-Prints a Markdown table of Spearman's correlation, in percent, between cosines and people's scores. TF-IDF counts its
-words in the texts that it is asked about.
+Prints a Markdown table of Spearman's correlation, in percent, between cosines and human scores. TF-IDF takes its word
+counts from the texts that are compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eelbert_tf.training.glue.tasks import TASKS, read_task
 
 
 def cosines(model: str, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-    """The cosine of each pair, float `[n]`, by an encoder or, for "tfidf", by counted words."""
+    """The cosine of each pair, float `[n]`, of sentence embeddings or, for "tfidf", of word counts."""
     sides = [[pair[i] for pair in pairs] for i in (0, 1)]
     if model == "tfidf":
         from sklearn.feature_extraction.text import TfidfVectorizer

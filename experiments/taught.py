@@ -33,7 +33,7 @@ from eelbert_tf.training.glue.tasks import TASKS, Task, read_task, scores
 
 
 @dataclass(frozen=True)
-class Job:
+class Experiment:
     """One pupil.
 
     Args:
@@ -123,10 +123,12 @@ def main() -> None:
     results = []
     for seed in range(args.seeds):
         recipe = Recipe(args.epochs, args.batch_size, args.learning_rate, seed=seed)
-        job = Job(args.preset, task.name, digest, args.more, args.made_up, args.trust, recipe, learned, dev)
-        if kept.get(job) is None:
-            kept.add(job, job.run())
-        results.append(kept.results[job.key]["sets"]["dev"])
+        experiment = Experiment(
+            args.preset, task.name, digest, args.more, args.made_up, args.trust, recipe, learned, dev
+        )
+        if kept.get(experiment) is None:
+            kept.add(experiment, experiment.run())
+        results.append(kept.results[experiment.key]["sets"]["dev"])
     rows = [
         ["the teacher", *cells([scores(task, dev.labels, labels_of(teacher, dev.texts))])],
         [f"{args.preset}, taught", *cells(results)],

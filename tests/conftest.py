@@ -12,33 +12,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eelbert_tf.config import EelbertConfig, HashConfig
+from eelbert_tf.config import EelbertConfig
+from tests.configs import RICH, TINY
+from tests.shared import FOLDER
 
 # Shells start background jobs with SIGINT ignored, and what the tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-TINY = EelbertConfig(
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=20,
-    hash=HashConfig(widths=(6, 5, 5)),
-    max_position_embeddings=16,
-    max_tokens=16,
-    max_bytes=64,
-)
-# Everything that a hashed model can have, and more than one batch shape: (16, 128), (32, 256) and (40, 400).
-RICH = TINY.replace(
-    num_hidden_layers=2,
-    hash=HashConfig(widths=(6, 5), boundaries=True, word_width=4, pooling="sqrtn"),
-    max_position_embeddings=48,
-    max_tokens=40,
-    max_bytes=400,
-    lexicon_size=64,
-    lexicon_width=3,
-)
+
+def pytest_configure() -> None:
+    """The folder of what all test processes share is there before the first of them starts: they inherit its name."""
+    FOLDER.mkdir(exist_ok=True)
+
+
+# The files that take longest. They come first, so that all test processes end at about the same time.
+LONG = ("quantize", "pretrain_processes", "pretrain", "glue", "distill", "convert", "objectives", "readme")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the tests of the longest files to the front."""
+    place = {f"test_{name}": i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")

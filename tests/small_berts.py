@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from eelbert_tf.config import EelbertConfig
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.presets import weight_names
 from eelbert_tf.preprocessing.wordpiece import RESERVED
+from tests.configs import TINY
 
 LETTERS = [bytes([c]) for c in range(ord("a"), ord("z") + 1)]
 PIECES = [*RESERVED, b".", *LETTERS, *(b"##" + letter for letter in LETTERS)]
-BERT = EelbertConfig(
+BERT = TINY.replace(
+    hash=None,
+    vocab_size=len(PIECES),
     hidden_size=24,
     num_hidden_layers=2,
     num_attention_heads=3,
     intermediate_size=40,
-    vocab_size=len(PIECES),
     max_position_embeddings=64,
     max_tokens=64,
 )

@@ -1,16 +1,17 @@
-"""Corpora of made-up text, the larger ones built once for all test modules of a run."""
+"""Corpora of generated text; the larger ones are built once for all tests of a run."""
 
 from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.corpus.sources import Source
 from eelbert_tf.training.corpus.writer import build_corpus
-from tests.small_models import FOLDER
+from tests.shared import once
 
 TOPICS = 8
 PART_BYTES = 20_000
@@ -56,13 +57,18 @@ def documents_of(corpus: Corpus) -> list[bytes]:
     return [b" ".join(corpus.words[i] for i in corpus.document(n)) for n in range(corpus.num_documents)]
 
 
+def shared(name: str, text: Callable[[], bytes], **options: Any) -> Corpus:
+    """A corpus that is built once for all tests of a run."""
+    return Corpus(once(name, lambda folder: build(folder, text(), **options)) / "corpus")
+
+
 @functools.cache
 def topical() -> Corpus:
     """The corpus of `topical_text`."""
-    return build(FOLDER / "topical", topical_text())
+    return shared("topical", topical_text)
 
 
 @functools.cache
 def numbered() -> Corpus:
     """300 documents of `numbered_text` in many shards."""
-    return build(FOLDER / "numbered", numbered_text(300), part_bytes=PART_BYTES)
+    return shared("numbered", lambda: numbered_text(300), part_bytes=PART_BYTES)

@@ -1,33 +1,22 @@
-"""Small classifiers with random weights, saved and converted once for all test modules of a run."""
+"""Small classifiers with random weights, saved and converted once for all tests of a run."""
 
 from __future__ import annotations
 
-import atexit
-import functools
+import hashlib
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eelbert_tf.config import EelbertConfig, HashConfig, named_config
+from eelbert_tf.config import HashConfig, named_config
+from tests.configs import TINY
+from tests.shared import FOLDER as FOLDER  # for files beside these models
+from tests.shared import once
 
-FOLDER = Path(tempfile.mkdtemp(prefix="eelbert-tests-"))
-atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
-
+FILE = "model.tflite"
 LABELS = ["lights_on", "lights_off", "größer"]
-_SMALL = EelbertConfig(
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=24,
-    hash=HashConfig(widths=(6, 5, 5)),
-    max_position_embeddings=32,
-    max_tokens=16,
-    max_bytes=64,
-)
+_SMALL = TINY.replace(intermediate_size=24, max_position_embeddings=32)
 _EVERYTHING = HashConfig(widths=(6, 5), boundaries=True, word_width=4, pooling="sqrtn")
 CONFIGS = {
     "small": _SMALL,
@@ -40,21 +29,13 @@ CONFIGS = {
     "uno": named_config("eelbert_uno").replace(max_tokens=32, max_bytes=128),
 }
 
-# What learns from a teacher.
-PUPIL = EelbertConfig(
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=16,
-    hash=HashConfig(widths=(8, 8)),
-    max_position_embeddings=32,
-    max_tokens=32,
-)
 
-
-@functools.cache
 def saved(name: str) -> Path:
     """A model directory. The weights are larger than fresh ones, so that logits differ between texts."""
+    return once(name, lambda path: _save(name, path))
+
+
+def _save(name: str, path: Path) -> None:
     import keras
 
     from eelbert_tf import EelbertBackbone, EelbertClassifier
@@ -69,16 +50,19 @@ def saved(name: str) -> Path:
     for weight in model.weights:
         spread = 0.2 if len(weight.shape) < 2 else 1.0 if "position" in weight.path else weight.shape[0] ** -0.5
         weight.assign(np.asarray(weight) + rng.normal(0, spread, weight.shape).astype(np.float32))
-    model.save_to_preset(FOLDER / name)
-    return FOLDER / name
+    model.save_to_preset(path)
 
 
-@functools.cache
 def converted(name: str, **options: Any) -> tuple[Path, dict[str, Any]]:
     """A TFLite file of `saved(name)`, and the report of its conversion."""
-    from eelbert_tf.tflite.conversion.convert import convert
 
-    suffix = "-".join(value for value in options.values() if isinstance(value, str))
-    path = FOLDER / f"{name}{suffix}.tflite"
-    report = convert(saved(name), path, **options)
-    return path, json.loads(json.dumps(report))
+    def build(folder: Path) -> None:
+        from eelbert_tf.tflite.conversion.convert import convert
+
+        folder.mkdir(exist_ok=True)
+        report = convert(saved(name), folder / FILE, **options)
+        (folder / "report.json").write_text(json.dumps(report), "utf-8")
+
+    digest = hashlib.blake2b(repr(sorted(options.items())).encode(), digest_size=8).hexdigest()
+    folder = once(f"{name}-{digest}", build)
+    return folder / FILE, json.loads((folder / "report.json").read_text("utf-8"))

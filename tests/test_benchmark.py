@@ -17,7 +17,7 @@ from eelbert_tf.disk.tables import read_table
 from eelbert_tf.tflite.benchmarks import size as benchmark_size
 from eelbert_tf.tflite.benchmarks.memory import Classify, peak_growth
 from eelbert_tf.tflite.benchmarks.timing import summary, take_turns
-from eelbert_tf.training.benchmarks import baselines as benchmark_rivals
+from eelbert_tf.training.benchmarks import baselines as benchmark_baselines
 from eelbert_tf.training.finetune.device_commands import device_commands
 from tests.small_models import CONFIGS, LABELS, saved
 
@@ -58,7 +58,7 @@ def test_size(
     assert len(benchmark_size.FORMATS) == 6
     some = (("mobile", "none"), ("mobile", "int8"), ("micro", "int8"))  # all six convert in other tests
     monkeypatch.setattr(benchmark_size, "FORMATS", some)
-    monkeypatch.setattr(benchmark_rivals, "FASTTEXT", ((1, False), (1, True)))  # pairs take half a minute
+    monkeypatch.setattr(benchmark_baselines, "FASTTEXT", ((1, False), (1, True)))  # pairs take half a minute
     assert main(size_options(tables, tmp_path / "sizes.json", str(saved("small")))) == 0
     captured = capsys.readouterr()
     result = json.loads(captured.out)
@@ -97,8 +97,8 @@ def test_rivals_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Too few words to quantize, or a package that is missing, cost that row and no other."""
     pytest.importorskip("fasttext")
     table = read_table(write_table(tmp_path / "few.tsv", ["good", "bad", "so so"] * 5), ["sentence"], "kind")
-    monkeypatch.setattr(benchmark_rivals, "FASTTEXT", ((1, False), (1, True)))
-    found, left_out = benchmark_rivals.rivals(table, tmp_path)
+    monkeypatch.setattr(benchmark_baselines, "FASTTEXT", ((1, False), (1, True)))
+    found, left_out = benchmark_baselines.train_baselines(table, tmp_path)
     assert [(rival.name.split(",")[0], rival.format) for rival in found] == [
         ("TF-IDF + logistic regression", "float32"),
         ("fastText", "float32"),
@@ -108,9 +108,9 @@ def test_rivals_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         classify = rival.load()
         assert [classify(text) for text in ("good", "bad", "so so")] == LABELS
     monkeypatch.setitem(sys.modules, "fasttext", None)
-    found, left_out = benchmark_rivals.rivals(table, tmp_path)
+    found, left_out = benchmark_baselines.train_baselines(table, tmp_path)
     assert [rival.name for rival in found] == ["TF-IDF + logistic regression"]
-    assert left_out == ["the fastText rival needs it: pip install 'eelbert-tf[bench]'"]
+    assert left_out == ["the fastText baseline needs it: pip install 'eelbert-tf[bench]'"]
 
 
 def test_fine_tuned_bert(tables: dict[str, Path], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.checksum import seal
+from eelbert_tf.saving.checksum import with_checksum
 from eelbert_tf.training.corpus import parts as corpus_parts
 from eelbert_tf.training.corpus.counting import PASSAGE_WORDS
 from eelbert_tf.training.corpus.reader import Corpus
@@ -307,7 +307,7 @@ def damage_name(folder: Path) -> str:
 def hostile_name(folder: Path) -> str:
     path = folder / "index.json"
     index = json.loads(path.read_text().replace("words.txt", "../words.txt"))
-    path.write_text(json.dumps(seal(index)))
+    path.write_text(json.dumps(with_checksum(index)))
     (folder / "words.txt").rename(folder.parent / "words.txt")
     return r"names a file outside of its folder \(../words.txt\)"
 

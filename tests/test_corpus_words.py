@@ -71,8 +71,8 @@ def test_rare_words_are_pruned_with_a_note_and_exact_counts(tmp_path):
     rng = random.Random(0)
     words = [f"w{int(rng.paretovariate(0.7)) % 5000}" for _ in range(20_000)]
     notes: list[str] = []
-    progress = types.SimpleNamespace(add=lambda part: None, note=notes.append)
-    corpus = build(tmp_path, "\n".join(words).encode(), part_bytes=3000, max_words=50, progress=progress)
+    listener = types.SimpleNamespace(add=lambda part: None, note=notes.append)
+    corpus = build(tmp_path, "\n".join(words).encode(), part_bytes=3000, max_words=50, listener=listener)
     assert len(corpus.words) == 51
     assert corpus.words[50] == UNKNOWN
     assert corpus.counts.sum() == len(words)
@@ -96,7 +96,7 @@ def test_the_tables_are_those_of_the_reference(tmp_path, config):
     assert rows.tolist() == [lexicon_index(w, config, 256) for w in corpus.words]
 
 
-def test_a_table_is_kept_and_mended(tmp_path):
+def test_a_table_is_kept_and_repaired(tmp_path):
     corpus, config = build(tmp_path, numbered_text(20)), HashConfig(widths=(4, 4))
     expected = np.array(embedding_table(corpus, config))
     (path,) = (corpus.directory / "cache").iterdir()

@@ -1,7 +1,8 @@
-"""Learning from a sentence teacher: foreign weights, sentences, what the teacher says, and a pupil that follows it."""
+"""Learning from a sentence teacher: foreign weights, sentences, the teacher's embeddings, and a student."""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -21,11 +22,12 @@ from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.corpus.sentences import sample
 from eelbert_tf.training.distill import teachers
 from eelbert_tf.training.objectives.teacher import TeacherTargets
+from eelbert_tf.training.pretrain import settings
 from eelbert_tf.training.tokens.masking import Specials
+from tests.configs import STUDENT
 from tests.conftest import randomize
 from tests.small_berts import BERT, write_bert
-from tests.small_corpora import build
-from tests.small_models import FOLDER, PUPIL
+from tests.small_corpora import shared
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def corpus() -> Corpus:
         return " ".join(rng.choice(words, rng.integers(2, 12))) + str(rng.choice([" .", " ?", ' !"', ""]))
 
     documents = ["\n".join(" ".join(sentence() for _ in range(8)) for _ in range(3)) for _ in range(60)]
-    return build(FOLDER / "sentences", "\n\n".join(documents).encode())
+    return shared("sentences", lambda: "\n\n".join(documents).encode())
 
 
 def test_foreign_weights(teacher: Path) -> None:
@@ -189,11 +191,31 @@ def distill(*words: object) -> int:
     return main(["distill", *map(str, words)])
 
 
-def test_pupil(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pupil comes to give the teacher's embeddings, resumes, and can itself be a preset and a teacher."""
-    (tmp_path / "pupil.json").write_text(json.dumps(PUPIL.to_dict()))
+@pytest.fixture
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without XLA, which would compile every width of the sentences; `test_compiled` has one width."""
+    monkeypatch.setattr(settings, "RunOptions", functools.partial(settings.RunOptions, jit_compile=False))
+
+
+def test_compiled(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With XLA it computes the same."""
+    (tmp_path / "student.json").write_text(json.dumps(STUDENT.to_dict()))
+    words = ["--teacher", teacher, "--corpus", corpus.directory, "--sentences", 48, "--batch-size", 16]
+    words += ["--epochs", 1, "--sequence-length", 8, "--config", tmp_path / "student.json"]
+    assert distill(*words, "--output", tmp_path / "compiled") == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "RunOptions", functools.partial(settings.RunOptions, jit_compile=False))
+        assert distill(*words, "--output", tmp_path / "interpreted") == 0
+    compiled, interpreted = (json.loads(line)["held_out"] for line in capsys.readouterr().out.splitlines())
+    assert compiled == pytest.approx(interpreted, rel=1e-3)
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_student(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A student comes to give the teacher's embeddings, resumes, and can itself be a preset and a teacher."""
+    (tmp_path / "student.json").write_text(json.dumps(STUDENT.to_dict()))
     common = ["--teacher", teacher, "--corpus", corpus.directory, "--sentences", 1000, "--batch-size", 32]
-    words = [*common, "--config", tmp_path / "pupil.json", "--output", tmp_path / "pupil", "--learning-rate", 5e-3]
+    words = [*common, "--config", tmp_path / "student.json", "--output", tmp_path / "student", "--learning-rate", 5e-3]
     assert distill(*words, "--epochs", 4) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["objective"] == "teacher"
@@ -203,20 +225,21 @@ def test_pupil(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.Cap
     before = json.loads(capsys.readouterr().out.splitlines()[-1])["held_out"]
     for name in ("cosine", "word_cosine", "pooled_cosine"):
         assert report["held_out"][name] > before[name] + 0.1
-    assert EelbertBackbone.from_preset(tmp_path / "pupil").config == PUPIL
+    assert EelbertBackbone.from_preset(tmp_path / "student").config == STUDENT
     assert distill(*words, "--epochs", 5, "--resume") == 2
     assert "was started with settings steps" in capsys.readouterr().err
 
-    small = [tmp_path / "pupil" if word == teacher else word for word in common]
-    assert distill(*small, "--preset", tmp_path / "pupil", "--output", tmp_path / "second", "--epochs", 1) == 0
+    small = [tmp_path / "student" if word == teacher else word for word in common]
+    assert distill(*small, "--preset", tmp_path / "student", "--output", tmp_path / "second", "--epochs", 1) == 0
     second = json.loads(capsys.readouterr().out.splitlines()[-1])["held_out"]
     assert second["cosine"] > 0.9  # it began as its teacher
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_pairs_of_sentences(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An encoder that pools by means learns from sentences two at a time as well; others do not."""
     shape = tmp_path / "mean.json"
-    shape.write_text(json.dumps(PUPIL.replace(pooling="mean", max_position_embeddings=64).to_dict()))
+    shape.write_text(json.dumps(STUDENT.replace(pooling="mean", max_position_embeddings=64).to_dict()))
     words = ["--corpus", corpus.directory, "--sequence-length", 16, "--sentences", 40, "--batch-size", 8]
     options = ["--teacher", teacher, "--config", shape, "--epochs", 30, "--learning-rate", 1e-2]
     assert distill(*words, *options, "--output", tmp_path / "run") == 0
@@ -246,7 +269,7 @@ def test_bad_input(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest
 
 def test_sentence_encoder(tmp_path: Path) -> None:
     """Embeddings have length 1, do not depend on the batch, and survive saving."""
-    backbone = randomize(EelbertBackbone(PUPIL))
+    backbone = randomize(EelbertBackbone(STUDENT))
     encoder = EelbertSentenceEncoder(backbone)
     texts = ["a long sentence with many words in it, more than sixteen of them, I should think", "short", ""]
     found = encoder.predict(texts)

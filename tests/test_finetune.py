@@ -15,7 +15,7 @@ from eelbert_tf.config import EelbertConfig, named_config
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.models.optimizer import WarmupCosineDecay, WarmupLinearDecay, adamw, without_decay
+from eelbert_tf.models.optimizer import WarmupLinearDecay, adamw, without_decay
 from eelbert_tf.saving.info import read_info
 from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.training.finetune.run import Labelled, Recipe, default_epochs, default_rate, finetune, score, start
@@ -57,13 +57,6 @@ def test_schedule() -> None:
         rates = [float(WarmupLinearDecay(1.0, 9, warmup)(step)) for step in range(9)]
         assert all(0 < rate <= 1.0 for rate in rates)
         assert rates == sorted(rates, reverse=warmup == 0.0)
-
-
-def test_cosine_schedule() -> None:
-    """Rises as the linear one, and falls along half a cosine."""
-    rates = [float(WarmupCosineDecay(peak=2.0, total_steps=19, warmup=0.2)(step)) for step in range(20)]
-    np.testing.assert_allclose(rates[:4], [0.5, 1.0, 1.5, 2.0], rtol=1e-5)
-    np.testing.assert_allclose(rates[3:], 1 + np.cos(np.pi * np.arange(17) / 16), rtol=0, atol=1e-5)
 
 
 def test_decay_spares_biases_and_norms(rich: EelbertConfig) -> None:

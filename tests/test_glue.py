@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import pytest
 from eelbert_tf.__main__ import main
 from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
-from eelbert_tf.training.finetune.candidates import RIVALS, Contender
-from eelbert_tf.training.finetune.held_out import split_off
+from eelbert_tf.training.finetune.candidates import BASELINES, Candidate
+from eelbert_tf.training.finetune.held_out import hold_out
 from eelbert_tf.training.glue.tasks import TASKS, Task, read_task, scores
+from tests.configs import TINY
 
 HEADERS = {
     "SST-2": "sentence\tlabel",
@@ -108,11 +111,11 @@ def test_official_metrics() -> None:
 def test_split_off(data: Path) -> None:
     """The texts to choose by are a tenth, are not trained on, and depend on the seed alone."""
     table = read_task(TASKS["SST-2"], str(data)).train
-    train, held_out = split_off(table)
+    train, held_out = hold_out(table)
     assert (len(train), len(held_out)) == (36, 4)
     assert sorted(train.lines + held_out.lines) == table.lines
-    assert split_off(table)[1].lines == held_out.lines
-    assert len(split_off(table, most=2)[1]) == 2
+    assert hold_out(table)[1].lines == held_out.lines
+    assert len(hold_out(table, most=2)[1]) == 2
 
 
 def test_phrases_are_split_off_with_their_sentence(tmp_path: Path) -> None:
@@ -121,7 +124,7 @@ def test_phrases_are_split_off_with_their_sentence(tmp_path: Path) -> None:
     phrases = [sentence.split(" ,")[0] for sentence in sentences]
     texts = [*phrases, *sentences, "goods", "so it goes"]
     table = Table(tmp_path / "train.tsv", texts, ["1"] * len(texts), list(range(len(texts))))
-    left, held_out = split_off(table, share=0.2)
+    left, held_out = hold_out(table, share=0.2)
     assert len(held_out) == 5
     assert set(held_out.texts) <= {*sentences, "goods"}
     within = {text for text in texts if any(f" {text} " in f" {sentence} " for sentence in held_out.texts)}
@@ -132,7 +135,28 @@ def run(*words: str) -> int:
     return main(["glue", *words])
 
 
-def test_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def shape(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file of a small configuration."""
+    path = tmp_path_factory.mktemp("shape") / "tiny.json"
+    path.write_text(json.dumps(TINY.to_dict()))
+    return str(path)
+
+
+def test_baselines_need_neither_tensorflow_nor_keras(data: Path, tmp_path: Path) -> None:
+    """So they start at once, in this process and in those that `--jobs` starts."""
+    pytest.importorskip("sklearn")
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'keras', 'jax']))\n"
+        "from eelbert_tf.__main__ import main\n"
+        "sys.exit(main(['glue', *sys.argv[1:]]))"
+    )
+    words = ["--data", str(data), "--model", "tfidf", "--tasks", "SST-2", "--output", str(tmp_path / "scores.json")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_command(data: Path, shape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Scores are kept run by run and gone on with; a table and a plot lie beside them; other settings are refused."""
     pytest.importorskip("sklearn")
     output = tmp_path / "scores.json"
@@ -151,11 +175,27 @@ def test_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert all(results[name] == result for name, result in first.items())  # not done again: the seconds are the same
     assert "| tfidf | 100.0 |" in output.with_suffix(".md").read_text()
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    assert run(*common, "--model", "tfidf", "scratch", "--tasks", "SST-2", "--epochs", "1", "--seeds", "1") == 0
+    assert (
+        run(
+            *common,
+            "--model",
+            "tfidf",
+            "scratch",
+            "--config",
+            shape,
+            "--tasks",
+            "SST-2",
+            "--epochs",
+            "1",
+            "--seeds",
+            "1",
+        )
+        == 0
+    )
     assert set(first) < set(json.loads(output.read_text())["results"])  # a model that joins later
     capsys.readouterr()
     assert run(*common, "--tasks", "SST-2", "--batch-size", "8") == 2
-    assert "was begun with contender tfidf" in capsys.readouterr().err
+    assert "was begun with candidate tfidf" in capsys.readouterr().err
 
 
 def test_scores_belong_to_texts(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,25 +227,25 @@ def test_bad_output(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "expected a name that ends in .json" in capsys.readouterr().err
 
 
-def test_own_models(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each is tuned on a tenth of the training texts only, rivals too, and scored with each seed."""
+def test_own_models(data: Path, shape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is tuned on a tenth of the training texts only, baselines too, and scored with each seed."""
     pytest.importorskip("sklearn")
     output = tmp_path / "scores.json"
-    words = ["--model", "scratch", "tfidf", "--tasks", "MRPC", "--seeds", "2", "--epochs", "1", "2"]
+    words = ["--model", "scratch", "tfidf", "--config", shape, "--tasks", "MRPC", "--seeds", "2", "--epochs", "1", "2"]
     assert run("--data", str(data), *words, "--learning-rates", "1e-3", "1e-5", "--output", str(output)) == 0
-    row, rival = json.loads(capsys.readouterr().out.splitlines()[-1])["models"]
-    assert row["model"] == "eelbert_uno from scratch"
+    row, baseline = json.loads(capsys.readouterr().out.splitlines()[-1])["models"]
+    assert row["model"] == "tiny from scratch"
     assert row["tasks"]["MRPC"]["seeds"] == 2
     results = json.loads(output.read_text())["results"]
     chosen = [name for name in results if "choosing" in name]
-    assert len(chosen) == 4 + len(RIVALS["tfidf"])
-    assert rival["tasks"]["MRPC"]["rate"] in RIVALS["tfidf"]
+    assert len(chosen) == 4 + len(BASELINES["tfidf"])
+    assert baseline["tasks"]["MRPC"]["rate"] in BASELINES["tfidf"]
     assert row["tasks"]["MRPC"]["epochs"] in (1, 2)
     assert all(set(results[name]["sets"]) == {"held-out"} for name in chosen)
 
 
 def test_passes_are_checked(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No number of passes may be nought."""
+    """No number of epochs may be 0."""
     words = ["--model", "scratch", "--epochs", "2", "0", "--output", str(tmp_path / "x.json")]
     assert run("--data", str(data), *words) == 2
     assert "--epochs: must be positive, not 0" in capsys.readouterr().err
@@ -217,7 +257,7 @@ def test_fasttext(data: Path) -> None:
     for name in ("SST-2", "STS-B"):
         task = TASKS[name]
         found = read_task(task, str(data))
-        predict = Contender("fasttext").train(found.train, task.classes, 0.1, 0)
+        predict = Candidate("fasttext").train(found.train, task.classes, 0.1, 0)
         predicted = predict(found.dev["dev"].texts)
         assert len(predicted) == 40
         assert set(map(type, predicted)) == {str if task.classes else float}

@@ -19,7 +19,7 @@ from tests.small_corpora import topical
 WORDS, WIDTH = 500, 62
 SPECIALS = Specials.after(WORDS)
 RATE = 0.15
-SLOTS = round(RATE * (WIDTH + 2))
+MAX_MASKED = round(RATE * (WIDTH + 2))
 
 
 def rows_of_words(count: int = 400, seed: int = 0) -> np.ndarray:
@@ -52,9 +52,9 @@ def test_specials_frame_each_row():
 def test_targets_are_the_words_that_were_there():
     """What was masked can be put back, and nothing else was touched."""
     rows = rows_of_words()
-    batch = WordMasking(SPECIALS, RATE, SLOTS, WORDS)(rows, rng())
+    batch = WordMasking(SPECIALS, RATE, MAX_MASKED, WORDS)(rows, rng())
     np.testing.assert_array_equal(restore(batch), add_specials(rows, SPECIALS))
-    assert batch["positions"].shape == batch["targets"].shape == (len(rows), SLOTS)
+    assert batch["positions"].shape == batch["targets"].shape == (len(rows), MAX_MASKED)
     assert {array.dtype for array in batch.values()} == {np.dtype(np.int32)}
     used = batch["targets"] >= 0
     assert (batch["positions"][~used] == 0).all()
@@ -63,10 +63,10 @@ def test_targets_are_the_words_that_were_there():
 
 
 def test_budget_follows_the_length_of_each_row():
-    """A share of the words of each row, rounded; one at least, the number of slots at most."""
+    """A share of the words of each row, rounded; one at least, the number of max_masked at most."""
     rows = rows_of_words()
-    batch = WordMasking(SPECIALS, RATE, SLOTS, WORDS)(rows, rng())
-    wanted = np.clip(np.rint((rows >= 0).sum(axis=1) * RATE), 1, SLOTS)
+    batch = WordMasking(SPECIALS, RATE, MAX_MASKED, WORDS)(rows, rng())
+    wanted = np.clip(np.rint((rows >= 0).sum(axis=1) * RATE), 1, MAX_MASKED)
     np.testing.assert_array_equal((batch["targets"] >= 0).sum(axis=1), wanted)
     few = WordMasking(SPECIALS, 0.5, 3, WORDS)(rows, rng())
     assert (few["targets"] >= 0).sum(axis=1).max() == 3
@@ -74,7 +74,7 @@ def test_budget_follows_the_length_of_each_row():
 
 def test_eighty_ten_ten():
     rows = rows_of_words(6000)
-    batch = WordMasking(SPECIALS, RATE, SLOTS, WORDS)(rows, rng())
+    batch = WordMasking(SPECIALS, RATE, MAX_MASKED, WORDS)(rows, rng())
     row, slot = np.nonzero(batch["targets"] >= 0)
     put, there = batch["token_ids"][row, batch["positions"][row, slot]], batch["targets"][row, slot]
     count = len(there)
@@ -121,7 +121,7 @@ PIECE_SPECIALS = Specials(2, 3, 4, 0)
 def test_pieces_stand_for_their_words():
     """Rows hold the pieces of their words in order; a word that does not fit in whole is left out with all after it."""
     ids, ends, lengths = pieces()
-    masking = PieceMasking(PIECE_SPECIALS, RATE, SLOTS, len(ids) + 5, WIDTH, ids, ends)
+    masking = PieceMasking(PIECE_SPECIALS, RATE, MAX_MASKED, len(ids) + 5, WIDTH, ids, ends)
     rows = rows_of_words()
     spread, owner = spread_pieces(rows, masking.pieces, masking.ends, masking.width)
     for row, got, owners in zip(rows, spread, owner, strict=True):
@@ -135,7 +135,7 @@ def test_pieces_stand_for_their_words():
 
 def test_whole_words_of_pieces_are_masked():
     ids, ends, _ = pieces()
-    masking = PieceMasking(PIECE_SPECIALS, RATE, SLOTS, len(ids) + 5, WIDTH, ids, ends)
+    masking = PieceMasking(PIECE_SPECIALS, RATE, MAX_MASKED, len(ids) + 5, WIDTH, ids, ends)
     rows = rows_of_words()
     batch = masking(rows, rng())
     spread, owner = spread_pieces(rows, masking.pieces, masking.ends, masking.width)
@@ -188,7 +188,7 @@ def test_replacements_come_from_word_pairs():
     assert kept[changed].mean() > 0.97  # any word of the batch stands in for [CLS] and [SEP]
 
 
-@pytest.mark.parametrize("corrupt", [WordMasking(SPECIALS, RATE, SLOTS, 20), WordReplacing(SPECIALS, RATE)])
+@pytest.mark.parametrize("corrupt", [WordMasking(SPECIALS, RATE, MAX_MASKED, 20), WordReplacing(SPECIALS, RATE)])
 def test_seed_and_step_decide(corrupt):
     """The same batch by number, whoever asks and in whatever order; another seed or step gives other masks."""
     sequences = topical().sequences(WIDTH + 2, seed=4)
@@ -203,17 +203,17 @@ def test_seed_and_step_decide(corrupt):
     assert not np.array_equal(there[0]["token_ids"], there[1]["token_ids"])
 
 
-def test_workers_and_pieces_share_a_batch():
-    """All shares together are the batch that one worker sees in one piece."""
+def test_workers_and_micro_batches_share_a_batch():
+    """All shares together are the batch that one worker sees without micro-batches."""
     sequences = topical().sequences(WIDTH + 2)
-    corrupt = WordMasking(SPECIALS, RATE, SLOTS, 20)
+    corrupt = WordMasking(SPECIALS, RATE, MAX_MASKED, 20)
     whole = BatchStream(sequences, corrupt, 12).batch(3)
     shares = [
-        BatchStream(sequences, corrupt, 12, parts=3, worker=worker, workers=2).batch(3 * 3 + part)
+        BatchStream(sequences, corrupt, 12, micro_batches=3, worker=worker, workers=2).batch(3 * 3 + part)
         for part in range(3)
         for worker in range(2)
     ]
     for name, array in whole.items():
         np.testing.assert_array_equal(np.concatenate([share[name] for share in shares]), array)
-    with pytest.raises(ValueError, match="multiple of parts"):
-        BatchStream(sequences, corrupt, 10, parts=3)
+    with pytest.raises(ValueError, match="multiple of micro_batches"):
+        BatchStream(sequences, corrupt, 10, micro_batches=3)

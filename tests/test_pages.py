@@ -116,6 +116,6 @@ def test_picture_takes_results(tmp_path: Path) -> None:
     assert found["uno", "float32"]["scores"] == {"MNLI": 50.0, "SST-2": 80.0}
     assert found["uno", "int8 weights"]["bytes"] == 300
     assert found["tfidf", "float32"]["scores"] == {"SST-2": 71.0}
-    assert [found[key]["kind"] for key in (("uno", "float32"), ("tfidf", "float32"))] == ["ours", "rival"]
+    assert [found[key]["kind"] for key in (("uno", "float32"), ("tfidf", "float32"))] == ["ours", "baseline"]
     assert len(found) == 3
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")

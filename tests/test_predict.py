@@ -15,7 +15,7 @@ import pytest
 from eelbert_tf.__main__ import main
 from eelbert_tf.disk.inputs import spread_texts
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.saving.checksum import seal
+from eelbert_tf.saving.checksum import with_checksum
 from eelbert_tf.tflite.checks.hard_texts import hard_texts
 from eelbert_tf.tflite.runtimes.scores import softmax
 from tests.small_models import LABELS, converted, saved
@@ -191,7 +191,7 @@ def test_labels_cannot_drive_a_terminal(tmp_path, monkeypatch, encoding):
     labels = ["\x1b[2J\x1b]0;owned\x07", "\x9b31m\x7f\x85", "\u202eok\u2066\u2028=cmd|' /C calc'!A0 😀"]
     folder = shutil.copytree(saved("small"), tmp_path / "model")
     fields = json.loads((folder / "config.json").read_text("utf-8"))
-    (folder / "config.json").write_text(json.dumps(seal({**fields, "labels": labels})), "utf-8")
+    (folder / "config.json").write_text(json.dumps(with_checksum({**fields, "labels": labels})), "utf-8")
     with open(tmp_path / "out", "w", encoding=encoding, newline="") as file:
         monkeypatch.setattr("sys.stdout", file)
         assert main(["predict", "--model", str(folder), "--text", "a"]) == 0

@@ -65,4 +65,4 @@ def test_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     run("preset_texts", monkeypatch, *words)
     wanted = ["a fine film", "it rained .", "a cat sat here .", "it rained all day ."]
     assert sorted(output.read_text().splitlines()) == sorted(wanted)
-    assert "4 texts, 3 of tables; 2 stand in held-out sets" in capsys.readouterr().out
+    assert "4 texts, 3 of tables; 2 are in held-out sets" in capsys.readouterr().out

@@ -24,26 +24,24 @@ from eelbert_tf.models.optimizer import adamw
 from eelbert_tf.saving.folders import WEIGHTS_FILE
 from eelbert_tf.training.pretrain import checkpoint
 from eelbert_tf.training.pretrain import watch as pretrain_watch
-from eelbert_tf.training.pretrain.folder import claim
-from eelbert_tf.training.pretrain.run import Habits, build_model, pretrain
-from eelbert_tf.training.pretrain.settings import Settings
-from tests.conftest import TINY
+from eelbert_tf.training.pretrain.folder import lock
+from eelbert_tf.training.pretrain.run import build_model, pretrain
+from eelbert_tf.training.pretrain.settings import RunOptions, Settings
+from tests.configs import TINY
 from tests.small_corpora import build, topical
 
-HABITS = Habits(resume=True, log_every=2, eval_every=4, eval_batches=1, jit_compile=False, quiet=True)
+OPTIONS = RunOptions(resume=True, log_every=2, eval_every=4, eval_batches=1, jit_compile=False, quiet=True)
 FEW = Settings(steps=6, batch_size=8, sequence_length=16, learning_rate=1e-2)
-# Everything that has a state: dropout and the generator draw on the device, slots of accumulation and averages.
-MUCH = dataclasses.replace(
-    FEW, dropout=0.1, accumulate=2, average=0.9, objective="replaced", generator="network", decay="cosine"
-)
+# Everything that has a state: dropout and the generator draw on the device, and there are gradients to accumulate.
+MUCH = dataclasses.replace(FEW, dropout=0.1, accumulate=2, objective="replaced", generator="network")
 
 
 def digest(run: Path) -> str:
     return hashlib.sha256((run / WEIGHTS_FILE).read_bytes()).hexdigest()
 
 
-def run(folder: Path, settings: Settings = FEW, config=TINY, corpus=None, habits: Habits = HABITS):
-    return pretrain(corpus or topical(), config, settings, folder, habits)
+def run(folder: Path, settings: Settings = FEW, config=TINY, corpus=None, options: RunOptions = OPTIONS):
+    return pretrain(corpus or topical(), config, settings, folder, options)
 
 
 @pytest.fixture(scope="module")
@@ -96,26 +94,6 @@ def test_folder_is_a_model(finished, tmp_path):
     assert EelbertBackbone.from_preset(finished).config == TINY
 
 
-def test_average_of_the_weights_is_saved(tmp_path):
-    """A running average, not the last weights; both are computed here from the weights of every step."""
-    weights: list[np.ndarray] = []
-
-    class Note(pretrain_watch.Watch):
-        def on_train_batch_end(self, batch, logs=None):
-            weights.append(np.asarray(self.model.backbone.blocks[0].query.kernel))
-            super().on_train_batch_end(batch, logs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eelbert_tf.training.pretrain.run.Watch", Note)
-        run(tmp_path / "run", dataclasses.replace(FEW, average=0.5))
-    average = weights[0]
-    for some in weights[1:]:
-        average = 0.5 * average + 0.5 * some
-    saved = np.asarray(EelbertBackbone.from_preset(tmp_path / "run").blocks[0].query.kernel)
-    np.testing.assert_allclose(saved, average, atol=1e-6)
-    assert abs(saved - weights[-1]).max() > 1e-4
-
-
 # Resuming
 
 
@@ -125,7 +103,7 @@ class _PowerCut(BaseException):
 
 def test_a_run_that_was_cut_ends_the_same(tmp_path):
     """Bit by bit, and so does its log, with everything that has a state; cut while a checkpoint was to be written."""
-    habits = dataclasses.replace(HABITS, checkpoint_minutes=1e-9)  # after every step
+    options = dataclasses.replace(OPTIONS, checkpoint_minutes=1e-9)  # after every step
     written = checkpoint.write_checkpoint
 
     def write(folder, step, arrays, state):
@@ -136,13 +114,13 @@ def test_a_run_that_was_cut_ends_the_same(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("eelbert_tf.training.pretrain.run.write_checkpoint", write)
         with pytest.raises(_PowerCut):
-            run(tmp_path / "cut", MUCH, habits=habits)
-    run(tmp_path / "cut", MUCH, habits=habits)
+            run(tmp_path / "cut", MUCH, options=options)
+    run(tmp_path / "cut", MUCH, options=options)
     run(tmp_path / "whole", MUCH)
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
 
     def log(folder):
-        timed = ("seconds", "tokens_per_second", "loss", "accuracy", "found")  # means since the last row or resume
+        timed = ("seconds", "tokens_per_second", "loss", "accuracy", "recall")  # means since the last row or resume
         return [{k: v for k, v in row.items() if k not in timed} for row in csv.DictReader((folder / "log.csv").open())]
 
     assert log(tmp_path / "cut") == log(tmp_path / "whole")
@@ -159,17 +137,17 @@ def test_sigterm_writes_a_checkpoint(tmp_path, finished):
                 os.kill(os.getpid(), signal.SIGTERM)
             super().on_train_batch_end(batch, logs)
 
-    habits = dataclasses.replace(HABITS, checkpoint_minutes=1e-9, warn=said.append)
+    options = dataclasses.replace(OPTIONS, checkpoint_minutes=1e-9, warn=said.append)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("eelbert_tf.training.pretrain.run.Watch", Interrupt)
         with pytest.raises(SystemExit) as caught:
-            run(tmp_path / "run", habits=habits)
+            run(tmp_path / "run", options=options)
     assert caught.value.code == 143
     checkpoints = tmp_path / "run" / "checkpoints"
     assert sorted(path.name for path in checkpoints.iterdir()) == ["step-00000003", "step-00000004"]
     assert EelbertBackbone.from_preset(tmp_path / "run").config == TINY
     flip(checkpoints / "step-00000004" / "state.safetensors")
-    run(tmp_path / "run", habits=habits)
+    run(tmp_path / "run", options=options)
     assert "step-00000004: damaged" in said[0]
     assert "trying the one before it" in said[0]
     assert said[1] == "resuming at step 3"
@@ -210,7 +188,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage, name):
 
 
 def test_any_flipped_bit_of_a_checkpoint_is_seen(tmp_path):
-    """Of its numbers, and of what it says of itself: the step, for example."""
+    """In its arrays, and in its other fields: the step, for example."""
     arrays = {"a": np.arange(20, dtype=np.float32)}
     checkpoint.write_checkpoint(tmp_path, 1, arrays, {"seconds": 1.5, "backend": "jax"})
     for name in ("state.safetensors", "state.json"):
@@ -257,7 +235,7 @@ def test_a_full_disk_is_told_on_a_line_of_its_own(tmp_path, monkeypatch, capsys)
 
 
 def test_killed_between_weights_and_configuration(finished, tmp_path, monkeypatch):
-    """The folder holds a run and so cannot be replaced as a whole: whoever reads it next gives it its configuration."""
+    """The folder holds a run and is not replaced as a whole: the next process that reads it completes the model."""
     folder = copy(finished, tmp_path)
     (folder / "config.json").unlink()
     replace = os.replace
@@ -310,7 +288,7 @@ def test_resuming_with_another_corpus(finished, tmp_path):
 
 def test_folders_that_hold_something_else(finished, tmp_path):
     with pytest.raises(InputError, match="holds a run; continue it with --resume"):
-        run(finished, habits=dataclasses.replace(HABITS, resume=False))
+        run(finished, options=dataclasses.replace(OPTIONS, resume=False))
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"holds something else \(thesis.tex\)"):
         run(tmp_path)
@@ -324,8 +302,8 @@ def test_folders_that_hold_something_else(finished, tmp_path):
 def test_two_processes_in_one_folder(finished):
     """The second is refused: the first would lose its work."""
     identity = json.loads((finished / "run.json").read_text())
-    with claim(finished, identity, True):
-        second = claim(finished, identity, True)
+    with lock(finished, identity, True):
+        second = lock(finished, identity, True)
         with pytest.raises(InputError, match="another process is training here"):
             second.__enter__()
 
@@ -434,15 +412,15 @@ def test_gradients_are_clipped_together():
 
 
 def test_accumulation_equals_the_larger_batch(tmp_path):
-    """The same weights, whether a batch is worked through at once or in four pieces."""
-    # Documents of a row's length, so that every piece has as many masked words and weighs as much.
+    """The same weights with one batch as with four micro-batches."""
+    # Documents of a row's length, so that every micro-batch has as many masked words and weighs as much.
     rng = np.random.default_rng(0)
     text = "\n\n".join(" ".join(f"w{i}" for i in rng.integers(0, 30, 14)) for _ in range(100))
     corpus = build(tmp_path, text.encode())
-    for pieces in (1, 4):
-        settings = dataclasses.replace(FEW, steps=3, clip_norm=0.1, accumulate=pieces)
-        run(tmp_path / str(pieces), settings, corpus=corpus)
-    one, four = (EelbertBackbone.from_preset(tmp_path / str(pieces)) for pieces in (1, 4))
+    for count in (1, 4):
+        settings = dataclasses.replace(FEW, steps=3, clip_norm=0.1, accumulate=count)
+        run(tmp_path / str(count), settings, corpus=corpus, options=dataclasses.replace(OPTIONS, eval_every=0))
+    one, four = (EelbertBackbone.from_preset(tmp_path / str(count)) for count in (1, 4))
     for a, b in zip(one.weights, four.weights, strict=True):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-5, err_msg=a.path)
 

@@ -18,19 +18,20 @@ import pytest
 import safetensors.numpy
 
 from eelbert_tf.saving.folders import WEIGHTS_FILE
-from tests.conftest import TINY
+from tests.configs import TINY
 from tests.small_corpora import topical
 
-# TensorFlow is not there, as on a machine that has JAX alone.
+# TensorFlow is not there, as on a machine that has JAX alone; nor is matplotlib, which would draw a curve at each
+# checkpoint.
 BLOCK = """
 import sys
 
-class NoTensorFlow:
+class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("tensorflow", "tensorflow_text", "tf_keras"):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_text", "tf_keras", "matplotlib"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-sys.meta_path.insert(0, NoTensorFlow())
+sys.meta_path.insert(0, Missing())
 """
 TWO_CPUS = """
 import sys

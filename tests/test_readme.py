@@ -18,25 +18,16 @@ from pathlib import Path
 import pytest
 
 from eelbert_tf.__main__ import COMMANDS, main
-from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.saving import folders as saving
 from eelbert_tf.training.finetune.device_commands import device_commands
+from tests.configs import STUDENT
 from tests.forms import ROOT
 from tests.pages import Block, blocks, commands
 from tests.small_corpora import topical_text
 
 README = ROOT / "README.md"
 PRESETS = ("uno_en", "uno_en_sst2")
-TINY = EelbertConfig(
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=16,
-    hash=HashConfig(widths=(8, 8)),
-    max_position_embeddings=32,
-    max_tokens=32,
-    max_bytes=128,
-)
+TINY = STUDENT.replace(max_bytes=128)
 
 # What a command begins with, and what is added to it.
 SMALLER = {

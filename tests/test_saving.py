@@ -26,7 +26,7 @@ from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.presets import weight_names
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
-from eelbert_tf.saving.checksum import SEAL
+from eelbert_tf.saving.checksum import CHECKSUM_FIELD
 from eelbert_tf.saving.folders import WEIGHTS_FILE, find_model, read_weights
 from eelbert_tf.saving.info import CONFIG_FILE, read_info
 from eelbert_tf.text.strings import encode_texts
@@ -68,7 +68,7 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Changes `config.json`, as one does who knows of its checksum."""
     path = directory / CONFIG_FILE
     fields = json.loads(path.read_text("utf-8"))
-    fields.pop(SEAL, None)
+    fields.pop(CHECKSUM_FIELD, None)
     change(fields)
     path.write_text(json.dumps(fields), "utf-8")
 

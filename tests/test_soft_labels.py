@@ -15,7 +15,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.training.distill.soft_targets import ask, lessons, make_up, soften
-from tests.small_models import PUPIL
+from tests.configs import STUDENT
 
 
 def distill(*words: object) -> int:
@@ -35,7 +35,7 @@ def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
     right, noisy = write("right.csv", 0.0), write("noisy.csv", 0.4)
     shape = tmp_path / "pupil.json"
-    shape.write_text(json.dumps(PUPIL.to_dict()))
+    shape.write_text(json.dumps(STUDENT.to_dict()))
     words_of = ["--train", right, "--output", tmp_path / "teacher", "--epochs", 12, "--learning-rate", 3e-3]
     words_of += ["--config", "eelbert_uno"]
     assert main(["finetune", *map(str, words_of), "--max-tokens", "16", "--max-bytes", "64"]) == 0
@@ -60,14 +60,14 @@ def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pairs.write_text("text_a,text_b,label\na,b,yes\nb,a,no\n")
     assert distill(*common, "--output", tmp_path / "x", "--unlabelled", pairs) == 2
     assert "pairs.csv: expected single texts" in capsys.readouterr().err
-    save_model(EelbertClassifier(EelbertBackbone(PUPIL, name="backbone"), 2), tmp_path / "nameless")
+    save_model(EelbertClassifier(EelbertBackbone(STUDENT, name="backbone"), 2), tmp_path / "nameless")
     assert distill("--teacher", tmp_path / "nameless", "--train", right, "--output", tmp_path / "x") == 2
     assert "names no classes" in capsys.readouterr().err
 
 
 def test_answers_are_kept(tmp_path: Path) -> None:
     """A text is asked about once, whatever comes after; another teacher's answers are refused."""
-    teacher = EelbertClassifier(EelbertBackbone(PUPIL, name="backbone"), 2, labels=["a", "b"])
+    teacher = EelbertClassifier(EelbertBackbone(STUDENT, name="backbone"), 2, labels=["a", "b"])
     texts = ["one two", "three", "four five six", "three", "seven"]
     file = tmp_path / "answers.npz"
     first = ask(teacher, texts[:3], file, "this")
@@ -86,7 +86,7 @@ def test_answers_are_kept(tmp_path: Path) -> None:
 
 def test_lessons() -> None:
     """Labelled texts come first; held-out ones are never among the rest, made up or not."""
-    teacher = EelbertClassifier(EelbertBackbone(PUPIL, name="backbone"), 2, labels=["a", "b"])
+    teacher = EelbertClassifier(EelbertBackbone(STUDENT, name="backbone"), 2, labels=["a", "b"])
     train = Table(Path("train.csv"), ["one two", "three four"], ["b", "a"], [2, 3])
     free = lessons(teacher, train, ["five", "one two", "six"], made_up=20, trust=0.5)
     assert free.texts[:4] == ["one two", "three four", "five", "six"]
@@ -105,7 +105,7 @@ def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"{' '.join(rng.choice(['up', 'down', 'left'], 3))},{rng.choice(['yes', 'no'])},{i % 5}" for i in range(40)]
     train, shape = tmp_path / "train.csv", tmp_path / "pupil.json"
     train.write_text("text_a,text_b,label\n" + "\n".join(rows) + "\n")
-    shape.write_text(json.dumps(PUPIL.to_dict()))
+    shape.write_text(json.dumps(STUDENT.to_dict()))
     slots = ["--max-tokens", "16", "--max-bytes", "64"]
     pairs = ["--train", str(train), "--text-columns", "text_a", "text_b"]
     teacher = ["--output", str(tmp_path / "teacher"), "--task", "regression", "--epochs", "1"]

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from eelbert_tf.__main__ import main
-from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
@@ -19,18 +18,19 @@ from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.models.task import Task
 from eelbert_tf.preprocessing.wordpiece import RESERVED, EncodedPieces, WordPiece
-from eelbert_tf.saving.checksum import SEAL
+from eelbert_tf.saving.checksum import CHECKSUM_FIELD
 from eelbert_tf.saving.stored import read_stored
-from eelbert_tf.training.finetune.candidates import Contender
+from eelbert_tf.training.finetune.candidates import Candidate
+from tests.configs import TINY
 
 PIECES = [*RESERVED, *b"the cat sat on mat ##s ##ting un ##known ! . good bad".split()]
-CONFIG = EelbertConfig(
-    hidden_size=16,
-    intermediate_size=16,
-    num_hidden_layers=1,
+CONFIG = TINY.replace(
+    hash=None,
     vocab_size=len(PIECES),
+    intermediate_size=16,
     max_position_embeddings=32,
     max_tokens=24,
+    max_bytes=512,
     hidden_dropout_prob=0.0,
     attention_probs_dropout_prob=0.0,
 )
@@ -87,9 +87,9 @@ def test_fine_tuned(folder: Path) -> None:
     """The baseline learns from strings through the same recipe as the hashed models."""
     texts = [f"the cat is {word} !" for word in ("good", "bad")] * 16
     train = Table(Path("train"), texts, ["1", "0"] * 16, list(range(32)))
-    predict = Contender(str(folder), batch_size=8).train(train, ("0", "1"), 5e-3, 0, epochs=60)
+    predict = Candidate(str(folder), batch_size=8).train(train, ("0", "1"), 5e-3, 0, epochs=60)
     assert predict(["the cat is good !", "the cat is bad !"]) == ["1", "0"]
-    fresh = Contender(f"scratch:{folder}", batch_size=8)
+    fresh = Candidate(f"scratch:{folder}", batch_size=8)
     assert fresh.name == "bert from scratch"
     assert fresh.train(train, ("0", "1"), 5e-3, 0, epochs=60)(["the cat is good !"]) == ["1"]
 
@@ -101,7 +101,7 @@ def test_vocabulary_is_checked(folder: Path) -> None:
         """As one does who knows of the checksum."""
         (folder / "vocab.txt").write_bytes(b"\n".join(pieces) + b"\n")
         fields = json.loads((folder / "config.json").read_text())
-        for name in ("vocabulary_sha256", SEAL):
+        for name in ("vocabulary_sha256", CHECKSUM_FIELD):
             fields.pop(name, None)
         (folder / "config.json").write_text(json.dumps(fields))
 
@@ -133,7 +133,9 @@ def test_reserved_pieces_stand_anywhere(tmp_path: Path) -> None:
     assert read_stored(tmp_path / "model").vocabulary == pieces
     again = EelbertClassifier.from_preset(tmp_path / "model").preprocessor
     assert isinstance(again, WordPiece)
-    assert again(["cat"])["token_ids"][0, :4].tolist() == [pieces.index(p) for p in (b"[CLS]", b"cat", b"[SEP]", b"[PAD]")]
+    assert again(["cat"])["token_ids"][0, :4].tolist() == [
+        pieces.index(p) for p in (b"[CLS]", b"cat", b"[SEP]", b"[PAD]")
+    ]
 
 
 def test_a_damaged_vocabulary_is_seen(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from eelbert_tf.errors import InputError
 
@@ -21,9 +21,6 @@ Item = TypeVar("Item")
 # What is kept of a line: more than any model reads, so that a file without line ends needs no memory.
 KEPT_BYTES = 2**20
 STDIN = "-"
-
-# A bar appears only where a run takes longer than this many seconds.
-PATIENCE = 2.0
 
 
 def read_texts(path: str, text_columns: list[str] | None = None) -> Iterator[TextOrPair]:
@@ -69,14 +66,6 @@ def read_lines(file: BinaryIO) -> Iterator[bytes]:
 def argument_bytes(text: str) -> bytes:
     """An argument of the command line as the bytes that the shell gave."""
     return os.fsencode(text)
-
-
-def with_progress(items: Iterable[Item], what: str) -> Iterator[Item]:
-    """The items, with a bar on stderr where they take long."""
-    from tqdm import tqdm
-
-    options: dict[str, Any] = {"unit": what, "unit_scale": True, "delay": PATIENCE, "file": sys.stderr}
-    yield from tqdm(items, **options)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

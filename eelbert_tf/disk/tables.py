@@ -84,7 +84,7 @@ def read_table(
     return Table(
         path=Path(path),
         texts=[row.text for row in rows],
-        labels=[_number(row, path) for row in rows] if regression else labels,
+        labels=[parse_number(row.label, path, row.line) for row in rows] if regression else labels,
         lines=[row.line for row in rows],
     )
 
@@ -308,13 +308,23 @@ def _csv_message(reason: str) -> str:
     return f"quoting is broken ({reason}); double the double quotes that are part of a text"
 
 
-def _number(row: Row, path: str | os.PathLike[str]) -> float:
+def parse_number(label: str | None, path: str | os.PathLike[str], line: int) -> float:
+    """A label of a regression as a number.
+
+    Args:
+        label: the cell's text.
+        path: the file, for the error.
+        line: the row, for the error.
+
+    Raises:
+        InputError: it is no finite number.
+    """
     try:
-        value = float(row.label or "")
+        value = float(label or "")
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _row_error(path, row.line, f"the label {_show(row.label or '')} is not a number; expected one")
+        raise _row_error(path, line, f"the label {_show(label or '')} is not a number; expected one")
     return value
 
 

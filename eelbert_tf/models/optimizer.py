@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -44,17 +43,6 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class WarmupCosineDecay(WarmupLinearDecay):
-    """Rises linearly to `peak` in the warm-up, then falls along half a cosine (Loshchilov and Hutter 2017)."""
-
-    def __call__(self, step: Any) -> Any:
-        position = self.position(step)
-        rise = position / max(self.warmup, 1e-9)
-        done = ops.clip((position - self.warmup) / max(1.0 - self.warmup, 1e-9), 0.0, 1.0)
-        return self.peak * ops.minimum(rise, 0.5 + 0.5 * ops.cos(math.pi * done))
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
 class AdamW(keras.optimizers.AdamW):
     """AdamW that leaves biases and the scales of norms, all of rank one, undecayed, as BERT does.
 
@@ -72,9 +60,7 @@ def adamw(
     warmup: float = 0.1,
     weight_decay: float = 0.01,
     clip_norm: float = 1.0,
-    decay: str = "linear",
     accumulate: int = 1,
-    average: float = 0.0,
 ) -> keras.optimizers.Optimizer:
     """An AdamW optimizer for `model`, whose weights exist already.
 
@@ -85,12 +71,9 @@ def adamw(
         warmup: share of the steps that rise.
         weight_decay: decoupled decay per step, times the learning rate.
         clip_norm: the largest norm of all gradients together.
-        decay: how the rate falls: "linear" or "cosine".
         accumulate: batches whose gradients are averaged for one step.
-        average: decay per step of a running average of the weights, kept among the optimizer's variables; 0 for none.
     """
-    shape = WarmupCosineDecay if decay == "cosine" else WarmupLinearDecay
-    schedule = shape(learning_rate, total_steps, warmup, accumulate)
+    schedule = WarmupLinearDecay(learning_rate, total_steps, warmup, accumulate)
     optimizer = AdamW(
         schedule,
         weight_decay=weight_decay,
@@ -98,8 +81,6 @@ def adamw(
         epsilon=1e-6,
         global_clipnorm=clip_norm,
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
-        use_ema=average > 0,
-        ema_momentum=average ** (1 / accumulate) if average else 0.99,  # Keras averages after every batch
     )
     optimizer.build(model.trainable_variables)
     return optimizer

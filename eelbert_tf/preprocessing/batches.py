@@ -9,8 +9,7 @@ import keras
 import numpy as np
 
 from .base import EncodedTexts
-
-BATCHES_SORTED_TOGETHER = 64
+from .order import sort_within_windows
 
 
 def _one_per_text(values: Any, texts: EncodedTexts, name: str) -> np.ndarray:
@@ -69,10 +68,7 @@ class TrainingBatches(keras.utils.PyDataset):
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.texts))
         order = np.concatenate([order, order[: -len(order) % self.batch_size]])
-        group = BATCHES_SORTED_TOGETHER * self.batch_size
-        sizes = self.texts.token_counts
-        parts = [order[i : i + group] for i in range(0, len(order), group)]
-        batches = np.concatenate([part[np.argsort(sizes[part], kind="stable")] for part in parts])
+        batches = sort_within_windows(order, self.texts.token_counts, self.batch_size)
         return rng.permutation(batches.reshape(-1, self.batch_size))
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
-"""JSON objects that carry a checksum of themselves, so that a flipped bit in a number or a name is seen.
+"""JSON objects with a checksum of themselves in one of their fields, so that a flipped bit is noticed.
 
-The checksum is of the values, not of the text: white space and the order of fields are free. An object without one is
-taken as it is, since earlier versions wrote none, and people may edit theirs.
+The checksum covers the values, not the text: white space and the order of fields may change. An object without a
+checksum is accepted, since earlier versions wrote none and people may edit their files.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import hashlib
 import json
 from typing import Any
 
-SEAL = "fields_sha256"
+CHECKSUM_FIELD = "fields_sha256"
 
 
-def seal(fields: dict[str, Any]) -> dict[str, Any]:
+def with_checksum(fields: dict[str, Any]) -> dict[str, Any]:
     """The object with its checksum as the last field."""
-    return {**{name: value for name, value in fields.items() if name != SEAL}, SEAL: _digest(fields)}
+    others = {name: value for name, value in fields.items() if name != CHECKSUM_FIELD}
+    return {**others, CHECKSUM_FIELD: _digest(fields)}
 
 
-def is_intact(fields: dict[str, Any]) -> bool:
-    """Whether an object read from a file is the one that was sealed, or was never sealed."""
-    return SEAL not in fields or fields[SEAL] == _digest(fields)
+def has_valid_checksum(fields: dict[str, Any]) -> bool:
+    """Whether the object's checksum fits its other fields; an object without a checksum is accepted."""
+    return CHECKSUM_FIELD not in fields or fields[CHECKSUM_FIELD] == _digest(fields)
 
 
 def _digest(fields: dict[str, Any]) -> str:
-    values = json.loads(json.dumps(fields))  # as they come back from a file
-    values.pop(SEAL, None)
+    values = json.loads(json.dumps(fields))  # the values as a file gives them back: lists in place of tuples
+    values.pop(CHECKSUM_FIELD, None)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -20,7 +20,7 @@ from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, named_config
 from eelbert_tf.disk.files import recover_directory, replace_directory
 from eelbert_tf.errors import InputError
 
-from .checksum import seal
+from .checksum import with_checksum
 from .info import CONFIG_FILE, FORMAT, FORMAT_VERSION, ModelInfo
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -158,7 +158,9 @@ def write_model(
     }
     with replace_directory(Path(directory), holds_model) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(data)
-        (temporary / CONFIG_FILE).write_text(json.dumps(seal(fields), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (temporary / CONFIG_FILE).write_text(
+            json.dumps(with_checksum(fields), indent=1, ensure_ascii=False) + "\n", "utf-8"
+        )
         if pieces:
             (temporary / VOCABULARY_FILE).write_bytes(pieces)
 

@@ -12,7 +12,7 @@ from typing import Any
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
 
-from .checksum import SEAL, is_intact
+from .checksum import CHECKSUM_FIELD, has_valid_checksum
 
 FORMAT = "eelbert"
 FORMAT_VERSION = 1
@@ -76,9 +76,9 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
         )
         _check_info(info)
         weights_sha256 = str(fields["weights_sha256"])
-    if not is_intact(fields):
+    if not has_valid_checksum(fields):
         raise InputError(
-            f"{path}: damaged: its checksum differs. Copy it again; if you edited it, remove its field {SEAL!r}."
+            f"{path}: damaged: its checksum differs. Copy it again; if you edited it, remove its field {CHECKSUM_FIELD!r}."
         )
     return info, weights_sha256
 

@@ -20,15 +20,21 @@ _MASK32 = 0xFFFFFFFF
 CLS, SEP, MASK = b"[CLS]", b"[SEP]", b"[MASK]"
 
 
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64 adds it to its state at every step
+
+
+def splitmix64(states: np.ndarray) -> np.ndarray:
+    """The next output of SplitMix64 (Steele et al. 2014) for each state: uint64 to uint64, modulo 2 ** 64."""
+    z = states + _GAMMA
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
 def multipliers(seed: int, count: int) -> np.ndarray:
-    """`count` odd multipliers as int32 `[count]`: the high halves of SplitMix64's outputs (Steele et al. 2014)."""
-    state, out = seed & 0xFFFFFFFFFFFFFFFF, []
-    for _ in range(count):
-        state = (state + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-        z = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-        out.append((z ^ (z >> 31)) >> 32 | 1)
-    return np.array(out, np.uint32).view(np.int32)
+    """`count` odd multipliers as int32 `[count]`: the high halves of SplitMix64's outputs."""
+    states = np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + _GAMMA * np.arange(count, dtype=np.uint64)
+    return (splitmix64(states) >> np.uint64(32) | np.uint64(1)).astype(np.uint32).view(np.int32)
 
 
 def signature(units: list[int]) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
+from eelbert_tf.disk.progress import with_progress
 
 Item = TypeVar("Item")
 
@@ -75,7 +75,7 @@ class Bench:
 
     def bar(self, items: Iterable[Item], name: str, total: int | None = None) -> Iterator[Item]:
         """The items, with a progress bar."""
-        yield from tqdm(items, name, total, unit="try", file=sys.stderr, dynamic_ncols=True)
+        yield from with_progress(items, "try", name, total)
 
 
 class Command:

@@ -16,11 +16,11 @@ from eelbert_tf.preprocessing.wordpiece import BertClassifier
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.pretrain.checkpoint import read_checkpoint, write_checkpoint
-from eelbert_tf.training.pretrain.folder import claim
+from eelbert_tf.training.pretrain.folder import lock
 from eelbert_tf.training.pretrain.log import RunLog
 from eelbert_tf.training.pretrain.settings import Settings, identity
 from eelbert_tf.training.tokens.tables import embedding_table
-from tests.conftest import TINY
+from tests.configs import TINY
 from tests.faults.bench import Bench, Tally
 from tests.faults.work import TEXTS
 from tests.small_corpora import build, topical_text
@@ -61,14 +61,14 @@ def _run_folder(bench: Bench, config: EelbertConfig, corpus: Corpus) -> list[Tal
     folder = bench.folder("run")
     run = identity(config, Settings(), corpus)
     arrays = {"weight": corpus.counts.astype("float32"), "step": corpus.counts[:1]}
-    with claim(folder, run, True):
+    with lock(folder, run, True):
         write_checkpoint(folder / "checkpoints", 7, arrays, {"seconds": 1.5, "backend": "tensorflow"})
     log = RunLog(folder, ["accuracy"], 7)
     for step in range(1, 8):
         log.add({"step": step, "tokens": 100 * step, "seconds": step, "loss": 1 / step, "accuracy": 0.5})
 
     def resume(_: Path) -> str:
-        with claim(folder, run, True):
+        with lock(folder, run, True):
             found = read_checkpoint(folder / "checkpoints", lambda text: None)
         assert found is not None
         state = [found[1][name] for name in ("step", "seconds", "backend")]

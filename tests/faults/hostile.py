@@ -20,7 +20,7 @@ import numpy as np
 import safetensors.numpy
 
 from eelbert_tf.__main__ import main
-from eelbert_tf.saving.checksum import seal
+from eelbert_tf.saving.checksum import with_checksum
 from tests.faults.bench import Bench, Tally
 from tests.small_corpora import build, topical_text
 from tests.small_models import saved
@@ -177,7 +177,7 @@ def _cases(outside: Path) -> Iterator[Case]:
         corpus = build(folder, topical_text(20)).directory
         index = json.loads((corpus / "index.json").read_text())
         index["files"][0]["file"] = "../../outside/secret"
-        (corpus / "index.json").write_text(json.dumps(seal(index)))
+        (corpus / "index.json").write_text(json.dumps(with_checksum(index)))
         return ["pretrain", "--corpus", corpus, "--output", folder / "run"]
 
     def corpus_pickle(folder: Path) -> list[object]:
@@ -200,4 +200,4 @@ def _edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "model" / "config.json"
     fields = json.loads(path.read_text("utf-8"))
     change(fields)
-    path.write_text(json.dumps(seal(fields)), "utf-8")
+    path.write_text(json.dumps(with_checksum(fields)), "utf-8")

@@ -18,7 +18,7 @@ from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.folders import WEIGHTS_FILE
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.training.corpus.reader import Corpus
-from tests.conftest import TINY
+from tests.configs import TINY
 from tests.small_corpora import topical_text
 from tests.small_models import saved
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eelbert_tf.disk.inputs import with_progress
+from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.tables import Table, check_seen
 from eelbert_tf.errors import InputError
 from eelbert_tf.tflite.flatbuffer.metadata import label_names

@@ -106,7 +106,7 @@ def _size(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="eelbert-benchmark-") as folder:
         ours, left_out = our_files(args.model, train, Path(folder), *limits)
         print("benchmark size: training the rivals ...", file=sys.stderr, flush=True)
-        rivals, others = importlib.import_module(RIVALS).rivals(train, Path(folder))
+        rivals, others = importlib.import_module(RIVALS).train_baselines(train, Path(folder))
         found = run_suite([*ours, *rivals], test, args.limit, args.rounds)
     result = {
         "train": f"{train.path.name}, {len(train)} texts",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf import metrics
-from eelbert_tf.disk.inputs import chunks, with_progress
-from eelbert_tf.disk.tables import iter_rows
+from eelbert_tf.disk.inputs import chunks
+from eelbert_tf.disk.progress import with_progress
+from eelbert_tf.disk.tables import iter_rows, parse_number
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.flatbuffer.metadata import Settings, label_names
@@ -99,24 +99,9 @@ def labelled(
             raise InputError(f"{where}: the model takes {kinds[0]}; the file holds {kinds[1]}")
         label = row.label or ""
         if settings.task == "regression":
-            yield row.text, number(label, where)
+            yield row.text, parse_number(label, path, row.line)
         elif label in index:
             yield row.text, index[label]
         else:
             known = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
             raise InputError(f"{where}: the label {label[:40]!r} does not occur in the model; expected one of: {known}")
-
-
-def number(label: str, where: str) -> float:
-    """A label of a regression.
-
-    Raises:
-        InputError: it is no finite number.
-    """
-    try:
-        value = float(label)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{where}: the label {label[:40]!r} is not a number; expected one")
-    return value

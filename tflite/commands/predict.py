@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from eelbert_tf.disk.inputs import argument_bytes, chunks, read_texts, with_progress
+from eelbert_tf.disk.inputs import argument_bytes, chunks, read_texts
+from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.terminal import print_json
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.strings import TextOrPair

@@ -1,1 +1,1 @@
-"""Training speed, and baselines for comparison."""
+"""The speed of pretraining, and trained baselines."""

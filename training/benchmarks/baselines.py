@@ -1,4 +1,4 @@
-"""The trained rivals of a benchmark as files: TF-IDF under a logistic regression, and fastText, float and quantized."""
+"""Trained baselines of a benchmark, as files: TF-IDF with logistic regression, and fastText, float and quantized."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
 from eelbert_tf.training.finetune.baselines import FastText, TfidfLogisticRegression
 
-# Quantized by the recipe of its authors: the norms apart and, of pairs of words, the 100,000 vectors with the largest.
+# Quantized as its authors recommend: the norms separately and, with pairs of words, only the vectors with the largest.
 _KEPT_VECTORS = 100_000
-# Longest run of words, and whether quantized. The float file with pairs has two million rows for them, 800 MB.
+# The most words of a feature, and whether to quantize. The float file with pairs would have two million rows, 800 MB.
 FASTTEXT = ((1, False), (1, True), (2, True))
 
 
 @dataclass(frozen=True)
 class TfidfFile:
-    """A fitted TF-IDF rival.
+    """A fitted TF-IDF baseline.
 
     Args:
-        path: where it is pickled.
-        bytes: what a plain file would hold.
+        path: its pickle.
+        bytes: size of the smallest plain file that could hold it.
     """
 
     path: Path
@@ -36,17 +36,17 @@ class TfidfFile:
     modules = ("sklearn.feature_extraction.text", "sklearn.linear_model")
 
     def load(self) -> Callable[[str], str]:
-        """A call from a text to its class."""
-        rival = pickle.loads(self.path.read_bytes())
-        return lambda text: rival.predict([text])[0]
+        """A function from a text to its class."""
+        model = pickle.loads(self.path.read_bytes())
+        return lambda text: model.predict([text])[0]
 
 
 @dataclass(frozen=True)
 class FastTextFile:
-    """A trained fastText.
+    """A trained fastText model.
 
     Args:
-        name: how a table calls it.
+        name: its name in tables.
         path: its file, .bin or .ftz.
         labels: names of the classes.
     """
@@ -59,52 +59,53 @@ class FastTextFile:
 
     @property
     def format(self) -> str:
-        """By the file's extension."""
+        """The format, which the file's extension tells."""
         return {".bin": "float32", ".ftz": "quantized (.ftz)"}[self.path.suffix]
 
     @property
     def bytes(self) -> int:
-        """The file's."""
+        """The file's size."""
         return self.path.stat().st_size
 
     def load(self) -> Callable[[str], str]:
-        """A call from a text to its class."""
-        rival = FastText.load(self.path, self.labels)
-        return lambda text: rival.predict([text])[0]
+        """A function from a text to its class."""
+        model = FastText.load(self.path, self.labels)
+        return lambda text: model.predict([text])[0]
 
 
-def rivals(train: Table, folder: Path) -> tuple[list[Any], list[str]]:
-    """Trains the rivals.
+def train_baselines(train: Table, folder: Path) -> tuple[list[Any], list[str]]:
+    """Trains the baselines.
 
     Args:
         train: labelled single texts.
-        folder: where their files go.
+        folder: where to write their files.
 
     Returns:
-        The rivals, and a line for each left out: its package is not installed, or there are too few words to quantize.
+        The baselines, and a line for each one that is left out: if its package is not installed, or if there are too
+        few words to quantize.
     """
-    found: list[Any] = []
+    trained: list[Any] = []
     left_out = []
     try:
         tfidf = TfidfLogisticRegression().fit(train.texts, train.labels)
         path = folder / "tfidf.pickle"
         path.write_bytes(pickle.dumps(tfidf))
-        found.append(TfidfFile(path, tfidf.size_bytes()))
+        trained.append(TfidfFile(path, tfidf.size_bytes()))
     except InputError as error:
         left_out.append(str(error))
     try:
         for ngrams, quantize in FASTTEXT:
             name = "fastText, words" + (" and pairs" if ngrams > 1 else "")
-            rival = FastText(ngrams=ngrams).fit(train.texts, train.labels)
+            model = FastText(ngrams=ngrams).fit(train.texts, train.labels)
             path = folder / f"fasttext{ngrams}{'.ftz' if quantize else '.bin'}"
             if quantize:
                 try:
-                    rival.model.quantize(qnorm=True, cutoff=_KEPT_VECTORS if ngrams > 1 else 0)
+                    model.model.quantize(qnorm=True, cutoff=_KEPT_VECTORS if ngrams > 1 else 0)
                 except ValueError as error:  # too few words
                     left_out.append(f"{name}, quantized: {error}")
                     continue
-            rival.model.save_model(os.fspath(path))
-            found.append(FastTextFile(name, path, tuple(rival.names)))
+            model.model.save_model(os.fspath(path))
+            trained.append(FastTextFile(name, path, tuple(model.names)))
     except InputError as error:
         left_out.append(str(error))
-    return found, left_out
+    return trained, left_out

@@ -1,4 +1,4 @@
-"""Throughput of pretraining: EELBERT-UNO beside KerasHub's BertMaskedLM, and beside what the machine can multiply."""
+"""Speed of pretraining: EELBERT-UNO compared with KerasHub's BertMaskedLM and with the machine's matrix products."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from eelbert_tf.training.pretrain.settings import Settings
 from eelbert_tf.training.tokens.stream import BatchStream, for_fit
 
 SETTINGS = Settings(steps=1_000_000, batch_size=128, sequence_length=64, output_words=4096)
-STEPS = {"eelbert_uno": 40, "keras_hub": 8}  # of a round: about as many seconds each
+STEPS = {"eelbert_uno": 40, "keras_hub": 8}  # per round: both then take about the same time
 _SQUARE = 2048
-_WORDS = 200_000  # of the corpus
+_WORDS = 200_000  # in the corpus
 
 METHOD = (
     "Batches of 128 sequences of 64 tokens, 15 % of the words masked, float32, both with AdamW and compiled by XLA, "
-    "all cores, the same process; the rivals take turns. A round of each is one `model.fit` of some steps, after one "
-    "that compiles, by the clock from the end of its first step to the end of its last; a token is a slot of the "
-    "batch. eelbert_uno is what `eelbert pretrain` runs, masking on the host included: hashed input, 4,096 output "
-    "words, the masked positions gathered before the last block's output. keras_hub is keras_hub.models.BertMaskedLM "
-    "of the same shape (2 layers, width 128, 2 heads, feed-forward 128, no dropout) with BERT's table of 30,522 "
-    "pieces at input and output, its ids masked anew by its MaskedLMMaskGenerator in tf.data. FLOPs of a step are "
-    "those of its matrix products, two for each multiplication and addition: forward, and twice that backward, save "
-    "for the product with the output words' vectors, which are frozen and need no gradient; element-wise work is not "
-    "counted. The peak is the rate of the product of two float32 matrices of 2,048 x 2,048, the best of several "
-    "before each round, by TensorFlow's kernels or by XLA, whichever is faster; share = FLOPs per second of the "
-    "median round / the median of these peaks."
+    "all cores, the same process, measured in turn. A round of each is one `model.fit` of some steps, after one that "
+    "compiles; its time is from the end of the first step to the end of the last. A token is a slot of the batch, "
+    "padding included. eelbert_uno is what `eelbert pretrain` runs, masking on the host included: hashed input, 4,096 "
+    "output words, the masked positions gathered before the last block's output. keras_hub is "
+    "keras_hub.models.BertMaskedLM of the same shape (2 layers, width 128, 2 heads, feed-forward 128, no dropout) "
+    "with BERT's table of 30,522 pieces at input and output, its ids masked anew by its MaskedLMMaskGenerator in "
+    "tf.data. FLOPs of a step are those of its matrix products, two for each multiplication and addition: forward, "
+    "and twice that backward, save for the product with the output words' vectors, which are frozen and need no "
+    "gradient; element-wise work is not counted. The peak is the rate of the product of two float32 matrices of 2,048 "
+    "x 2,048, the best of several before each round, by TensorFlow's kernels or by XLA, whichever is faster; share = "
+    "FLOPs per second of the median round / the median of these peaks."
 )
 
 
@@ -41,8 +41,8 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
     """Measures both trainings in turn.
 
     Args:
-        texts: become the corpus, repeated, and filled up with made-up words to 4,096 distinct ones.
-        rounds: of each.
+        texts: the corpus; they are repeated, and generated words are added to have 4,096 distinct ones.
+        rounds: how often each is measured.
 
     Returns:
         The method, tokens per second of each (median, lowest, highest), their ratio, and the share of the peak.
@@ -85,12 +85,12 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
 
 
 def step_flops(config: EelbertConfig, settings: Settings) -> int:
-    """Floating-point operations of the matrix products in one step of `mlm` on hashed input (see `METHOD`)."""
+    """Floating-point operations of the matrix products in one step of `mlm` with hashed input (see `METHOD`)."""
     batch, length, size = settings.batch_size, settings.sequence_length, config.hidden_size
-    masked = max(1, round(settings.mask_rate * length))  # slots of a row
-    multiplied = 0  # and added
+    masked = max(1, round(settings.mask_rate * length))  # masked positions of a row
+    multiplied = 0  # multiplications, each with an addition
     for block in range(config.num_hidden_layers):
-        rows = length if block < config.num_hidden_layers - 1 else masked  # the last block computes these alone
+        rows = length if block < config.num_hidden_layers - 1 else masked  # the last block computes these only
         multiplied += 2 * length * size * size  # keys and values
         multiplied += 2 * rows * size * size  # queries and the attention's output
         multiplied += 2 * rows * length * size  # scores and contexts
@@ -107,7 +107,7 @@ def _summary(rates: np.ndarray) -> dict[str, int]:
 
 
 def _clock() -> Any:
-    """A callback that notes when each step ended."""
+    """A callback that records when each step ended."""
     import keras
 
     class Clock(keras.callbacks.Callback):
@@ -122,7 +122,7 @@ def _clock() -> Any:
 
 
 def _eelbert(texts: Sequence[str], folder: Path) -> Callable[[int, Any], None]:
-    """Our training: a call does some steps, and tells a callback."""
+    """This project's training: a function that does some steps and reports to a callback."""
     from eelbert_tf.training.corpus.reader import Corpus
     from eelbert_tf.training.corpus.sources import Source
     from eelbert_tf.training.corpus.writer import build_corpus
@@ -148,7 +148,7 @@ def _eelbert(texts: Sequence[str], folder: Path) -> Callable[[int, Any], None]:
 
 
 def _keras_hub() -> Callable[[int, Any], None]:
-    """KerasHub's training: likewise.
+    """KerasHub's training, in the same form.
 
     Raises:
         InputError: KerasHub is not installed.
@@ -199,7 +199,7 @@ def _keras_hub() -> Callable[[int, Any], None]:
 
 
 def _products() -> dict[str, Callable[[], float]]:
-    """Matrix products, each a call that gives FLOPs per second: square ones, and the step's largest."""
+    """Functions that measure matrix products in FLOPs per second: square matrices, and the step's largest product."""
     masked = SETTINGS.batch_size * round(SETTINGS.mask_rate * SETTINGS.sequence_length)
     size = named_config("eelbert_uno").hidden_size
     return {
@@ -209,7 +209,7 @@ def _products() -> dict[str, Callable[[], float]]:
 
 
 def _best(rows: int, inner: int, columns: int, repeats: int = 6) -> float:
-    """The highest rate of some products of `[rows, inner]` and `[inner, columns]`."""
+    """The highest rate in some products of `[rows, inner]` and `[inner, columns]`, in FLOPs per second."""
     import tensorflow as tf
 
     rng = np.random.default_rng(0)

@@ -1,20 +1,20 @@
-"""`eelbert corpus`: text to token shards and the list of distinct words."""
+"""`eelbert corpus`: turns text into shards of word ids and the list of distinct words."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import Any
 
+from eelbert_tf.disk.progress import Progress
 from eelbert_tf.training.corpus.parts import PartDone
-from eelbert_tf.training.corpus.sources import Source, find_sources
+from eelbert_tf.training.corpus.sources import find_sources
 from eelbert_tf.training.corpus.writer import MAX_WORDS, PART_BYTES, build_corpus, usable_cores
 
 DESCRIPTION = """\
 Turns text into a corpus for `eelbert pretrain`: memory-mapped shards of word ids, the list of distinct words by
 frequency, and where documents end. Reads .txt, .gz, .xz, folders of these, and tfds:NAME[/CONFIG][:SPLIT].
-Run it again after an interrupt: finished parts are kept.
+After an interrupt run it again: finished parts are kept.
 """
 
 
@@ -61,34 +61,27 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         InputError: bad input, or an impossible output.
     """
     sources = find_sources({"documents": args.input, "paragraphs": args.paragraphs, "lines": args.lines})
-    with _Bar(sources) as bar:
+    sizes = [source.size for source in sources]
+    with Progress("reading", sum(sizes) if all(sizes) else None, "byte", scale=True) as progress:
+        listener = _Listener(progress)
         return build_corpus(
-            sources, args.output, args.workers, args.max_words, args.shard_bytes, args.overwrite, progress=bar
+            sources, args.output, args.workers, args.max_words, args.shard_bytes, args.overwrite, listener
         )
 
 
-class _Bar:
-    """A progress bar on stderr: bytes of the files as they lie on the disk, and words per second."""
+class _Listener:
+    """Shows progress in bytes of the files, which may be compressed, and in words per second."""
 
-    def __init__(self, sources: list[Source]) -> None:
-        from tqdm import tqdm
-
-        sizes = [source.size for source in sources]
-        self._bar = tqdm(total=sum(sizes) if all(sizes) else None, unit="B", unit_scale=True, file=sys.stderr)
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self._words = 0
-        self._began = time.perf_counter()
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        self._start = time.perf_counter()
 
     def add(self, part: PartDone) -> None:
         self._words += part.words
-        rate = self._words / (time.perf_counter() - self._began)
-        self._bar.set_postfix_str(f"{self._words / 1e6:,.1f} M words, {rate / 1e6:.2f} M words/s", refresh=False)
-        self._bar.update(part.read)
+        rate = self._words / (time.perf_counter() - self._start)
+        self._progress.show(f"{self._words / 1e6:,.1f} M words, {rate / 1e6:.2f} M words/s")
+        self._progress.update(part.read)
 
     def note(self, message: str) -> None:
-        self._bar.write(message, file=sys.stderr)
+        self._progress.write(message)

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _encoder(args: argparse.Namespace) -> dict[str, Any]:
-    from eelbert_tf.training.pretrain.settings import Settings, shape_of
+    from eelbert_tf.training.pretrain.settings import RunOptions, Settings, shape_of
 
     config = shape_of(args.preset, args.config)
     settings = Settings(
@@ -111,14 +111,14 @@ def _encoder(args: argparse.Namespace) -> dict[str, Any]:
     )
 
     from eelbert_tf.training.corpus.reader import Corpus
-    from eelbert_tf.training.pretrain.run import Habits, pretrain
+    from eelbert_tf.training.pretrain.run import pretrain
 
-    habits = Habits(
+    options = RunOptions(
         resume=args.resume,
         checkpoint_minutes=args.checkpoint_minutes,
         warn=lambda text: print(f"eelbert distill: {text}", file=sys.stderr),
     )
-    return pretrain(Corpus(args.corpus), config, settings, Path(args.output), habits)
+    return pretrain(Corpus(args.corpus), config, settings, Path(args.output), options)
 
 
 def _classifier(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,13 +1,15 @@
-"""`eelbert glue`: scores of models and rivals on GLUE, from the official files or from tensorflow-datasets."""
+"""`eelbert glue`: scores of models and baselines on GLUE, from the official files or from tensorflow-datasets."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from eelbert_tf.disk.files import replace_file
+from eelbert_tf.disk.progress import Progress
 from eelbert_tf.errors import InputError
 from eelbert_tf.training.glue.tasks import TASKS
 
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         metavar="N",
-        help="passes over the training texts (3 to 40, by their number)",
+        help="passes over the training texts (3 to 40, depending on their number)",
     )
     add("--batch-size", type=int, default=32, metavar="N", help="texts per step")
     add(
@@ -40,28 +42,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs="+",
         metavar="X",
-        help="peak of the schedule (0.001, or 0.0003 for very many texts); of several rates and passes the best on a "
-        "tenth of the training texts is taken; tfidf and fasttext then choose from values of their own",
+        help="peak of the schedule (0.001, or 0.0003 for very many texts). Of several rates and epochs, those with the "
+        "best score on a held-out tenth of the training texts are taken; tfidf and fasttext then have their own grid",
     )
-    add("--jobs", type=int, default=1, metavar="N", help="trainings at a time, each on its share of the cores")
-    add("--output", required=True, metavar="F.json", help="scores; a table (.md) and a plot (.png) are put beside it")
+    add("--jobs", type=int, default=1, metavar="N", help="trainings at the same time, each on its share of the cores")
+    add(
+        "--output",
+        required=True,
+        metavar="F.json",
+        help="scores; a table (.md) and a plot (.png) are written beside it",
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Trains what is not in the output yet, and reports all of it.
+    """Runs the experiments that are not in the output yet, and reports all of them.
 
     Returns:
-        The output, and a row for each model.
+        The output's path, and a row for each model.
 
     Raises:
         InputError: bad input, or an impossible output.
     """
-    from tqdm import tqdm
-
-    from eelbert_tf.training.finetune.candidates import Contender
+    from eelbert_tf.training.finetune.candidates import Candidate
     from eelbert_tf.training.glue.report import markdown, plot
-    from eelbert_tf.training.glue.run import Job, Trial, best_trial, settings_of, summary, trials_of
-    from eelbert_tf.training.glue.scores import Scores, run_jobs
+    from eelbert_tf.training.glue.run import GlueExperiment, Trial, best_trial, settings_of, summary, trials_of
+    from eelbert_tf.training.glue.scores import Scores, run_experiments
     from eelbert_tf.training.glue.tasks import read_task
 
     output = Path(args.output)
@@ -71,10 +76,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for name, value in [*positive, *(("epochs", epochs) for epochs in args.epochs or [])]:
         if value < 1:
             raise InputError(f"--{name}: must be positive, not {value}")
-    contenders = [Contender(model, args.config, args.batch_size) for model in args.model]
+    candidates = [Candidate(model, args.config, args.batch_size) for model in args.model]
     tasks = [task for task in TASKS if task in args.tasks]
-    data = {task: read_task(TASKS[task], args.data) for task in tasks}  # before any work
-    scores = Scores(output, settings_of(contenders, data))
+    data = {task: read_task(TASKS[task], args.data) for task in tasks}  # so that bad files are found before any work
+    scores = Scores(output, settings_of(candidates, data))
     trials = [
         Trial(rate, epochs)
         for rate in sorted(set(args.learning_rates or [])) or [None]
@@ -82,35 +87,36 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ]
 
     choosing = [
-        Job(contender, task, args.data, trial, 0, choosing=True)
-        for contender in contenders
+        GlueExperiment(candidate, task, args.data, trial, 0, choosing=True)
+        for candidate in candidates
         for task in tasks
-        for trial in trials_of(contender, trials)
+        for trial in trials_of(candidate, trials)
         if len(trials) > 1
     ]
-    seeds = {contender: range(args.seeds if contender.seeded else 1) for contender in contenders}
+    seeds = {candidate: range(args.seeds if candidate.seeded else 1) for candidate in candidates}
     total = len(choosing) + len(tasks) * sum(map(len, seeds.values()))
-    with tqdm(total=total, desc="GLUE", unit="run", file=sys.stderr, dynamic_ncols=True) as bar:
+    with Progress("GLUE", total, "run") as progress:
 
-        def work(jobs: list[Job]) -> None:
-            waiting = [job for job in jobs if scores.get(job) is None]
-            bar.update(len(jobs) - len(waiting))
-            for job, result in run_jobs(waiting, args.jobs):
-                scores.add(job, result)
-                bar.update()
-                found = ", ".join(f"{m} {v:.2f}" for found in result["sets"].values() for m, v in found.items())
-                bar.write(f"{job.key}: {found}", file=sys.stderr)
+        def complete(experiments: Sequence[GlueExperiment]) -> None:
+            """Runs those that have no result yet."""
+            missing = [experiment for experiment in experiments if scores.get(experiment) is None]
+            progress.update(len(experiments) - len(missing))
+            for experiment, result in run_experiments(missing, args.jobs):
+                scores.add(experiment, result)
+                progress.update()
+                shown = ", ".join(f"{m} {v:.2f}" for metrics in result["sets"].values() for m, v in metrics.items())
+                progress.write(f"{experiment.key}: {shown}")
 
-        work(choosing)
-        work(
+        complete(choosing)
+        complete(
             [
-                Job(contender, task, args.data, best_trial(scores, contender, task, args.data, trials), seed)
-                for contender in contenders
+                GlueExperiment(candidate, task, args.data, best_trial(scores, candidate, task, args.data, trials), seed)
+                for candidate in candidates
                 for task in tasks
-                for seed in seeds[contender]
+                for seed in seeds[candidate]
             ]
         )
-    rows = [summary(scores, contender, tasks, args.data, trials, len(seeds[contender])) for contender in contenders]
+    rows = [summary(scores, candidate, tasks, args.data, trials, len(seeds[candidate])) for candidate in candidates]
     table = markdown(rows, tasks)
     with replace_file(output.with_suffix(".md")) as temporary:
         temporary.write_text(table, "utf-8")

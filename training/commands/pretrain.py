@@ -1,4 +1,4 @@
-"""`eelbert pretrain`: an encoder from a corpus."""
+"""`eelbert pretrain`: trains an encoder on a corpus."""
 
 from __future__ import annotations
 
@@ -10,47 +10,50 @@ from typing import Any
 from eelbert_tf.config import POLICIES
 from eelbert_tf.training.objectives.registry import GENERATORS, OBJECTIVES
 from eelbert_tf.training.pretrain.parallel import STRATEGIES
-from eelbert_tf.training.pretrain.settings import DECAYS, Settings
+from eelbert_tf.training.pretrain.settings import Settings
 
 DESCRIPTION = """\
-Trains an encoder on a corpus. The folder it writes is a model, to be used as `eelbert finetune --preset DIR`, with
-log.csv, loss.png and the last two checkpoints beside it. Interrupt it at any time; --resume continues exactly.
+Trains an encoder on a corpus. The output folder is a model for `eelbert finetune --preset DIR`, with log.csv, loss.png
+and the last two checkpoints beside it. You can interrupt it at any time: --resume continues exactly where it was.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.description = DESCRIPTION
-    add, given = parser.add_argument, Settings()
+    add, default = parser.add_argument, Settings()
     add("--corpus", required=True, metavar="DIR", help="what `eelbert corpus` wrote")
     add("--config", metavar="NAME|F.json", help="a named size, or a JSON file of its fields (eelbert_uno)")
-    add("--preset", metavar="PRESET", help="weights to start from: a preset or a model directory; fresh ones without")
+    add("--preset", metavar="PRESET", help="weights to start from: a preset or a model folder (fresh weights)")
     add("--output", required=True, metavar="DIR", help="folder of the run")
-    add("--resume", action="store_true", help="continue the run in DIR; begin it if there is none")
-    add("--steps", type=int, default=given.steps, metavar="N", help="updates of the weights")
-    add("--batch-size", type=int, default=given.batch_size, metavar="N", help="sequences per update")
-    add("--sequence-length", type=int, default=given.sequence_length, metavar="N", help="tokens of a sequence")
-    add("--seed", type=int, default=given.seed, metavar="N", help="fixes weights, order, masks and dropout")
-    offered = [name for name in OBJECTIVES if name != "teacher"]  # which has a command of its own: distill
+    add("--resume", action="store_true", help="continue the run in DIR, or start one if there is none")
+    add("--steps", type=int, default=default.steps, metavar="N", help="updates of the weights")
+    add("--batch-size", type=int, default=default.batch_size, metavar="N", help="sequences per update")
+    add("--sequence-length", type=int, default=default.sequence_length, metavar="N", help="tokens of a sequence")
+    add("--seed", type=int, default=default.seed, metavar="N", help="fixes weights, order, masks and dropout")
+    offered = [name for name in OBJECTIVES if name != "teacher"]  # that one has its own command, distill
     add(
         "--objective",
-        default=given.objective,
+        default=default.objective,
         choices=offered,
         help="; ".join(f"{name}: {OBJECTIVES[name][2]}" for name in offered),
     )
-    add("--output-words", type=int, default=given.output_words, metavar="N", help="words that are predicted")
-    add("--mask-rate", type=float, default=given.mask_rate, metavar="X", help="share of words predicted")
-    add("--frequency-correction", action="store_true", help="open: learn probabilities, not ratios")
-    add("--generator", default=given.generator, choices=GENERATORS, help="replaced: where replacements come from")
-    add("--learning-rate", type=float, default=given.learning_rate, metavar="X", help="peak of the schedule")
-    add("--warmup", type=float, default=given.warmup, metavar="X", help="share of the steps that rise to it")
-    add("--decay", default=given.decay, choices=DECAYS, help="how it falls to zero")
-    add("--weight-decay", type=float, default=given.weight_decay, metavar="X", help="on matrices only")
-    add("--clip-norm", type=float, default=given.clip_norm, metavar="X", help="largest norm of the gradients")
-    add("--dropout", type=float, default=given.dropout, metavar="X", help="rate while pretraining")
-    add("--accumulate", type=int, default=given.accumulate, metavar="N", help="pieces each batch is cut into")
-    add("--average", type=float, default=given.average, metavar="X", help="decay of a running average of the weights")
-    add("--mixed-precision", default=given.mixed_precision, choices=tuple(POLICIES), help="type of the arithmetic")
+    add("--output-words", type=int, default=default.output_words, metavar="N", help="words that are predicted")
+    add("--mask-rate", type=float, default=default.mask_rate, metavar="X", help="share of words predicted")
+    add("--generator", default=default.generator, choices=GENERATORS, help="replaced: where replacements come from")
+    add("--learning-rate", type=float, default=default.learning_rate, metavar="X", help="peak of the schedule")
+    add("--warmup", type=float, default=default.warmup, metavar="X", help="share of the steps in which the rate rises")
+    add("--weight-decay", type=float, default=default.weight_decay, metavar="X", help="on matrices only")
+    add("--clip-norm", type=float, default=default.clip_norm, metavar="X", help="largest norm of the gradients")
+    add("--dropout", type=float, default=default.dropout, metavar="X", help="rate while pretraining")
+    add(
+        "--accumulate",
+        type=int,
+        default=default.accumulate,
+        metavar="N",
+        help="micro-batches of an update, to save memory",
+    )
+    add("--mixed-precision", default=default.mixed_precision, choices=tuple(POLICIES), help="type of the arithmetic")
     add("--no-jit", action="store_true", help="do not compile the step with XLA (TensorFlow only)")
     add("--checkpoint-minutes", type=float, default=5.0, metavar="M", help="between two checkpoints")
     add("--log-every", type=int, default=50, metavar="N", help="steps between two rows of log.csv")
@@ -75,7 +78,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     from eelbert_tf.training.corpus.reader import Corpus
     from eelbert_tf.training.pretrain.parallel import start
-    from eelbert_tf.training.pretrain.settings import shape_of
+    from eelbert_tf.training.pretrain.settings import RunOptions, shape_of
 
     fields = {f.name for f in dataclasses.fields(Settings)}
     settings = Settings(**{name: value for name, value in vars(args).items() if name in fields})
@@ -83,9 +86,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     corpus = Corpus(args.corpus)
     parallel = start(args.strategy, args.coordinator, args.processes, args.process)
 
-    from eelbert_tf.training.pretrain.run import Habits, pretrain
+    from eelbert_tf.training.pretrain.run import pretrain
 
-    habits = Habits(
+    options = RunOptions(
         resume=args.resume,
         checkpoint_minutes=args.checkpoint_minutes,
         log_every=args.log_every,
@@ -95,4 +98,4 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         parallel=parallel,
         warn=lambda text: print(f"eelbert pretrain: {text}", file=sys.stderr),
     )
-    return pretrain(corpus, config, settings, Path(args.output), habits)
+    return pretrain(corpus, config, settings, Path(args.output), options)

@@ -1,4 +1,4 @@
-"""From text to the numbers of its words (`eelbert_tf.text.words`), a part of a corpus at a time."""
+"""Splits one part of a corpus into words (`eelbert_tf.text.words`) and numbers them."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import numpy as np
 
 from eelbert_tf.text.words import WIDE_SPACE, WORD
 
-# No word holds a byte up to 0x20: these two mark the end of a document, and separate the words of a list.
+# No word contains a byte up to 0x20. So `BREAK` can mark the end of a document, and `NEWLINE` separate words.
 BREAK = b"\x0c"
 NEWLINE = b"\n"
 
-# A word is stored up to here: a model reads 512 bytes of a text (`EelbertConfig.max_bytes`), so it sees no more of it.
+# Longer words are cut here. A model reads 512 bytes of a text (`EelbertConfig.max_bytes`) and would see no more.
 MAX_WORD_LENGTH = 512
 
-# Paragraphs are joined to passages of at least so many words: at 126 words per sequence 1.5 % of a passage's last
-# sequence is padding, and a book still gives a hundred documents of which some can be held out.
+# Paragraphs are joined to passages of at least this many words. With 126 words per sequence 1.5 % of the slots are then
+# padding, and a book still gives about a hundred documents, so that some can be held out.
 PASSAGE_WORDS = 4096
 
 _BLANK_LINES = re.compile(rb"\n *\n[\n ]*")
 
-# Text is matched in slices of this size, cut at white space: the list of matches stays in the processor's cache.
+# Text is split in slices of this size, cut at white space, so that the list of matches stays in the processor's cache.
 _SLICE_BYTES = 1 << 20
 
 
 class Segment(NamedTuple):
-    """A stretch of cleaned text from one source, and what ends a document in it."""
+    """Consecutive cleaned text from one source, and what ends a document in it."""
 
     kind: str  # "documents": a blank line; "paragraphs": joined to passages; "lines": a line; "marked": `BREAK`
     text: bytes
 
 
 class CountedText(NamedTuple):
-    """The words of some segments under ids of their own, in order of first appearance."""
+    """The words of some segments, numbered in the order in which they first appear."""
 
     ids: np.ndarray  # uint32 [tokens]
     words: list[bytes]  # [distinct words]
@@ -50,18 +50,20 @@ def count_words(segments: Iterable[Segment]) -> CountedText:
     for segment in segments:
         ids = _word_ids(_mark_documents(segment), numbers)
         is_break = ids == 0
-        found = _document_lengths(is_break)
-        lengths.append(_join(found, PASSAGE_WORDS) if segment.kind == "paragraphs" else found)
+        document_lengths = _document_lengths(is_break)
+        if segment.kind == "paragraphs":
+            document_lengths = _join(document_lengths, PASSAGE_WORDS)
+        lengths.append(document_lengths)
         texts.append(ids[~is_break] - 1)
     ids = np.concatenate([*texts, np.zeros(0, np.uint32)])
-    # The number of a word is its place here: `_Numbers` counts on, whatever a long word was cut to.
+    # A word's number is its index in this list, also for words that were cut.
     words = list(numbers)[1:]
     counts = np.bincount(ids, minlength=len(words)).astype(np.int64)
     return CountedText(ids, words, counts, np.concatenate([*lengths, np.zeros(0, np.int64)]))
 
 
 class _Numbers(dict[bytes, int]):
-    """Numbers words as they come."""
+    """Gives each new word the next number."""
 
     def __missing__(self, word: bytes) -> int:
         if len(word) > MAX_WORD_LENGTH:
@@ -87,7 +89,7 @@ def _word_ids(text: bytes, numbers: _Numbers) -> np.ndarray:
         end = start + _SLICE_BYTES
         if end < len(text):
             space = max(text.rfind(b" ", start, end), text.rfind(NEWLINE, start, end), text.rfind(BREAK, start, end))
-            if space < 0:  # a very long word: to its end, wherever that is
+            if space < 0:  # no space in the slice: it ends with the word
                 spaces = (text.find(mark, end) for mark in (b" ", NEWLINE, BREAK))
                 space = min((s for s in spaces if s >= 0), default=len(text))
             end = space + 1
@@ -98,14 +100,14 @@ def _word_ids(text: bytes, numbers: _Numbers) -> np.ndarray:
 
 
 def _document_lengths(is_break: np.ndarray) -> np.ndarray:
-    """The numbers of words between breaks, without the empty documents."""
+    """How many words stand between breaks; empty documents are left out."""
     ends = np.append(np.flatnonzero(is_break), len(is_break))
     lengths = np.diff(ends, prepend=-1) - 1
     return lengths[lengths > 0]
 
 
 def _join(lengths: np.ndarray, least: int) -> np.ndarray:
-    """Joins paragraphs to passages of at least `least` words; what is left at the end goes to the last passage."""
+    """Joins paragraphs to passages of at least `least` words; a shorter rest is added to the last passage."""
     joined, current = [], 0
     for length in lengths.tolist():
         current += length

@@ -1,4 +1,4 @@
-"""The first pass: text cut into parts at document ends, and each part's words counted and kept on the disk."""
+"""The first pass over the text: cuts it into parts, and writes each part's numbered words to the disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from eelbert_tf.errors import InputError
 from .counting import BREAK, MAX_WORD_LENGTH, NEWLINE, PASSAGE_WORDS, CountedText, Segment, count_words
 from .sources import Source
 
-# Raise it whenever the same text would give other parts.
+# To be raised whenever the same text would give different parts.
 _VERSION = 1
 
 
@@ -37,7 +37,7 @@ class TextPart:
     read: int  # bytes of the files, as they lie on the disk
 
     def digest(self) -> bytes:
-        """What tells whether a part on the disk is of this text."""
+        """A hash of the text, by which a part on the disk is recognized."""
         state = hashlib.blake2b(repr((_VERSION, MAX_WORD_LENGTH, PASSAGE_WORDS)).encode(), digest_size=16)
         for segment in self.segments:
             state.update(f"{segment.kind} {len(segment.text)}\n".encode())
@@ -47,7 +47,7 @@ class TextPart:
 
 @dataclass(frozen=True)
 class PartDone:
-    """What is known of a part once it is on the disk."""
+    """Figures of a part that is on the disk."""
 
     number: int
     words: int
@@ -57,12 +57,12 @@ class PartDone:
 
 
 def part_path(folder: Path, number: int) -> Path:
-    """Where a part lies."""
+    """The file of a part."""
     return folder / f"part-{number:05d}.npz"
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an .npz file; None if it is missing, or its checksums tell that it is not whole."""
+    """The arrays of an .npz file; `None` if the file is missing or its checksums do not fit."""
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:
@@ -74,7 +74,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def read_part(folder: Path, number: int) -> CountedText:
-    """A part from the disk."""
+    """Reads a part from the disk."""
     with np.load(part_path(folder, number)) as part:
         words = part["words"].tobytes().split(NEWLINE)[:-1]
         return CountedText(part["ids"], words, part["counts"], part["lengths"])
@@ -87,9 +87,10 @@ def read_part_words(folder: Path, number: int) -> tuple[list[bytes], list[int]]:
 
 
 def cut_parts(sources: Iterable[Source], part_bytes: int) -> Iterator[TextPart]:
-    """Cuts text into parts of at most `part_bytes`: after a document where one ends, else after a line, else a word.
+    """Cuts text into parts of at most `part_bytes`.
 
-    The cuts depend on the text alone. A document longer than a part becomes several documents.
+    A part ends after a document where that is possible, else after a line, else after a word. A document longer than a
+    part becomes several documents. The cuts depend on the text alone.
     """
     number = text_bytes = read = 0
     segments: list[Segment] = []
@@ -114,17 +115,17 @@ def cut_parts(sources: Iterable[Source], part_bytes: int) -> Iterator[TextPart]:
 
 
 def _cut(buffer: bytearray, room: int, kind: str, must: bool) -> int:
-    """Bytes of the buffer that go into a part with `room` bytes left; never 0 where it `must` take some."""
+    """How many bytes of the buffer go into a part with `room` bytes left: 0 only if the part need not take any."""
     document_end = {"marked": BREAK, "lines": NEWLINE}.get(kind, NEWLINE * 2)
     for mark in (document_end, NEWLINE, b" ") if must else (document_end,):
-        found = buffer.rfind(mark, 0, room)
-        if found >= 0:
-            return found + len(mark)
+        position = buffer.rfind(mark, 0, room)
+        if position >= 0:
+            return position + len(mark)
     return room if must else 0
 
 
 def write_parts(parts: Iterable[TextPart], folder: Path, workers: int) -> Iterator[PartDone]:
-    """Counts the words of parts in `workers` processes; what an earlier run has finished is not done again.
+    """Counts the words of parts in `workers` processes; parts that an earlier run finished are not counted again.
 
     Args:
         parts: the text.
@@ -151,7 +152,7 @@ def write_parts(parts: Iterable[TextPart], folder: Path, workers: int) -> Iterat
                     executor = _start(workers)
                     waiting.append(executor.submit(_write_part, held, folder))
                 waiting.append(executor.submit(_write_part, part, folder))
-                if len(waiting) > workers:  # no more text in memory than the workers can take
+                if len(waiting) > workers:  # so that no more text is in memory than the workers can take
                     yield waiting.popleft().result()
         if held is not None and executor is None:
             yield _write_part(held, folder)
@@ -168,12 +169,12 @@ def write_parts(parts: Iterable[TextPart], folder: Path, workers: int) -> Iterat
 
 
 def _start(workers: int) -> ProcessPoolExecutor:
-    # Not forked: a fork of a process in which TensorFlow or JAX has threads may hang.
+    # Spawned, because a fork of a process in which TensorFlow or JAX has started threads may hang.
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_prepare_worker)
 
 
 def _prepare_worker() -> None:
-    """Leaves Ctrl-C to the parent, and ends with it even if it is killed."""
+    """Leaves Ctrl-C to the parent process, and makes this process end when the parent does, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -186,7 +187,7 @@ def _prepare_worker() -> None:
 
 
 def _write_part(part: TextPart, folder: Path) -> PartDone:
-    """Counts a part's words and writes them, unless they are on the disk already."""
+    """Counts a part's words and writes them, unless the disk has them already."""
     path, digest = part_path(folder, part.number), part.digest()
     words = _words_of(path, digest)
     reused = words is not None
@@ -206,7 +207,7 @@ def _write_part(part: TextPart, folder: Path) -> PartDone:
 
 
 def _words_of(path: Path, digest: bytes) -> int | None:
-    """The number of words of a finished part; None if it is missing, not whole, or of another text."""
+    """The number of words of a finished part; `None` if it is missing, damaged, or of another text."""
     part = read_arrays(path)
     if part is None or part.keys() != {"ids", "words", "counts", "lengths", "digest"}:
         return None

@@ -1,4 +1,4 @@
-"""Reads a corpus: memory-mapped token shards, the list of distinct words, and where documents end.
+"""Reads a corpus: memory-mapped shards of word ids, the list of distinct words, and where documents end.
 
     corpus = Corpus("/data/corpus")
     corpus.words[:3], corpus.counts[:3]                       # [b'the', b',', b'.'], most frequent first
@@ -6,13 +6,13 @@
     sequences.batch(step=0, batch_size=256)                   # int32 [256, 126], -1 where a sequence is shorter
 
 Only NumPy is needed. The folder, all numbers little-endian:
-    index.json       format version, figures, and bytes and CRC-32 of every other file, checksum of itself; written last
-    shard-00000.u32  word ids of about 16 MB of text, documents one after the other; a document never spans two shards
-    words.txt        the distinct words, one a line, by id: by falling frequency, ties by their bytes
+    index.json       format version, figures, size and CRC-32 of every other file, and its own checksum; written last
+    shard-00000.u32  word ids of about 16 MB of text, document after document; a document never spans two shards
+    words.txt        the distinct words, one per line, in the order of their ids: by falling frequency, ties by bytes
     word_ends.u64    where each line of words.txt ends
     counts.u64       how often each word occurs
-    documents.u64    position of each document's first word, and the number of words
-    cache/           derived tables (words.py); may be deleted
+    documents.u64    position of each document's first word, and last the number of words
+    cache/           tables computed from the corpus (tokens/); may be deleted
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any, overload
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.checksum import is_intact
+from eelbert_tf.saving.checksum import has_valid_checksum
 
 from .sequences import Sequences
 
@@ -40,7 +40,7 @@ _CHECK_BYTES = 1 << 24
 
 
 class Words(Sequence[bytes]):
-    """The distinct words by id, read from the disk as they are asked for.
+    """The distinct words by id, read from the disk when they are needed.
 
     Attributes:
         blob: uint8 `[bytes]`, the words with a line feed after each.
@@ -75,19 +75,19 @@ class Corpus:
 
     Args:
         directory: what `eelbert corpus` wrote.
-        verify: whether every file's checksum is compared (about 1 GB/s); sizes always are.
+        verify: whether to check every file's checksum (about 1 GB/s); sizes are always checked.
 
     Attributes:
-        words: the distinct words, most frequent first. Where rare ones were pruned, the last one is `[UNK]`.
-        counts: int64 `[V]`, how often each occurs.
-        num_tokens: words of all documents.
-        num_documents: their number.
-        documents: int64 `[num_documents + 1]`, position of each document's first word, and `num_tokens`.
+        words: the distinct words, most frequent first. If rare words were pruned, the last one is `[UNK]`.
+        counts: int64 `[V]`, how often each word occurs.
+        num_tokens: number of words in all documents.
+        num_documents: number of documents.
+        documents: int64 `[num_documents + 1]`, position of each document's first word, and last `num_tokens`.
         shards: uint32 `[n]` each, ids of the words.
-        fingerprint: changes with the list of words.
+        fingerprint: differs between lists of words.
 
     Raises:
-        InputError: no corpus, one of another format version, empty, or with a missing, cut-off or damaged file.
+        InputError: the folder is no corpus, of another format version, empty, or has a missing or damaged file.
     """
 
     def __init__(self, directory: str | os.PathLike[str], verify: bool = True) -> None:
@@ -111,9 +111,9 @@ class Corpus:
         return Corpus, (self.directory, False)  # a copy in another process maps the same files
 
     def vocabulary_size(self, min_count: int = 1, max_size: int | None = None) -> int:
-        """The number V of words that occur at least `min_count` times, `max_size` at most: their ids are those below V.
+        """V, the number of words that occur at least `min_count` times, but at most `max_size`.
 
-        Words beyond it remain in the text as themselves. `[UNK]` is never counted.
+        The ids of these words are 0 to V - 1. `[UNK]` is never among them. The text keeps all its words.
         """
         counts = self.counts[:-1] if self._has_unknown else self.counts
         size = len(counts) - int(np.searchsorted(counts[::-1], min_count))
@@ -125,7 +125,7 @@ class Corpus:
         return self.take(np.array([start]), np.array([end - start]), int(end - start))[0]
 
     def take(self, starts: np.ndarray, lengths: np.ndarray, width: int) -> np.ndarray:
-        """Stretches of text, each within one document.
+        """Some ranges of the text, each within one document.
 
         Args:
             starts: int64 `[n]`, positions of the first words.
@@ -133,7 +133,7 @@ class Corpus:
             width: columns of the result.
 
         Returns:
-            int32 `[n, width]`, -1 after the end of each stretch.
+            int32 `[n, width]`, -1 after the end of each range.
         """
         columns = np.arange(width)
         shards = np.searchsorted(self._shard_starts, starts, side="right") - 1
@@ -167,7 +167,7 @@ def _read_index(directory: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not the index of a corpus; build the corpus again") from error
     if version != FORMAT_VERSION:
         raise InputError(f"{path}: expected {FORMAT} version {FORMAT_VERSION}, found {version}; build the corpus again")
-    if not is_intact(index):
+    if not has_valid_checksum(index):
         raise InputError(f"{path}: its checksum differs: damaged; build the corpus again")
     for entry in [*index["files"], *index["shards"]]:
         if Path(entry["file"]).name != entry["file"]:
@@ -176,7 +176,7 @@ def _read_index(directory: Path) -> dict[str, Any]:
 
 
 def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:
-    """A file of the corpus as uint8, mapped and checked.
+    """Maps a file of the corpus as uint8, and checks it.
 
     Raises:
         InputError: it is missing or damaged.
@@ -194,7 +194,7 @@ def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:
 
 
 def crc32(data: np.ndarray) -> int:
-    """The CRC-32 of uint8 `[bytes]` that may be larger than the memory."""
+    """The CRC-32 of uint8 `[bytes]`, which may be larger than the memory."""
     checksum = 0
     for start in range(0, len(data), _CHECK_BYTES):
         checksum = zlib.crc32(data[start : start + _CHECK_BYTES].data, checksum)

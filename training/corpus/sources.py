@@ -1,4 +1,4 @@
-"""Where text comes from: plain, gzip and xz files, folders of them, and tensorflow-datasets; read as a stream."""
+"""Sources of text, read as a stream: plain, gzip and xz files, folders of these, and tensorflow-datasets."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of a source."""
+    """A block of text from a source."""
 
     text: bytes  # cleaned
-    read: int  # bytes of the file, as it lies on the disk, that this took
+    read: int  # bytes that were read for it from the (compressed) file
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Source:
 
     Args:
         name: a file, or `tfds:NAME[/CONFIG][:SPLIT]`.
-        kind: what ends a document: "documents", a blank line; "paragraphs", a blank line ends a paragraph, and
-            paragraphs are joined to passages; "lines", a line.
+        kind: how the text is divided. "documents": a blank line ends a document. "paragraphs": a blank line ends a
+            paragraph, and paragraphs are joined to longer passages. "lines": each line is a document.
     """
 
     name: str
@@ -48,38 +48,38 @@ class Source:
 
     @property
     def segment_kind(self) -> str:
-        """The kind of the segments that its text is cut into."""
+        """The kind of its segments."""
         return "marked" if self.name.startswith(TFDS) else self.kind
 
     @property
     def size(self) -> int:
-        """Bytes on the disk; 0 where that is not known."""
+        """Bytes on the disk; 0 if unknown."""
         return 0 if self.name.startswith(TFDS) else os.path.getsize(self.name)
 
     def identity(self) -> dict[str, Any]:
-        """What tells whether a finished corpus is of this source: the file's name, size and time of change."""
+        """What identifies the source in a finished corpus: the file's name, size and time of change."""
         if self.name.startswith(TFDS):
             return {"name": self.name, "kind": self.kind}
         stat = os.stat(self.name)
         return {"name": Path(self.name).name, "kind": self.kind, "bytes": stat.st_size, "changed": stat.st_mtime_ns}
 
     def blocks(self) -> Iterator[Block]:
-        """The cleaned text, in pieces of about 1 MB.
+        """The cleaned text, in blocks of about 1 MB.
 
         Raises:
-            InputError: the file is cut off, damaged, or no text; the data set or its package is missing.
+            InputError: the file is cut off, damaged or not text, or the data set or its package is missing.
         """
         return _dataset_blocks(self.name) if self.name.startswith(TFDS) else _file_blocks(self.name)
 
 
 def find_sources(inputs: dict[str, list[str]]) -> list[Source]:
-    """The sources behind names of files, folders and data sets.
+    """Turns names of files, folders and data sets into sources.
 
     Args:
-        inputs: names under each kind. A folder stands for all .txt, .gz and .xz files below it, by name.
+        inputs: the names of each kind. A folder stands for all .txt, .gz and .xz files below it, sorted by name.
 
     Raises:
-        InputError: a name does not exist, or a folder has no text in it.
+        InputError: a name does not exist, or a folder has no text files.
     """
     sources = []
     for kind, names in inputs.items():
@@ -108,7 +108,7 @@ def _file_blocks(name: str) -> Iterator[Block]:
             if name.endswith(".gz"):
                 stream = gzip.GzipFile(fileobj=raw)
             elif name.endswith(".xz"):
-                stream = lzma.LZMAFile(raw)  # noqa: SIM115 - it closes nothing
+                stream = lzma.LZMAFile(raw)  # noqa: SIM115 - `raw` is closed above
             position, first = 0, True
             while data := stream.read(_BLOCK_BYTES):
                 if first:
@@ -128,10 +128,10 @@ def _file_blocks(name: str) -> Iterator[Block]:
 
 
 def _dataset_blocks(name: str) -> Iterator[Block]:
-    """The texts of a tensorflow-datasets split, each one a document.
+    """The texts of a tensorflow-datasets split, each of them a document.
 
     Raises:
-        InputError: tensorflow-datasets is not installed, or cannot give it.
+        InputError: tensorflow-datasets is not installed, or fails.
     """
     try:
         import tensorflow_datasets as tfds
@@ -148,7 +148,7 @@ def _dataset_blocks(name: str) -> Iterator[Block]:
         examples = builder.as_dataset(split=split or "train", shuffle_files=False, read_config=one_by_one)
     except InputError:
         raise
-    except Exception as error:  # the library raises many kinds, each with a text for the user
+    except Exception as error:  # the library raises many types, each with a message for the user
         raise InputError(f"{name}: {str(error).strip().partition(chr(10))[0][:300]}") from error
     texts: list[bytes] = []
     size = 0
@@ -164,15 +164,15 @@ def _dataset_blocks(name: str) -> Iterator[Block]:
 
 
 def _text_feature(name: str, features: Any) -> str:
-    """The name of a data set's text: `text` if there is one, else its only text feature.
+    """The name of a data set's text feature: `text`, or else its only one.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is no `text`, and no or several others.
     """
     texts = [key for key, feature in features.items() if type(feature).__name__ == "Text"]
     if "text" in texts:
         return "text"
     if len(texts) != 1:
-        found = ", ".join(texts) or "none"
-        raise InputError(f"{name}: expected a text feature named 'text', or a single one; found {found}")
+        names = ", ".join(texts) or "none"
+        raise InputError(f"{name}: expected a text feature named 'text', or a single one; found {names}")
     return texts[0]

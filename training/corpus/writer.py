@@ -1,12 +1,13 @@
-"""Builds a corpus: text in, token shards and the list of distinct words out.
+"""Builds a corpus: reads text, writes shards of word ids and the list of distinct words.
 
-Two passes. The first (corpus_parts.py) cuts the text into parts of 16 MB and, in all processes, numbers each part's
-words by themselves. The second counts all words together, orders them by frequency and renumbers the parts to shards.
-Memory: about 100 MB for each process, and the table of distinct words, which `max_words` bounds.
+There are two passes. The first (`parts`) cuts the text into parts of 16 MB and numbers the words of each part by
+itself, in several processes. The second counts the words of all parts, orders them by frequency, and writes the parts
+as shards with the final word ids. It takes about 100 MB of memory for each process, and the table of distinct words,
+whose size `max_words` limits.
 
-An interrupted run goes on where it was: a finished part is recognised by a digest of its text, so that reading (and
-decompressing) is all that is done twice. `index.json` is written last; without it there is no corpus. The result
-depends on the text alone, not on the number of processes nor on interrupts.
+An interrupted run can be continued. A finished part is recognized by a hash of its text, so only reading (and
+decompressing) is done again. `index.json` is written last; a folder without it is no corpus. The result depends on the
+text alone, not on the number of processes or on interrupts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.checksum import is_intact, seal
+from eelbert_tf.saving.checksum import has_valid_checksum, with_checksum
 
 from .counting import NEWLINE
 from .parts import PartDone, cut_parts, read_part, read_part_words, write_parts
@@ -38,14 +39,14 @@ _PARTS = "parts"
 _OURS = (INDEX, _PARTS, "words.txt", "word_ends.u64", "counts.u64", "documents.u64", "cache")
 
 
-class Progress(Protocol):
-    """Is told how far the work is."""
+class Listener(Protocol):
+    """Receives reports about the work."""
 
     def add(self, part: PartDone) -> None:
-        """A part is on the disk."""
+        """A part was written."""
 
     def note(self, message: str) -> None:
-        """Something that a user ought to know."""
+        """Something that the user should know."""
 
 
 class _Silent:
@@ -61,18 +62,18 @@ def build_corpus(
     max_words: int = MAX_WORDS,
     part_bytes: int = PART_BYTES,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    listener: Listener | None = None,
 ) -> dict[str, Any]:
-    """Builds a corpus, or finishes one that was interrupted; a finished one of the same inputs is left as it is.
+    """Builds a corpus, or finishes an interrupted one. A finished corpus of the same inputs is not changed.
 
     Args:
         sources: the inputs, in order.
-        output: the folder to be.
-        workers: processes; the number of usable cores by default.
-        max_words: distinct words kept. Rarer ones are stored as the one word `[UNK]`.
+        output: the folder to write.
+        workers: number of processes; by default the number of usable cores.
+        max_words: how many distinct words to keep. All rarer words are stored as `[UNK]`.
         part_bytes: bytes of text in a shard.
-        overwrite: whether a corpus of other inputs in `output` is replaced.
-        progress: is told about parts and notes.
+        overwrite: whether to replace a corpus of other inputs in `output`.
+        listener: receives reports about the work.
 
     Returns:
         `documents`, `words` (punctuation marks included), `distinct_words`, `bytes` (of text, decompressed), `shards`,
@@ -81,11 +82,11 @@ def build_corpus(
         split), `workers`, `output`.
 
     Raises:
-        InputError: there is not a word in the inputs, one of them cannot be read, `output` holds something else, or
-            the disk is full.
+        InputError: the inputs have no words, one of them cannot be read, `output` holds something else, or the disk
+            is full.
     """
     began, cpu_began = time.perf_counter(), _cpu_seconds()
-    folder, progress = Path(output), progress or _Silent()
+    folder, listener = Path(output), listener or _Silent()
     workers = usable_cores() if workers is None else workers
     if workers < 1 or max_words < 1 or part_bytes < 1:
         raise InputError(
@@ -104,15 +105,15 @@ def build_corpus(
         done = []
         for part in write_parts(cut_parts(sources, part_bytes), parts, workers):
             done.append(part)
-            progress.add(part)
+            listener.add(part)
         reused = sum(part.reused for part in done)
         counted = sum(part.words for part in done if not part.reused)
         if not sum(part.words for part in done):
             shutil.rmtree(parts, ignore_errors=True)
             names = ", ".join(source.name for source in sources[:3]) + (", ..." if len(sources) > 3 else "")
             raise InputError(f"{names}: not one word of text; a corpus needs some")
-        index = _write_shards(folder, done, wanted, progress)
-    shutil.rmtree(folder / _PARTS, ignore_errors=True)  # also where an earlier run died just before
+        index = _write_shards(folder, done, wanted, listener)
+    shutil.rmtree(folder / _PARTS, ignore_errors=True)  # also if an earlier run ended just before this line
     seconds = time.perf_counter() - began
     return {
         "documents": index["documents"],
@@ -132,7 +133,7 @@ def build_corpus(
 
 
 def _cpu_seconds() -> float:
-    """Processor time of this process and of those that it has waited for."""
+    """Processor time of this process and of its finished child processes."""
     return sum(os.times()[:4])
 
 
@@ -142,15 +143,15 @@ def usable_cores() -> int:
 
 
 def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The index of a finished corpus of the same inputs; None if there is none and the folder can take one.
+    """The index of a finished corpus of the same inputs; `None` if there is none and one can be written.
 
     Raises:
-        InputError: the folder can take none.
+        InputError: the folder holds something else.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; give the name of a folder to write")
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    # Names with a leading dot: what a killed process was writing.
+    # Names with a leading dot are temporary files, which a killed process may leave.
     foreign = [n for n in names if n not in _OURS and not n.startswith((".", "shard-"))]
     if foreign:
         raise InputError(f"{folder}: holds something else ({foreign[0]}); choose another folder, or empty this one")
@@ -160,7 +161,7 @@ def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str
         index: dict[str, Any] = json.loads((folder / INDEX).read_text())
         same = index["format_version"] == FORMAT_VERSION and all(index[key] == wanted[key] for key in wanted)
         entries = [*index["shards"], *index["files"]]
-        whole = is_intact(index) and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
+        whole = has_valid_checksum(index) and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
     except (ValueError, KeyError, TypeError, OSError):
         same = whole = False
     if same and whole:
@@ -168,26 +169,26 @@ def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str
     if not overwrite:
         what = "a damaged corpus" if same else "a corpus of other inputs or options"
         raise InputError(f"{folder}: holds {what}; choose another folder, or replace it with --overwrite")
-    (folder / INDEX).unlink()  # first: from here on there is no corpus
+    (folder / INDEX).unlink()  # first, since a folder without it is no corpus
     shutil.rmtree(folder / "cache", ignore_errors=True)
     return None
 
 
-def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """The second pass: all but the parts of `build_corpus`'s folder. Returns the index."""
+def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], listener: Listener) -> dict[str, Any]:
+    """The second pass: writes shards, words and index. Returns the index."""
     parts = folder / _PARTS
-    progress.note("all text is read; numbering the words by frequency and writing the shards")
-    totals = _count(parts, done, wanted["max_words"], progress)
+    listener.note("all text is read; numbering the words by frequency and writing the shards")
+    totals = _count(parts, done, wanted["max_words"], listener)
     ordered, counts = list(totals), list(totals.values())
     ids = {word: i for i, word in enumerate(ordered)}
     words = sum(part.words for part in done)
     unknown_words = words - sum(counts)
     if unknown_words:
-        progress.note(
+        listener.note(
             f"more than {len(ids):,} distinct words: {unknown_words:,} occurrences of rarer ones are stored as "
             f"{UNKNOWN.decode()}; --max-words keeps more"
         )
-        ordered.append(UNKNOWN)  # no text gives this word: brackets are words by themselves
+        ordered.append(UNKNOWN)  # text never gives this word, since each bracket is a word by itself
         counts.append(unknown_words)
 
     shards: list[dict[str, Any]] = []
@@ -225,15 +226,15 @@ def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], pr
         "files": files,
     }
     with replace_file(folder / INDEX) as temporary:
-        temporary.write_text(json.dumps(seal(index), indent=1) + "\n")
+        temporary.write_text(json.dumps(with_checksum(index), indent=1) + "\n")
     return index
 
 
-def _count(parts: Path, done: list[PartDone], max_words: int, progress: Progress) -> dict[bytes, int]:
+def _count(parts: Path, done: list[PartDone], max_words: int, listener: Listener) -> dict[bytes, int]:
     """How often each of the `max_words` most frequent words occurs, in the order of their ids.
 
-    Where there are more than twice as many, rare ones are forgotten on the way; a second count of those that are left
-    makes their numbers exact.
+    Whenever there are more than twice as many words, the rarest are dropped. The words that remain are then counted a
+    second time, so that their numbers are exact.
     """
     totals: dict[bytes, int] = {}
     pruned = False
@@ -243,7 +244,7 @@ def _count(parts: Path, done: list[PartDone], max_words: int, progress: Progress
         if len(totals) > 2 * max_words:
             totals, pruned = _most_frequent(totals, max_words), True
     if pruned:
-        progress.note("counting the remaining words once more")
+        listener.note("counting the remaining words once more")
         totals = dict.fromkeys(_most_frequent(totals, max_words), 0)
         for part in done:
             for word, count in zip(*read_part_words(parts, part.number), strict=True):
@@ -253,15 +254,15 @@ def _count(parts: Path, done: list[PartDone], max_words: int, progress: Progress
 
 
 def _most_frequent(totals: dict[bytes, int], number: int) -> dict[bytes, int]:
-    """By falling frequency, ties by the words' bytes."""
+    """Some most frequent words by falling frequency, ties by their bytes."""
     kept = sorted(totals, key=lambda word: (-totals[word], word))[:number]
     return {word: totals[word] for word in kept}
 
 
 def _write(folder: Path, name: str, array: np.ndarray) -> dict[str, Any]:
-    """Writes an array's bytes and gives the file's entry in the index."""
+    """Writes an array's bytes and returns the file's entry for the index."""
     with replace_file(folder / name) as temporary:
-        temporary.write_bytes(array.data)  # `tofile` does not say that the disk is full
+        temporary.write_bytes(array.data)  # `tofile` does not report a full disk
     return {"file": name, "bytes": array.nbytes, "crc32": zlib.crc32(array.data)}
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.disk.files import replace_file
+from eelbert_tf.disk.progress import Progress
 from eelbert_tf.disk.tables import Table, Text
 from eelbert_tf.errors import InputError
 from eelbert_tf.training.corpus.parts import read_arrays
@@ -90,19 +90,17 @@ def ask(teacher: Any, texts: Sequence[Text], kept: Path | None = None, identity:
     Raises:
         InputError: the file holds something else, or cannot be written.
     """
-    from tqdm import tqdm
-
     keys = [_key(text) for text in texts]
     known = _read(kept, identity) if kept else {}
     waiting = list({key: text for key, text in zip(keys, texts, strict=True) if key not in known}.items())
-    with tqdm(total=len(waiting), desc="teacher", unit="text", file=sys.stderr) as bar:
+    with Progress("teacher", len(waiting), "text") as progress:
         for start in range(0, len(waiting), _PART):
             part = waiting[start : start + _PART]
             found = teacher.predict([text for _, text in part], batch_size=64, verbose=0)
             known.update(zip((key for key, _ in part), found, strict=True))
             if kept:
                 _write(kept, identity, known)
-            bar.update(len(part))
+            progress.update(len(part))
     logits = np.stack([known[key] for key in keys])
     if teacher.task == "regression":
         return logits[:, 0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from eelbert_tf.config import POLICIES
 from eelbert_tf.disk.files import replace_file, reserve
+from eelbert_tf.disk.progress import Progress
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.task import stored_preprocessor
@@ -147,8 +147,6 @@ def teacher_targets(folder: str, sentences: Sentences, size: int, precision: str
     Raises:
         InputError: the teacher cannot be read, or the place cannot be written.
     """
-    from tqdm import tqdm
-
     corpus = sentences.corpus
     identity = [
         weights_digest(folder),
@@ -175,7 +173,7 @@ def teacher_targets(folder: str, sentences: Sentences, size: int, precision: str
         if not done:
             reserve(targets, 2 * int(np.prod(shape)))
         array = np.memmap(targets, np.float16, "r+", shape=shape)
-        with tqdm(total=len(sentences), initial=done, desc="teacher", unit="sentence", file=sys.stderr) as bar:
+        with Progress("teacher", len(sentences), "sentence", initial=done) as progress:
             for start in range(done, len(sentences), _PART):
                 stop = min(start + _PART, len(sentences))
                 found = embed(sentences.rows(np.arange(start, stop))) @ basis
@@ -183,7 +181,7 @@ def teacher_targets(folder: str, sentences: Sentences, size: int, precision: str
                 array.flush()
                 with replace_file(state) as temporary:
                     np.savez(temporary, done=stop, basis=basis)
-                bar.update(stop - start)
+                progress.update(stop - start)
     return np.memmap(targets, np.float16, "r", shape=shape)
 
 

@@ -1,4 +1,4 @@
-"""What a user would pick instead: bags of words and fastText, on the same splits and measured in the same way."""
+"""Baselines that users know: TF-IDF under a linear model, and fastText, trained and measured on the same texts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ import numpy as np
 from eelbert_tf.disk.tables import Text
 from eelbert_tf.errors import InputError
 
-# fastText's own number. Each thread fills a tenth of the input weights and leaves the others as the memory was: with
-# fewer than eleven, trainings lose accuracy or end in NaN. With more than one, equal seeds give slightly unlike models.
+# fastText's default. Each thread initializes a tenth of the input weights, so that with fewer than eleven threads some
+# stay as the memory was: trainings then lose accuracy or end in NaN. With several threads, equal seeds do not give
+# exactly equal models.
 _THREADS = 12
 
 
 class _Tfidf:
-    """TF-IDF weights of words under a linear model, by scikit-learn with its own settings.
+    """TF-IDF weights of words under a linear model, both by scikit-learn with its default settings.
 
-    For pairs the features are the absolute difference and the product of the two sides' weights, and their cosine.
+    For pairs of texts the features are the absolute difference of the two texts' weights, their product, and their
+    cosine.
     """
 
     def __init__(self, ngrams: int = 1) -> None:
         try:
             from sklearn.feature_extraction.text import TfidfVectorizer
         except ImportError as error:
-            raise InputError("the TF-IDF rival needs scikit-learn: pip install 'eelbert-tf[demo]'") from error
+            raise InputError("the TF-IDF baseline needs scikit-learn: pip install 'eelbert-tf[demo]'") from error
         self._vectorizer = TfidfVectorizer(ngram_range=(1, ngrams), dtype=np.float32)
         self._model: Any = None
 
@@ -48,7 +50,7 @@ class _Tfidf:
         return hstack([abs(first - second), product, csr_matrix(product.sum(axis=1))]).tocsr()
 
     def size_bytes(self) -> int:
-        """What the smallest plain file would hold: float32 weights, and the vocabulary in UTF-8, a byte after each."""
+        """Size of the smallest plain file: float32 weights, and the vocabulary in UTF-8 with a byte after each word."""
         weights = self._vectorizer.idf_.size + np.size(self._model.coef_) + np.size(self._model.intercept_)
         return 4 * int(weights) + sum(len(word.encode()) + 1 for word in self._vectorizer.vocabulary_)
 
@@ -57,32 +59,32 @@ class TfidfLogisticRegression(_Tfidf):
     """TF-IDF weights of words under a logistic regression.
 
     Args:
-        ngrams: the longest run of words that is a feature: 1 for a bag of words.
-        freedom: C, the inverse of the penalty's strength.
+        ngrams: the most words of a feature: 1 for a bag of words.
+        inverse_regularization: C, the inverse of the regularization's strength.
 
     Raises:
         InputError: scikit-learn is not installed.
     """
 
-    def __init__(self, ngrams: int = 1, freedom: float = 1.0) -> None:
+    def __init__(self, ngrams: int = 1, inverse_regularization: float = 1.0) -> None:
         super().__init__(ngrams)
         from sklearn.linear_model import LogisticRegression
 
-        self._model = LogisticRegression(C=freedom, max_iter=1000)
+        self._model = LogisticRegression(C=inverse_regularization, max_iter=1000)
 
     def predict(self, texts: Sequence[Text]) -> list[str]:
         """The label of each text."""
         return [str(label) for label in self._model.predict(self._features(texts))]
 
     def ms_per_text(self, texts: Sequence[Text], repeats: int = 3) -> float:
-        """Milliseconds from one text to its label, texts one at a time: the mean, in the fastest of some rounds.
+        """The mean time from one text to its label, texts one at a time, in the fastest of some rounds.
 
         Args:
             texts: what to predict.
             repeats: the number of rounds over all texts.
 
         Returns:
-            The time in milliseconds.
+            Milliseconds.
         """
         self.predict(texts[:1])
         rounds = []
@@ -98,17 +100,17 @@ class TfidfRidge(_Tfidf):
     """TF-IDF weights of words under a ridge regression.
 
     Args:
-        freedom: the inverse of the penalty's strength.
+        inverse_regularization: the inverse of the regularization's strength.
 
     Raises:
         InputError: scikit-learn is not installed.
     """
 
-    def __init__(self, freedom: float = 1.0) -> None:
+    def __init__(self, inverse_regularization: float = 1.0) -> None:
         super().__init__()
         from sklearn.linear_model import Ridge
 
-        self._model = Ridge(1 / freedom)
+        self._model = Ridge(1 / inverse_regularization)
 
     def predict(self, texts: Sequence[Text]) -> list[float]:
         """The score of each text."""
@@ -116,16 +118,18 @@ class TfidfRidge(_Tfidf):
 
 
 class FastText:
-    """fastText's supervised classifier (Joulin et al. 2017), on words and pairs of words; a pair counts as one text.
+    """fastText's supervised classifier (Joulin et al. 2017) on words and word n-grams. It reads a pair as one text.
 
-    Its settings are its own but for the passes: 25, and more over few texts, which its own 5 leave at chance.
+    Its settings are the defaults except for the epochs: 25, and more for few texts, where its default of 5 does not get
+    beyond chance.
 
-    Numbers are rounded to classes; the mean of the classes' values, weighted by their probabilities, is the score.
+    For regression, numbers are rounded to classes; the score is the mean of the classes' values, weighted by their
+    probabilities.
 
     Args:
         regression: whether labels are numbers.
         seed: of its initial weights.
-        ngrams: the longest run of words that is a feature.
+        ngrams: the most words of a feature.
         learning_rate: at the start.
 
     Raises:
@@ -136,7 +140,7 @@ class FastText:
         try:
             import fasttext
         except ImportError as error:
-            raise InputError("the fastText rival needs it: pip install 'eelbert-tf[bench]'") from error
+            raise InputError("the fastText baseline needs it: pip install 'eelbert-tf[bench]'") from error
         self._fasttext = fasttext
         self.regression = regression
         self.seed = seed
@@ -152,7 +156,7 @@ class FastText:
         number = {name: i for i, name in enumerate(self.names)}
         lines = [f"__label__{number[c]} {line}\n" for c, line in zip(classes, _lines(texts), strict=True)]
         epochs = min(1000, max(25, 100_000 // len(lines)))
-        with tempfile.TemporaryDirectory() as folder:  # it reads files only
+        with tempfile.TemporaryDirectory() as folder:  # fastText reads files only
             file = Path(folder, "train.txt")
             file.write_text("".join(lines), "utf-8")
             self.model = self._fasttext.train_supervised(
@@ -168,21 +172,21 @@ class FastText:
 
     @classmethod
     def load(cls, path: Path, names: Sequence[Any]) -> FastText:
-        """A model from the file that `model.save_model` wrote, and the classes in `names` when it did."""
-        rival = cls()
-        rival.names, rival.model = list(names), rival._fasttext.load_model(str(path))
-        return rival
+        """Loads a model from the file that `model.save_model` wrote; `names` are its classes."""
+        loaded = cls()
+        loaded.names, loaded.model = list(names), loaded._fasttext.load_model(str(path))
+        return loaded
 
     def predict(self, texts: Sequence[Text]) -> list[Any]:
         """The label, or the score, of each text."""
-        found, shares = self.model.predict(_lines(texts), k=len(self.names))
-        ranked = [[self.names[int(label.removeprefix("__label__"))] for label in labels] for labels in found]
+        labels, probabilities = self.model.predict(_lines(texts), k=len(self.names))
+        ranked = [[self.names[int(label.removeprefix("__label__"))] for label in row] for row in labels]
         if not self.regression:
             return [names[0] if names else self.names[0] for names in ranked]
-        return [float(np.dot(n, s) / max(np.sum(s), 1e-9)) for n, s in zip(ranked, shares, strict=True)]
+        return [float(np.dot(n, p) / max(np.sum(p), 1e-9)) for n, p in zip(ranked, probabilities, strict=True)]
 
 
 def _lines(texts: Sequence[Text]) -> list[str]:
-    """Lower case, punctuation apart, one line each."""
+    """Each text as one line in lower case, with spaces around punctuation."""
     joined = (text if isinstance(text, str) else " ".join(text) for text in texts)
     return [" ".join("".join(c if c.isalnum() else f" {c} " for c in text.lower()).split()) for text in joined]

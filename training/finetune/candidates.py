@@ -1,44 +1,47 @@
-"""Whatever can be trained on labelled texts and then predict, by name: our models, BERT, and what a user would pick."""
+"""Models that can be trained on labelled texts, by name: this project's, BERT, and the baselines.
+
+Keras is imported only where a model of this project is trained, so that baselines start without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eelbert_tf.disk.tables import Table
-from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.folders import read_config, weights_digest
 
-from .run import SCRATCH, Labelled, finetune, start, suited_recipe
+if TYPE_CHECKING:
+    from eelbert_tf.models.classifier import EelbertClassifier
 
 Predict = Callable[[Sequence[Any]], list[Any]]
 
-# What a rival has instead of a learning rate's peak: TF-IDF its freedom from the penalty, fastText its first rate. The
-# first is its own default.
-RIVALS: dict[str, tuple[float, ...]] = {
+# The values that a baseline's rate is chosen from, its default first: the inverse of the regularization's strength for
+# TF-IDF, the initial learning rate for fastText.
+BASELINES: dict[str, tuple[float, ...]] = {
     "tfidf": (1.0, 0.01, 0.03, 0.1, 0.3, 3.0, 10.0),
     "fasttext": (0.1, 0.003, 0.01, 0.03, 0.3, 1.0),
 }
-_FRESH = f"{SCRATCH}:"
+_SCRATCH = "scratch"
+_FRESH = f"{_SCRATCH}:"
 
 
 def labels_of(model: EelbertClassifier, texts: Sequence[Any]) -> list[Any]:
-    """The class that a model gives each text, by name, or its score."""
+    """The name of the class that a model predicts for each text, or the score."""
     logits = model.predict(list(texts), batch_size=128, verbose=0)
     return [model.labels[i] for i in logits.argmax(axis=1)] if model.labels else logits[:, 0].tolist()
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """What to train.
 
     Args:
-        model: "tfidf", "fasttext", "scratch", a preset's name, a model directory, the folder of a pretraining run, or
-            "scratch:" before one of these three: the same shape with fresh weights.
-        config: a named size, or a JSON file of fields; used by "scratch" only.
+        model: "tfidf", "fasttext", "scratch", the name of a preset, a model folder, or the folder of a pretraining run.
+            "scratch:" before one of the last three means the same shape with fresh weights.
+        config: a named size, or a JSON file of fields; for "scratch" only.
         batch_size: texts per step.
     """
 
@@ -48,29 +51,29 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """How tables call it."""
-        if self.model == SCRATCH:
+        """Its name in tables."""
+        if self.model == _SCRATCH:
             return f"{Path(self.config).stem} from scratch"
         shape = self.model.removeprefix(_FRESH)
         return Path(shape).name + (" from scratch" if shape != self.model else "")
 
     @property
     def fingerprint(self) -> str:
-        """What tells a changed model from the one that was scored."""
-        if self.own_rates:
+        """Identifies the weights, so that scores of a changed model are not mixed with older ones."""
+        if self.rate_grid:
             return self.model
-        if self.model == SCRATCH:
+        if self.model == _SCRATCH:
             return self.config
         return weights_digest(self.model.removeprefix(_FRESH))
 
     @property
-    def own_rates(self) -> tuple[float, ...]:
-        """What a rival's rate is chosen from, its default first; empty for what is fine-tuned."""
-        return RIVALS.get(self.model, ())
+    def rate_grid(self) -> tuple[float, ...]:
+        """The values that a baseline's rate is chosen from, its default first; empty for models that are fine-tuned."""
+        return BASELINES.get(self.model, ())
 
     @property
     def seeded(self) -> bool:
-        """Whether its result depends on a seed."""
+        """Whether the result depends on a seed."""
         return self.model != "tfidf"
 
     def train(
@@ -79,34 +82,36 @@ class Contender:
         """Learns from labelled texts.
 
         Args:
-            train: the texts; labels are numbers where there are no classes.
+            train: the texts; labels are numbers if there are no classes.
             classes: names of the classes, in the order of the logits; none for regression.
-            rate: the learning rate's peak, or one of `own_rates`; `None` for one that suits them.
+            rate: the learning rate's peak, or one of `rate_grid`; `None` for the default.
             seed: fixes everything random.
-            epochs: passes over the texts; `None` for as many as suit them. Rivals have their own.
+            epochs: passes over the texts; `None` for the default. Baselines have their own.
 
         Returns:
             A function from texts to labels, or to scores.
         """
-        if self.own_rates:
-            return self._rival(train, classes, self.own_rates[0] if rate is None else rate, seed)
+        if self.rate_grid:
+            return self._baseline(train, classes, self.rate_grid[0] if rate is None else rate, seed)
         return self._finetune(train, classes, rate, seed, epochs)
 
-    def _rival(self, train: Table, classes: Sequence[str], rate: float, seed: int) -> Predict:
+    def _baseline(self, train: Table, classes: Sequence[str], rate: float, seed: int) -> Predict:
         from .baselines import FastText, TfidfLogisticRegression, TfidfRidge
 
         if self.model == "fasttext":
             return FastText(not classes, seed, learning_rate=rate).fit(train.texts, train.labels).predict
-        rival = TfidfLogisticRegression(freedom=rate) if classes else TfidfRidge(rate)
-        return rival.fit(train.texts, train.labels).predict
+        model = TfidfLogisticRegression(inverse_regularization=rate) if classes else TfidfRidge(rate)
+        return model.fit(train.texts, train.labels).predict
 
     def _finetune(
         self, train: Table, classes: Sequence[str], rate: float | None, seed: int, epochs: int | None
     ) -> Predict:
         import keras
 
+        from .run import Labelled, finetune, suited_recipe
+
         keras.utils.set_random_seed(seed)
-        pretrained = not self.model.startswith(SCRATCH)
+        pretrained = not self.model.startswith(_SCRATCH)
         recipe = suited_recipe(len(train), pretrained, epochs, self.batch_size, rate, seed)
         model = self._start(isinstance(train.texts[0], tuple), classes or None)
         finetune(model, Labelled(train.texts, train.labels), None, recipe, quiet=True)
@@ -114,6 +119,11 @@ class Contender:
 
     def _start(self, pair: bool, classes: Sequence[str] | None) -> EelbertClassifier:
         """The model to fine-tune."""
+        from eelbert_tf.models.backbone import EelbertBackbone
+        from eelbert_tf.models.classifier import EelbertClassifier
+
+        from .run import start
+
         name = self.model.removeprefix(_FRESH)
         model = start(name, read_config(self.config), pair, classes, {})
         if name == self.model:

@@ -1,4 +1,4 @@
-"""Texts put aside to choose a recipe by, such that what is left does not give their labels away."""
+"""Holds out texts for choosing a recipe, so that the remaining texts do not give their labels away."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ import numpy as np
 from eelbert_tf.disk.tables import Table
 
 
-def split_off(table: Table, share: float = 0.1, most: int = 1000, seed: int = 0) -> tuple[Table, Table]:
-    """A table without some of its rows, drawn at random, and those rows.
+def hold_out(table: Table, share: float = 0.1, most: int = 1000, seed: int = 0) -> tuple[Table, Table]:
+    """Splits a table at random into rows to train on and held-out rows.
 
-    Sets like SST-2 hold sentences and their phrases. Only texts that stand in no longer one are drawn, and what stands
-    within one that was drawn is in neither part: else a recipe would be chosen that learns the texts by heart. Pairs
-    of texts are drawn as they are.
+    Sets like SST-2 contain sentences and also phrases of these sentences. Only texts that are not part of a longer text
+    are held out, and the parts of held-out texts are dropped: with them, the best recipe would be one that memorizes.
+    Pairs of texts are drawn as they are.
 
     Args:
         table: labelled texts.
-        share: of the rows.
-        most: rows to take at most.
+        share: share of the rows to hold out.
+        most: the most rows to hold out.
         seed: fixes the draw.
+
+    Returns:
+        The rows to train on, and the held-out rows.
     """
     single = [text for text in table.texts if isinstance(text, str)]
     within = containers(single) if len(single) == len(table) else {}
@@ -41,18 +44,18 @@ def split_off(table: Table, share: float = 0.1, most: int = 1000, seed: int = 0)
 
 
 def containers(texts: Sequence[str]) -> dict[int, list[int]]:
-    """For each text that stands in longer ones, word for word: the places of those."""
+    """For each text that is part of longer texts, word for word: the indices of these."""
     spaced = [f" {' '.join(text.split())} " for text in texts]
     words = [text.split() for text in texts]
     holders: dict[str, list[int]] = {}
     for i, row in enumerate(words):
         for word in set(row):
             holders.setdefault(word, []).append(i)
-    found = {}
+    longer_texts = {}
     for i, row in enumerate(words):
         if row:
             rarest = min(row, key=lambda word: len(holders[word]))
             longer = [j for j in holders[rarest] if len(spaced[j]) > len(spaced[i]) and spaced[i] in spaced[j]]
             if longer:
-                found[i] = longer
-    return found
+                longer_texts[i] = longer
+    return longer_texts

@@ -1,12 +1,12 @@
-"""A progress bar for `fit`, on stderr."""
+"""Progress of `fit`, on stderr."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import keras
-from tqdm import tqdm
+
+from eelbert_tf.disk import progress
 
 
 class Progress(keras.callbacks.Callback):
@@ -19,23 +19,21 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, total_steps: int, quiet: bool = False) -> None:
         super().__init__()
-        self.bar = tqdm(
-            total=total_steps, desc="training", unit="step", file=sys.stderr, dynamic_ncols=True, disable=quiet
-        )
+        self.bar = progress.Progress("training", total_steps, "step", quiet=quiet)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Moves on by one step."""
+        """Counts a step."""
+        if logs and self.bar.done % 20 == 0:
+            self.bar.show(f"loss {float(logs['loss']):.3f}")
         self.bar.update()
-        if logs and self.bar.n % 20 == 0:
-            self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}", refresh=False)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the metrics above the bar, where there are held-out texts."""
         if not any(name.startswith("val_") for name in logs or {}):
             return
         shown = ", ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
-        self.bar.write(f"epoch {epoch + 1}: {shown}", file=sys.stderr)
+        self.bar.write(f"epoch {epoch + 1}: {shown}")
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Closes the bar."""
+        """Ends the bar."""
         self.bar.close()

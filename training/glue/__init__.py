@@ -1,1 +1,1 @@
-"""GLUE: tasks, runs, scores."""
+"""GLUE: tasks, experiments, scores, reports."""

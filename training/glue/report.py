@@ -12,10 +12,10 @@ from .tasks import TASKS
 
 
 def markdown(rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> str:
-    """A table of the medians over seeds, the least and the greatest in brackets.
+    """A table of the medians over seeds, with the lowest and the highest in brackets.
 
     Args:
-        rows: what `glue.summary` gives, one for each model.
+        rows: results of `run.summary`, one for each model.
         tasks: the columns.
     """
     return markdown_table(
@@ -24,11 +24,11 @@ def markdown(rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> str:
     )
 
 
-def _cell(found: dict[str, Any] | None) -> str:
-    if found is None:
+def _cell(scored: dict[str, Any] | None) -> str:
+    if scored is None:
         return "-"
-    values = " / ".join(f"{value:.1f}" for metrics in found["sets"].values() for value in metrics.values())
-    return values if found["seeds"] == 1 else f"{values} ({found['least']:.1f} to {found['greatest']:.1f})"
+    values = " / ".join(f"{value:.1f}" for metrics in scored["sets"].values() for value in metrics.values())
+    return values if scored["seeds"] == 1 else f"{values} ({scored['least']:.1f} to {scored['greatest']:.1f})"
 
 
 def _average(row: dict[str, Any], tasks: Sequence[str]) -> str:
@@ -36,18 +36,18 @@ def _average(row: dict[str, Any], tasks: Sequence[str]) -> str:
 
 
 def plot(rows: Sequence[dict[str, Any]], tasks: Sequence[str], path: Path) -> None:
-    """Draws the scores of each task as points, a colour for each model, with the spread over seeds as bars."""
+    """Plots the scores of each task as points, in one colour for each model; bars show the spread over seeds."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1.6 * len(tasks) + 3, 4.5), layout="constrained")
     axes = figure.subplots()
     for i, row in enumerate(rows):
-        found = [(x, row["tasks"][task]) for x, task in enumerate(tasks) if task in row["tasks"]]
+        scored = [(x, row["tasks"][task]) for x, task in enumerate(tasks) if task in row["tasks"]]
         shift = (i - (len(rows) - 1) / 2) * 0.7 / max(1, len(rows))
-        middle = [cell["score"] for _, cell in found]
-        below = [cell["score"] - cell["least"] for _, cell in found]
-        above = [cell["greatest"] - cell["score"] for _, cell in found]
-        axes.errorbar([x + shift for x, _ in found], middle, [below, above], fmt="o", capsize=2, label=row["model"])
+        middle = [cell["score"] for _, cell in scored]
+        below = [cell["score"] - cell["least"] for _, cell in scored]
+        above = [cell["greatest"] - cell["score"] for _, cell in scored]
+        axes.errorbar([x + shift for x, _ in scored], middle, [below, above], fmt="o", capsize=2, label=row["model"])
     axes.set_xticks(range(len(tasks)), tasks)
     axes.set_ylabel("score: the mean of the task's metrics, times 100")
     axes.grid(axis="y", alpha=0.3)

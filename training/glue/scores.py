@@ -1,4 +1,4 @@
-"""Trainings that make a table: run several at a time, kept one by one, so that an interrupted table goes on."""
+"""Runs experiments, several at a time, and keeps each result in a file, so that interrupted work can be continued."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from eelbert_tf.errors import InputError
 Result = dict[str, Any]
 
 
-class Job(Protocol):
-    """One training, to be run in this process or another."""
+class Experiment(Protocol):
+    """One training, which can run in this process or in another."""
 
     @property
     def key(self) -> str:
-        """What names its result."""
+        """The name of its result."""
 
     def run(self) -> Result:
         """Trains and scores; JSON values."""
 
 
-AnyJob = TypeVar("AnyJob", bound=Job)
+AnyExperiment = TypeVar("AnyExperiment", bound=Experiment)
 
 
 class Scores:
-    """The results of many trainings, in a JSON file that is written after each of them.
+    """The results of many experiments, in a JSON file that is written after each of them.
 
     Args:
         path: the file.
-        settings: all that the results depend on; a file in which one of them is another is refused.
+        settings: everything that the results depend on.
 
     Raises:
-        InputError: the file holds something else.
+        InputError: the file exists and holds something else, or results with other settings.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
@@ -47,8 +47,8 @@ class Scores:
         self.results: dict[str, Result] = {}
         if path.is_file():
             try:
-                found = json.loads(path.read_text("utf-8"))
-                before, self.results = found["settings"], found["results"]
+                content = json.loads(path.read_text("utf-8"))
+                before, self.results = content["settings"], content["results"]
             except (OSError, ValueError, KeyError, TypeError):
                 raise InputError(f"{path}: holds something else than scores; choose another --output") from None
             for name, value in self.settings.items():
@@ -59,29 +59,29 @@ class Scores:
                     )
             self.settings = before
 
-    def add(self, job: Job, result: Result) -> None:
-        """Keeps one result."""
-        self.results[job.key] = result
+    def add(self, experiment: Experiment, result: Result) -> None:
+        """Adds a result, and writes the file."""
+        self.results[experiment.key] = result
         with replace_file(self.path) as temporary:
             temporary.write_text(
                 json.dumps({"settings": self.settings, "results": self.results}, indent=1) + "\n", "utf-8"
             )
 
-    def get(self, job: Job) -> Result | None:
-        """The result of a job that is done."""
-        return self.results.get(job.key)
+    def get(self, experiment: Experiment) -> Result | None:
+        """The result of an experiment; `None` if it has not been run."""
+        return self.results.get(experiment.key)
 
 
-def run_jobs(jobs: Sequence[AnyJob], processes: int) -> Iterator[tuple[AnyJob, Result]]:
-    """Runs jobs, several at a time, each on its share of the cores; results come as they are ready."""
+def run_experiments(experiments: Sequence[AnyExperiment], processes: int) -> Iterator[tuple[AnyExperiment, Result]]:
+    """Runs experiments, several at a time, each on its share of the cores; yields results when they are ready."""
     if processes <= 1:
-        for job in jobs:
-            yield job, job.run()
+        for experiment in experiments:
+            yield experiment, experiment.run()
         return
     threads = max(1, (os.cpu_count() or 1) // processes)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_limit_threads, initargs=(threads,)) as pool:
-        futures: dict[Future[Result], AnyJob] = {pool.submit(job.run): job for job in jobs}
+        futures: dict[Future[Result], AnyExperiment] = {pool.submit(one.run): one for one in experiments}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -91,7 +91,7 @@ def run_jobs(jobs: Sequence[AnyJob], processes: int) -> Iterator[tuple[AnyJob, R
 
 
 def _limit_threads(threads: int) -> None:
-    """For a fresh process: small models on small batches gain nothing from a second core, two of them do."""
+    """Limits the threads of a new process: small models gain nothing from a second core, a second process does."""
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[name] = str(threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -1,4 +1,4 @@
-"""The nine tasks of GLUE (Wang et al. 2019): their files, columns and official metrics, and how to read them."""
+"""The nine tasks of GLUE (Wang et al. 2019): their files, columns and official metrics."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Task:
     """One task.
 
     Args:
-        name: as GLUE's folders are called.
-        texts: names of the columns that hold the texts, in the TSV files.
+        name: the name of GLUE's folder.
+        texts: names of the columns of texts in the TSV files.
         label: the name of the column of labels.
         metrics: names in `METRICS`; their mean is the task's score.
         classes: labels in the order of the logits; none for regression.
         dev: names of the development sets, without ".tsv".
-        header: columns of files that have no header line.
-        features: names of the texts in tensorflow-datasets, where they differ from `texts`.
+        header: names of the columns, for files that have no header line.
+        features: names of the texts in tensorflow-datasets, if they differ from `texts`.
     """
 
     name: str
@@ -88,14 +88,14 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task's labelled texts: to learn from, and each development set by name."""
+    """A task's labelled texts: the training set, and each development set by name."""
 
     train: Table
     dev: dict[str, Table]
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all texts and labels, wherever they were read from."""
+        """The SHA-256 of all texts and labels; it does not depend on where they were read from."""
         sets = {name: [table.texts, table.labels] for name, table in {"train": self.train, **self.dev}.items()}
         return hashlib.sha256(json.dumps(sets).encode()).hexdigest()
 
@@ -104,11 +104,11 @@ def read_task(task: Task, source: str) -> TaskData:
     """Reads a task's training and development sets.
 
     Args:
-        task: which.
-        source: the folder that holds GLUE's folders of TSV files, or "tfds" for tensorflow-datasets.
+        task: the task.
+        source: a folder with GLUE's folders of TSV files, or "tfds" for tensorflow-datasets.
 
     Raises:
-        InputError: a file is missing or broken, or tensorflow-datasets is not installed.
+        InputError: a file is missing or damaged, or tensorflow-datasets is not installed.
     """
     if source == TFDS:
         return _read_tfds(task)
@@ -129,7 +129,7 @@ def read_task(task: Task, source: str) -> TaskData:
 
 
 def _read_tfds(task: Task) -> TaskData:
-    """The same from tensorflow-datasets, which fetches it once.
+    """Reads a task from tensorflow-datasets, which downloads it once.
 
     Raises:
         InputError: tensorflow-datasets is not installed.
@@ -158,9 +158,9 @@ def scores(task: Task, truth: Sequence[Any], predicted: Sequence[Any]) -> dict[s
     """The official metrics, times 100.
 
     Args:
-        task: gives the metrics.
-        truth: labels as a `Table` holds them.
-        predicted: the same.
+        task: the task, whose metrics are computed.
+        truth: labels as in a `Table`.
+        predicted: labels in the same form.
     """
     if task.regression:
         arrays = [np.asarray(values, np.float64) for values in (truth, predicted)]

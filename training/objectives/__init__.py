@@ -1,1 +1,1 @@
-"""What a pretraining step learns from."""
+"""Objectives: what a pretraining step learns from."""

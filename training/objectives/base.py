@@ -1,4 +1,4 @@
-"""What every objective shares: a Keras layer with a head of its own on the encoder."""
+"""The base class of objectives: a Keras layer with its own head on the encoder."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Objective(keras.layers.Layer):
     Args:
         config: the encoder's shape.
         settings: options.
-        tokens: turns token ids into the encoder's input, and knows how often each occurs.
+        tokens: turns token ids into the encoder's input, and has the tokens' counts.
 
     Attributes:
-        metric_names: names of what `call` reports beside the loss; the weight of the first is the number of
-            predictions.
-        uses_pooler: whether the encoder's pooler learns.
-        ragged: whether batches differ in their shapes.
+        metric_names: names of the metrics that `call` reports beside the loss; the weight of the first one is the
+            number of predictions.
+        uses_pooler: whether the encoder's pooler is trained.
+        ragged: whether batches have different shapes.
     """
 
     metric_names: tuple[str, ...] = ("accuracy",)
@@ -44,18 +44,18 @@ class Objective(keras.layers.Layer):
         self.specials = tokens.specials
 
     def sequences(self, sequence_length: int, seed: int, split: str) -> Any:
-        """Rows of words to learn from, or the held-out ones: what `BatchStream` takes."""
+        """Rows of words of a split, as `BatchStream` takes them."""
         words = self.tokens.words_per_row(sequence_length)
         return self.tokens.corpus.sequences(words + SPECIAL_TOKENS, seed, split)
 
     def corruption(self, sequence_length: int) -> Corruption:
-        """What the host does with rows of words, to make the arrays of a step."""
+        """The function that turns rows of words into the arrays of a step, on the host."""
         raise NotImplementedError
 
     def held_out_corruption(self, sequence_length: int) -> Corruption:
-        """The same for held-out text."""
+        """The same function for held-out text."""
         return self.corruption(sequence_length)
 
     def call(self, batch: dict[str, Tensor], backbone: Any, training: bool | None = None) -> tuple[Tensor, Metrics]:
-        """The loss of a batch, float32 `[]`, and for each metric its value and weight, both float32 `[]`."""
+        """The loss of a batch, float32 `[]`, and the value and weight of each metric, both float32 `[]`."""
         raise NotImplementedError

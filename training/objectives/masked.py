@@ -1,8 +1,8 @@
 """Masked language modelling: over the most frequent words, or over the batch's own words.
 
-The output weights are the words' own hash embeddings, as the input's are, so no output table is learned or stored.
-Where the encoder is narrower or wider than the hash, a learned projection of its own brings them to its width; where it
-has a lexicon, the words' lexicon vectors are added as at the input. A model with a vocabulary ties its token table.
+A word's output vector is its hash embedding, as at the input, so that no output table is learned or stored. If the
+encoder's width is not that of the hash, a learned projection brings the vectors to the encoder's width. If the encoder
+has a lexicon, the words' lexicon vectors are added. A model with a vocabulary uses its token table at the output too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Tensor = Any
 
 
 class MaskedHead(Objective):
-    """What both kinds share: the transform of BERT's head, and the output words' vectors."""
+    """What both kinds share: the transform of BERT's head, and the vectors of the output words."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,16 +46,16 @@ class MaskedHead(Objective):
 
     @property
     def words(self) -> int:
-        """Only words with ids below it are masked."""
+        """Words with smaller ids are masked, others never."""
         raise NotImplementedError
 
     @property
     def output_words(self) -> int:
-        """V, words that a closed vocabulary holds."""
+        """V, the number of words that are predicted over a fixed vocabulary."""
         return self.tokens.size(max_size=self.settings.output_words)
 
     def masking(self, sequence_length: int, words: int) -> Corruption:
-        """Masks words with ids below `words`."""
+        """The function that masks words with ids below `words`."""
         rate = self.settings.mask_rate
         return self.tokens.masking(rate, max(1, round(rate * sequence_length)), words, sequence_length)
 
@@ -63,12 +63,12 @@ class MaskedHead(Objective):
         return self.masking(sequence_length, self.words)
 
     def log_frequencies(self, words: int) -> np.ndarray:
-        """The logarithm of each word's share among the first `words`: float32 `[words]`."""
+        """The logarithm of each word's relative frequency among the first `words`: float32 `[words]`."""
         counts = np.maximum(self.tokens.counts[:words], 1)
         return np.log(counts / counts.sum()).astype(np.float32)
 
     def closed_loss(self, x: Tensor, targets: Tensor, bias: Any, backbone: Any) -> tuple[Tensor, Metrics]:
-        """The loss of predictions `x` `[N, d]` of `targets` `[B, M]` among the first V words; `bias` float32 `[V]`."""
+        """The loss of predictions `x` `[N, d]` of `targets` `[B, M]` over the first V words; `bias` float32 `[V]`."""
         targets = ops.reshape(targets, (-1,))
         weights = ops.cast(ops.greater_equal(targets, 0), "float32")
         targets = ops.maximum(targets, 0)
@@ -88,7 +88,7 @@ class MaskedHead(Objective):
         return self.transform_norm(ops.gelu(self.transform(x), approximate=False))
 
     def output_vectors(self, embeddings: Tensor, rows: Tensor | None, backbone: Any) -> Tensor:
-        """Vectors of output words, float `[n, hidden_size]`, of a size that gives logits near 1 at the start."""
+        """Vectors of output words, float `[n, hidden_size]`, scaled so that logits are near 1 at the start."""
         vectors = embeddings if self.projection is None else self.projection(embeddings)
         if rows is not None:
             vectors = vectors + ops.cast(backbone.lexicon.look_up(rows), vectors.dtype)
@@ -96,13 +96,13 @@ class MaskedHead(Objective):
 
 
 def softmax_loss(logits: Tensor, hit: Tensor, weights: Tensor) -> tuple[Tensor, Metrics]:
-    """The mean cross entropy, and how often the right answer is the first.
+    """The mean cross entropy, and the accuracy.
 
     Args:
         logits: float32 `[N, V]`.
-        hit: float32 `[N]`, the right answers' logits. They come from a product of their own, so that no gradient is
-            scattered into `[N, V]`; it may round a little differently.
-        weights: float32 `[N]`, 1 where a position counts, 0 where not.
+        hit: float32 `[N]`, the logits of the targets. They are computed separately, so that no gradient is scattered
+            into `[N, V]`, and may be rounded a little differently.
+        weights: float32 `[N]`, 1 if a position counts, else 0.
     """
     count = ops.sum(weights)
     divisor = ops.maximum(count, 1.0)
@@ -113,9 +113,9 @@ def softmax_loss(logits: Tensor, hit: Tensor, weights: Tensor) -> tuple[Tensor, 
 
 
 class MaskedWords(MaskedHead):
-    """Masked language modelling over the `output_words` most frequent words; the paper's way.
+    """Masked language modelling over the `output_words` most frequent words, as in the paper.
 
-    Words beyond them are read, but never masked and never predicted.
+    Rarer words are read, but never masked and never predicted.
     """
 
     @property
@@ -123,7 +123,7 @@ class MaskedWords(MaskedHead):
         return self.output_words
 
     def build(self, *_: Any) -> None:
-        """Creates the head; the biases begin at the words' log frequencies, the best guess without context."""
+        """Creates the head; the biases begin as the words' log frequencies, the best guess without context."""
         self.output_bias = self.add_weight(
             name="output_bias", shape=(self.words,), initializer=constant(self.log_frequencies(self.words))
         )
@@ -137,12 +137,11 @@ class MaskedWords(MaskedHead):
 class OpenWords(MaskedHead):
     """Masked language modelling without an output vocabulary: each masked word against all others of the batch.
 
-    A sampled softmax whose candidates are the batch's masked words, each embedded by the same hash as the input, so
-    that any word can be predicted. Candidates come in proportion to their frequency; uncorrected, the logits therefore
-    learn how much likelier a word is here than elsewhere. With `frequency_correction` they learn its probability
-    (Bengio and Senecal 2008). Copies of the word that is sought are no candidates.
+    This is a sampled softmax whose candidates are the batch's masked words, each embedded by the same hash as at the
+    input, so that any word can be predicted. Since candidates occur in proportion to their frequency, a logit learns
+    how much more probable a word is here than elsewhere. Other occurrences of the target are no candidates.
 
-    Held-out text is scored as `MaskedWords` scores it, over the `output_words` most frequent words.
+    Held-out text is scored as by `MaskedWords`, over the `output_words` most frequent words.
     """
 
     @property
@@ -151,10 +150,12 @@ class OpenWords(MaskedHead):
         return self.tokens.size(min_count=2)
 
     def build(self, *_: Any) -> None:
-        """Creates the head, and a frozen table of log frequencies."""
-        table = self.log_frequencies(self.words)
-        self.log_frequency = self.add_weight(
-            name="log_frequency", shape=table.shape, initializer=constant(table), trainable=False
+        """Creates the head, and the log frequencies of the output words, which are not trained."""
+        self.output_bias = self.add_weight(
+            name="output_bias",
+            shape=(self.output_words,),
+            initializer=constant(self.log_frequencies(self.output_words)),
+            trainable=False,
         )
         super().build()
 
@@ -164,14 +165,12 @@ class OpenWords(MaskedHead):
     def call(self, batch: dict[str, Tensor], backbone: Any, training: bool | None = None) -> tuple[Tensor, Metrics]:
         x = self.predictions(batch, backbone, training)  # [N, d]
         if not training:
-            prior = ops.convert_to_tensor(self.log_frequency)[: self.output_words]
-            bias = prior * (0.0 if self.settings.frequency_correction else 1.0)
-            return self.closed_loss(x, batch["targets"], bias, backbone)
+            return self.closed_loss(x, batch["targets"], self.output_bias, backbone)
         loss, metrics, _ = self.sampled_loss(x, batch["targets"], backbone)
         return loss, metrics
 
     def sampled_loss(self, x: Tensor, targets: Tensor, backbone: Any) -> tuple[Tensor, Metrics, Tensor]:
-        """The loss of predictions `x` `[N, d]` of `targets` `[B, M]` among themselves.
+        """The loss of predictions `x` `[N, d]` of `targets` `[B, M]` over the targets themselves.
 
         Returns:
             The loss, the metrics, and logits float32 `[N, N]`, -1e9 for what is no candidate.
@@ -183,9 +182,6 @@ class OpenWords(MaskedHead):
         vectors = self.output_vectors(embeddings, rows, backbone)  # [N, d]
         logits = ops.cast(ops.matmul(x, ops.transpose(vectors)), "float32")  # [N, N]
         hit = ops.sum(ops.cast(x, "float32") * ops.cast(vectors, "float32"), axis=-1)  # the diagonal
-        if self.settings.frequency_correction:
-            rarity = ops.take(ops.convert_to_tensor(self.log_frequency), targets)
-            logits, hit = logits - ops.expand_dims(rarity, 0), hit - rarity
         same = ops.equal(ops.expand_dims(targets, 1), ops.expand_dims(targets, 0))
         copies = ops.logical_xor(same, ops.eye(ops.shape(targets)[0], dtype="bool"))
         excluded = ops.logical_or(copies, ops.expand_dims(ops.equal(weights, 0.0), 0))
@@ -194,5 +190,5 @@ class OpenWords(MaskedHead):
 
 
 def constant(array: np.ndarray) -> Any:
-    """An initializer that gives this array."""
+    """An initializer that returns this array."""
     return lambda shape, dtype: ops.convert_to_tensor(array, dtype)

@@ -1,8 +1,7 @@
-"""What a pretraining step learns from: objectives by name.
+"""Objectives by name.
 
-An objective is a Keras layer with a head of its own. Its `corruption` says what the host makes of rows of words, its
-`call` what the encoder's output is to predict. To add one (matching a sentence teacher, say), derive a class from
-`objectives_base.Objective` and name it in `OBJECTIVES`.
+An objective is a Keras layer with its own head. Its `corruption` turns rows of words into the arrays of a step, on the
+host; its `call` computes the loss. To add one, derive a class from `base.Objective` and name it in `OBJECTIVES`.
 """
 
 from __future__ import annotations
@@ -16,16 +15,12 @@ if TYPE_CHECKING:
 
 GENERATORS = ("pairs", "network")
 
-# Name, module, class and one line of help. Modules are named, not imported, so that each can import this one.
+# Name, module, class and one line of help. Modules are named, not imported, because each of them imports this one.
 OBJECTIVES = {
     "mlm": ("masked", "MaskedWords", "predict masked words among the most frequent ones"),
-    "open": ("masked", "OpenWords", "tell masked words from the other masked words of the batch"),
-    "teacher": (
-        "teacher",
-        "TeacherEmbeddings",
-        "give a sentence teacher's embeddings of sentences and words",
-    ),
-    "replaced": ("replaced", "ReplacedWords", "find the words that were replaced"),
+    "open": ("masked", "OpenWords", "tell each masked word from the other masked words of the batch"),
+    "teacher": ("teacher", "TeacherEmbeddings", "predict a sentence teacher's embeddings of sentences and words"),
+    "replaced": ("replaced", "ReplacedWords", "detect the words that were replaced"),
 }
 
 
@@ -36,17 +31,15 @@ class ObjectiveSettings:
     Args:
         output_words: words that `mlm` can predict.
         mask_rate: share of the words that are predicted.
-        frequency_correction: whether `open` subtracts the logarithm of a word's frequency from its logit in training.
         generator: where the replacements of `replaced` come from: word "pairs" of the batch, or a "network".
         seed: of random draws on the device.
         teacher: folder of the model whose sentence embeddings `teacher` learns.
-        sentences: how many of the corpus `teacher` learns from.
-        teacher_precision: the arithmetic of `teacher`'s model, a name in `pretrain_settings.POLICIES`.
+        sentences: the number of sentences of the corpus that `teacher` learns from.
+        teacher_precision: the arithmetic of `teacher`'s model, a name in `config.POLICIES`.
     """
 
     output_words: int = 8192
     mask_rate: float = 0.15
-    frequency_correction: bool = False
     generator: str = "pairs"
     seed: int = 0
     teacher: str | None = None
@@ -55,7 +48,7 @@ class ObjectiveSettings:
 
 
 def make_objective(name: str, *args: Any, **kwargs: Any) -> Objective:
-    """An objective by name; the other arguments are those of `Objective`.
+    """Makes an objective by name; the other arguments are those of `Objective`.
 
     Raises:
         ValueError: the name is unknown.
@@ -63,5 +56,5 @@ def make_objective(name: str, *args: Any, **kwargs: Any) -> Objective:
     if name not in OBJECTIVES:
         raise ValueError(f"Unknown objective {name!r}. Known: {', '.join(OBJECTIVES)}")
     module, cls, _ = OBJECTIVES[name]
-    made: Objective = getattr(importlib.import_module(f".{module}", __package__), cls)(*args, name=name, **kwargs)
-    return made
+    objective: Objective = getattr(importlib.import_module(f".{module}", __package__), cls)(*args, name=name, **kwargs)
+    return objective

@@ -1,4 +1,4 @@
-"""Replaced-token detection (Clark et al. 2020, ELECTRA): every position teaches, and there is no output layer."""
+"""Replaced-token detection (Clark et al. 2020, ELECTRA): learns from every position, without an output layer."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .masked import OpenWords
 
 Tensor = Any
 
-_GENERATOR_WEIGHT = 1 / 50  # of its loss beside the detector's, as in the paper
+_GENERATOR_WEIGHT = 1 / 50  # weight of its loss relative to the detector's, as in the paper
 
 
 class ReplacedWords(Objective):
-    """Tells words that were replaced from those of the text.
+    """Detects words that were replaced.
 
-    The replacements come from word pairs of the batch (`masking.WordReplacing`), or, with `generator="network"`, from
-    a network of one block that is trained beside the encoder: it predicts masked words among the batch's own.
+    The replacements come from word pairs of the batch (`masking.WordReplacing`). With `generator="network"` they come
+    from a network of one block, which is trained beside the encoder to predict masked words among those of the batch.
     """
 
-    metric_names = ("accuracy", "found")
+    metric_names = ("accuracy", "recall")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,7 +53,7 @@ class ReplacedWords(Objective):
     def call(self, batch: dict[str, Tensor], backbone: Any, training: bool | None = None) -> tuple[Tensor, Metrics]:
         generator_loss: Tensor = 0.0
         if self.generator is not None:
-            generator_loss, batch = self.generator.fill(batch, training)
+            generator_loss, batch = self.generator.fill_in(batch, training)
         x = backbone(self.tokens(batch["token_ids"]), training=training)["sequence_output"]
         x = ops.gelu(self.transform(x), approximate=False)
         logits = ops.cast(ops.squeeze(self.detector(x), -1), "float32")  # [B, T]
@@ -66,7 +66,7 @@ class ReplacedWords(Objective):
         loss = ops.sum(losses * weights) / ops.maximum(count, 1.0)
         metrics = {
             "accuracy": (ops.sum(correct * weights) / ops.maximum(count, 1.0), count),
-            "found": (ops.sum(correct * labels) / ops.maximum(replaced, 1.0), replaced),
+            "recall": (ops.sum(correct * labels) / ops.maximum(replaced, 1.0), replaced),
         }
         return loss + _GENERATOR_WEIGHT * generator_loss, metrics
 
@@ -91,23 +91,23 @@ class Generator(OpenWords):
             self.encoder.pooler.trainable = False
         self.random = keras.random.SeedGenerator(self.settings.seed, name="seed_generator")
 
-    def fill(self, batch: dict[str, Tensor], training: bool | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of its own, and the detector's batch: `token_ids` and `replaced`, both int32 `[B, T]`.
+    def fill_in(self, batch: dict[str, Tensor], training: bool | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The generator's loss, and the detector's batch: `token_ids` and `replaced`, both int32 `[B, T]`.
 
         Args:
-            batch: as masked language modelling has it.
-            training: whether replacements are drawn anew at each call.
+            batch: a batch of masked language modelling.
+            training: whether to draw new replacements at each call.
         """
         targets = batch["targets"]  # [B, M]
         used = ops.greater_equal(targets, 0)
         loss, _, logits = self.sampled_loss(self.predictions(batch, self.encoder, training), targets, self.encoder)
-        seed = self.random if training else self.settings.seed  # scoring moves no state, and is the same each time
+        seed = self.random if training else self.settings.seed  # scoring changes no state and can be repeated
         drawn = keras.random.categorical(ops.stop_gradient(logits), 1, dtype="int32", seed=seed)
         words = ops.take(ops.reshape(ops.maximum(targets, 0), (-1,)), ops.squeeze(drawn, -1))
         words = ops.where(used, ops.reshape(words, ops.shape(targets)), targets)
         ids = batch["token_ids"]  # [B, T]
-        places = ops.expand_dims(ops.arange(ops.shape(ids)[1], dtype="int32"), (0, 1))
-        member = ops.equal(ops.expand_dims(ops.where(used, batch["positions"], -1), -1), places)  # [B, M, T]
+        columns = ops.expand_dims(ops.arange(ops.shape(ids)[1], dtype="int32"), (0, 1))
+        member = ops.equal(ops.expand_dims(ops.where(used, batch["positions"], -1), -1), columns)  # [B, M, T]
         member = ops.cast(member, "int32")
         kept = ids * (1 - ops.sum(member, axis=1))
         original = kept + ops.sum(member * ops.expand_dims(targets, -1), axis=1)

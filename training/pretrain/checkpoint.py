@@ -1,7 +1,7 @@
-"""Checkpoints of a training: all its state in one folder, whole or absent, damage detected, the last two kept.
+"""Checkpoints: the whole state of a training in one folder. Damage is detected, and the last two are kept.
 
 checkpoints/step-00001200/state.safetensors   every array, by name
-checkpoints/step-00001200/state.json          step, run, backend, SHA-256 of the arrays and of itself
+checkpoints/step-00001200/state.json          step, seconds, backend, SHA-256 of the arrays, own checksum
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from eelbert_tf.disk.files import recover_directory, replace_directory
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.checksum import is_intact, seal
+from eelbert_tf.saving.checksum import has_valid_checksum, with_checksum
 
 ARRAYS_FILE = "state.safetensors"
 STATE_FILE = "state.json"
@@ -34,21 +34,21 @@ def write_checkpoint(folder: Path, step: int, arrays: Arrays, state: dict[str, A
     """Writes a checkpoint, then removes all but the last two.
 
     Args:
-        folder: holds the checkpoints of one run.
-        step: its number.
-        arrays: everything that changes in training.
-        state: JSON values kept beside it.
+        folder: the folder of a run's checkpoints.
+        step: number of the step.
+        arrays: everything that training changes.
+        state: more values, as JSON.
 
     Returns:
-        Its folder.
+        The checkpoint's folder.
 
     Raises:
-        InputError: the place cannot be written, or the disk is full.
+        InputError: the folder cannot be written, or the disk is full.
     """
     import safetensors.numpy
 
     data = safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-    fields = seal({**state, "step": step, "arrays_sha256": hashlib.sha256(data).hexdigest()})
+    fields = with_checksum({**state, "step": step, "arrays_sha256": hashlib.sha256(data).hexdigest()})
     path = folder / f"step-{step:08d}"
     with replace_directory(path, _is_checkpoint) as temporary:
         (temporary / ARRAYS_FILE).write_bytes(data)
@@ -59,14 +59,14 @@ def write_checkpoint(folder: Path, step: int, arrays: Arrays, state: dict[str, A
 
 
 def read_checkpoint(folder: Path, warn: Callable[[str], None]) -> tuple[Arrays, dict[str, Any]] | None:
-    """The newest whole checkpoint; `None` if there is none.
+    """Reads the newest checkpoint that is not damaged; `None` if there are no checkpoints.
 
     Args:
-        folder: holds the checkpoints of one run.
-        warn: is told about each damaged one that is passed over.
+        folder: the folder of a run's checkpoints.
+        warn: called with a message about each damaged checkpoint.
 
     Raises:
-        InputError: there are checkpoints, and all are damaged.
+        InputError: all checkpoints are damaged.
     """
     for name in {path.name.partition(".old-")[0][1:] for path in folder.glob(".step-*.old-*")}:
         recover_directory(folder / name)
@@ -86,7 +86,7 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     import safetensors.numpy
 
     state = json.loads((path / STATE_FILE).read_text("utf-8"))
-    if not is_intact(state):
+    if not has_valid_checksum(state):
         raise ValueError(f"{STATE_FILE} differs from its checksum")
     data = (path / ARRAYS_FILE).read_bytes()
     if hashlib.sha256(data).hexdigest() != state["arrays_sha256"]:
@@ -103,27 +103,27 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def state_variables(model: Any) -> dict[str, Any]:
-    """Every variable of a compiled model that training changes, by a name that a later process gives it too.
+    """Every variable of a compiled model that training changes, by a name that is the same in every process.
 
-    Weights, the optimizer's slots and step, and the states of random generators (dropout). Frozen tables are left out.
+    These are weights, the optimizer's variables, and the states of random generators (dropout), but not frozen tables.
     """
     weights = [*model.trainable_variables]
     known = {id(variable) for variable in weights}
     seeds = [v for v in model.variables if "seed_generator" in v.path and id(v) not in known]
-    found = {"weight": weights, "seed": seeds, "optimizer": model.optimizer.variables}
-    return {f"{kind}/{i:04d}": variable for kind, some in found.items() for i, variable in enumerate(some)}
+    kinds = {"weight": weights, "seed": seeds, "optimizer": model.optimizer.variables}
+    return {f"{kind}/{i:04d}": variable for kind, group in kinds.items() for i, variable in enumerate(group)}
 
 
 def take_state(model: Any) -> Arrays:
-    """The numbers of `state_variables`."""
+    """The values of `state_variables`."""
     return {name: np.asarray(variable.numpy()) for name, variable in state_variables(model).items()}
 
 
 def put_state(model: Any, arrays: Arrays) -> None:
-    """The inverse of `take_state`.
+    """Assigns the values that `take_state` returned.
 
     Raises:
-        InputError: the arrays are those of another model.
+        InputError: the arrays belong to another model.
     """
     variables = state_variables(model)
     wrong = [name for name, v in variables.items() if name not in arrays or arrays[name].shape != tuple(v.shape)]

@@ -1,4 +1,4 @@
-"""The folder of a pretraining run: whose it is, that one process at a time writes it, and the model it holds."""
+"""The folder of a pretraining run: which run it holds, a lock for the process that writes it, and its model."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ _OURS = (RUN_FILE, CHECKPOINTS, LOG_FILE, CURVE_FILE, CONFIG_FILE, WEIGHTS_FILE,
 
 
 @contextmanager
-def claim(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
-    """Takes a folder for a run, and keeps other processes away in the `with` block.
+def lock(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
+    """Locks a run's folder in the `with` block, so that no other process trains there.
+
+    If the block raises an `InputError` before a step was done, the folder becomes what it was before.
 
     Args:
-        folder: the run's; made if it is not there.
-        run: what the run is (`pretrain_settings.identity`).
-        resume: whether a run that lies there is to be continued.
+        folder: the run's folder; created if it does not exist.
+        run: what identifies the run (`settings.identity`).
+        resume: whether to continue a run that is in the folder.
 
     Raises:
-        InputError: the folder holds something else or another run, cannot be written, or is in use. One that is raised
-            in the block is raised on, and leaves no trace of a run that never made a step.
+        InputError: the folder holds something else or another run, cannot be written, or is in use.
     """
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     foreign = [name for name in names if name not in _OURS and not name.startswith(".")]
@@ -48,14 +49,14 @@ def claim(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
         if not resume:
             raise InputError(f"{folder}: holds a run; continue it with --resume, or choose another folder")
         try:
-            found = json.loads(record.read_text("utf-8"))
+            recorded = json.loads(record.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{record}: cannot be read: {error}; choose another folder") from None
-        check_same(run, found if isinstance(found, dict) else {}, record)
+        check_same(run, recorded if isinstance(recorded, dict) else {}, record)
     elif any(name in _OURS for name in names):
         raise InputError(f"{folder}: holds a model, but no run ({RUN_FILE}); choose another folder for --output")
-    made = not folder.exists()
-    if not record.is_file():  # one that is there may be locked, and a new one would not be
+    created = not folder.exists()
+    if not record.is_file():  # an existing one may be locked, which a new file would not be
         with replace_file(record) as temporary:
             temporary.write_text(json.dumps(run, indent=1) + "\n", "utf-8")
     with record.open() as file:
@@ -71,7 +72,7 @@ def claim(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
         except InputError:
             if sorted(os.listdir(folder)) == [RUN_FILE]:
                 record.unlink()
-                if made:
+                if created:
                     folder.rmdir()
             raise
 
@@ -79,38 +80,37 @@ def claim(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
 def save_encoder(
     model: Any,
     config: EelbertConfig,
-    weights: dict[int, Any],
     folder: Path,
     notes: dict[str, Any],
     vocabulary: list[bytes] | None = None,
 ) -> None:
-    """Writes the encoder under a pretraining model to the run's folder, where `from_preset` finds it.
+    """Writes the encoder of a pretraining model to the run's folder, in the form that `from_preset` reads.
 
     Args:
         model: a `PretrainingModel`.
-        config: the configuration to save: it may differ from the trained one in its dropout.
-        weights: float arrays to save in the place of weights, by the weight's `id`: averages of them.
-        folder: the run's.
-        notes: kept in the configuration.
-        vocabulary: pieces by id, of a model that has a vocabulary.
+        config: the configuration to save; its dropout may differ from the one in training.
+        folder: the run's folder.
+        notes: saved with the configuration.
+        vocabulary: WordPieces by id, for a model with a vocabulary.
     """
     import keras
 
     from eelbert_tf.models.backbone import EelbertBackbone
 
-    trained = {name: weights.get(id(v), v) for name, v in weight_names(model.backbone).items()}
+    trained = weight_names(model.backbone)
     distribution = keras.distribution.distribution()
-    keras.distribution.set_distribution(None)  # this process alone makes and writes the copy
+    keras.distribution.set_distribution(None)  # only this process creates and writes the copy
     try:
         encoder = EelbertBackbone(config, name=model.backbone.name)
         for name, variable in weight_names(encoder).items():
             variable.assign(keras.ops.convert_to_numpy(trained[name]))
     finally:
         keras.distribution.set_distribution(distribution)
-    # The folder itself holds more, and so cannot be replaced; between the renames `find_model` helps.
+    # The folder also holds the run, so it cannot be replaced as a whole. If the process ends between the renames,
+    # `find_model` completes them.
     draft = folder / DRAFT
     encoder.save_to_preset(draft, notes, vocabulary)
-    if vocabulary is not None:  # first: it is the same through all of the run
+    if vocabulary is not None:  # first, since it never changes in a run
         os.replace(draft / VOCABULARY_FILE, folder / VOCABULARY_FILE)
     os.replace(draft / WEIGHTS_FILE, folder / WEIGHTS_FILE)
     finish_draft(folder)

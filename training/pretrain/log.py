@@ -1,15 +1,12 @@
-"""Watching a run: log.csv, loss.png, and a progress bar on stderr."""
+"""The records of a run: log.csv, loss.png, and the time."""
 
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from eelbert_tf.disk.files import replace_file
 
@@ -21,13 +18,13 @@ Row = dict[str, float]
 
 
 class RunLog:
-    """The rows of log.csv, which grows line by line.
+    """The rows of log.csv, each of which is written at once.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         metrics: names of the objective's metrics.
-        step: rows beyond it are dropped: they were written after the checkpoint that is resumed.
-        writes: whether the file is written at all.
+        step: the step that is resumed; later rows are dropped.
+        writes: whether to write the file.
     """
 
     def __init__(self, folder: Path, metrics: Sequence[str], step: int, writes: bool = True) -> None:
@@ -45,7 +42,7 @@ class RunLog:
             writer.writerows(self.rows)
 
     def add(self, row: Row) -> None:
-        """Appends a row; what it lacks stays empty."""
+        """Appends a row; missing figures stay empty."""
         self.rows.append(row)
         if not self.writes:
             return
@@ -53,17 +50,17 @@ class RunLog:
             csv.DictWriter(file, self.columns).writerow(row)
 
     def curve(self, points: int = 100) -> list[list[float]]:
-        """Step and loss, thinned out to `points`."""
-        some = [row for row in self.rows if "loss" in row]
-        return [[row["step"], row["loss"]] for row in some[:: -(-len(some) // points) or 1]]
+        """Step and loss of at most `points` rows."""
+        rows = [row for row in self.rows if "loss" in row]
+        return [[row["step"], row["loss"]] for row in rows[:: -(-len(rows) // points) or 1]]
 
     def held_out(self) -> Row:
-        """The last scores on held-out text."""
+        """The latest scores on held-out text."""
         rows = [row for row in self.rows if HELD_OUT + "loss" in row]
         return {n.removeprefix(HELD_OUT): v for n, v in rows[-1].items() if n.startswith(HELD_OUT)} if rows else {}
 
     def draw(self) -> None:
-        """Writes the loss curve, where matplotlib is installed."""
+        """Writes the loss curve, if matplotlib is installed."""
         try:
             from matplotlib.figure import Figure
         except ImportError:
@@ -83,7 +80,7 @@ class RunLog:
 
 
 def _read_rows(path: Path) -> list[Row]:
-    """The rows of a log; a line that was cut off or damaged is left out."""
+    """The rows of a log, without lines that are cut off or damaged."""
     if not path.is_file():
         return []
     rows = []
@@ -97,47 +94,11 @@ def _read_rows(path: Path) -> list[Row]:
     return rows
 
 
-class Bar:
-    """Steps done, loss, accuracy, tokens per second and the time left.
-
-    Args:
-        step: steps done by an earlier process.
-        steps: steps of the whole run.
-    """
-
-    def __init__(self, step: int, steps: int) -> None:
-        self._bar = tqdm(
-            total=steps,
-            initial=step,
-            desc="pretraining",
-            unit="step",
-            file=sys.stderr,
-            dynamic_ncols=True,
-            mininterval=1,
-        )
-
-    def step(self) -> None:
-        self._bar.update()
-
-    def show(self, row: Row) -> None:
-        """The figures of the last steps, beside the bar."""
-        names = [n for n in row if n not in ("step", "tokens", "seconds", "learning_rate")]
-        text = {n.replace("tokens_per_second", "tokens/s"): f"{row[n]:,.{0 if row[n] >= 100 else 3}f}" for n in names}
-        self._bar.set_postfix(text, refresh=False)
-
-    def say(self, text: str) -> None:
-        """A line above the bar."""
-        self._bar.write(text, file=sys.stderr)
-
-    def close(self) -> None:
-        self._bar.close()
-
-
 class Clock:
-    """Seconds of training, over all processes that took part, without evaluation and saving.
+    """Seconds of training, without evaluation and saving, which happen inside a `with` block of this clock.
 
     Args:
-        seconds: of earlier processes.
+        seconds: the training time of earlier processes.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
@@ -149,7 +110,7 @@ class Clock:
         return self._before + (time.perf_counter() - self._began if self._began is not None else 0.0)
 
     def __enter__(self) -> Any:
-        """Stops it."""
+        """Stops the clock; it goes on after the block."""
         self._before, self._began = self.seconds, None
 
     def __exit__(self, *_: object) -> None:

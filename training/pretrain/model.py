@@ -1,4 +1,4 @@
-"""Encoder and objective as one Keras model for `fit`; its call is the loss."""
+"""An encoder and an objective as one Keras model for `fit`; calling it computes the loss."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Tensor = Any
 
 
 class PretrainingModel(keras.Model):
-    """An encoder under an objective.
+    """An encoder with an objective.
 
     Args:
-        backbone: an `EelbertBackbone`; its pooler takes part where the objective uses it.
+        backbone: an `EelbertBackbone`; its pooler is trained if the objective uses it.
         objective: what to learn from.
 
     Call arguments:
-        batch: the arrays that the objective's `corruption` makes.
+        batch: the arrays that the objective's `corruption` returns.
         training: whether dropout applies.
 
     Returns:
-        A dictionary of `loss` float32 `[]` and `metrics`, as the objective gives them.
+        A dictionary of `loss` float32 `[]` and `metrics`, as the objective returns them.
     """
 
     def __init__(self, backbone: Any, objective: Objective, **kwargs: Any) -> None:
@@ -45,9 +45,9 @@ class PretrainingModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """The loss of `call`, or this replica's share of it: TensorFlow sums the gradients of replicas.
+        """The loss of `call`, or this replica's share of it, since TensorFlow adds up the gradients of replicas.
 
-        Shares are by the number of predictions, so that each counts as much as in one batch on one device.
+        A replica's share is its share of the predictions, so that each prediction counts as much as on one device.
         """
         loss = y_pred["loss"]
         if keras.backend.backend() == "tensorflow":
@@ -60,10 +60,12 @@ class PretrainingModel(keras.Model):
         return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Updates the trackers, and returns as little as may be: reading it makes the host wait in every step."""
+        """Updates the trackers. Returns almost nothing, because the host would wait for it in every step."""
         for name, (value, weight) in y_pred["metrics"].items():
             self.trackers[name].update_state(ops.expand_dims(value, 0), ops.expand_dims(weight, 0))
-        return {"step_loss": y_pred["loss"]} if keras.backend.backend() == "tensorflow" else {}  # which wants something
+        return (
+            {"step_loss": y_pred["loss"]} if keras.backend.backend() == "tensorflow" else {}
+        )  # which expects something
 
     def read_metrics(self) -> dict[str, float]:
         """Means since the last `reset_metrics`: `loss`, and the objective's."""

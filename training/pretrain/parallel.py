@@ -1,4 +1,4 @@
-"""Devices and processes: the engines that Keras stands on, by name.
+"""Devices and processes: the strategies that Keras can use, by name.
 
 none      one device
 mirrored  all GPUs of this machine: tf.distribute.MirroredStrategy
@@ -19,13 +19,13 @@ STRATEGIES = ("none", "mirrored", "tpu", "jax")
 
 @dataclass(frozen=True)
 class Parallel:
-    """Where a run takes place.
+    """The devices of a run.
 
     Args:
         worker: number of this process.
-        workers: number of processes; each makes its share of every batch.
-        devices: of all processes together.
-        scope: to be entered while the model is made.
+        workers: number of processes; each computes its share of every batch.
+        devices: number of devices of all processes together.
+        scope: must be entered while the model is created.
         compiles: whether XLA can compile a step for these devices.
     """
 
@@ -37,13 +37,13 @@ class Parallel:
 
 
 def start(strategy: str, coordinator: str | None = None, processes: int = 1, process: int = 0) -> Parallel:
-    """Starts an engine; to be called before anything is computed.
+    """Sets up the devices; to be called before anything is computed.
 
     Args:
         strategy: one of `STRATEGIES`.
         coordinator: "HOST:PORT" of process 0, for several processes.
-        processes: their number.
-        process: number of this one.
+        processes: number of processes.
+        process: number of this process.
 
     Raises:
         InputError: the strategy belongs to another backend, or its devices are not there.
@@ -60,7 +60,7 @@ def start(strategy: str, coordinator: str | None = None, processes: int = 1, pro
     import tensorflow as tf
 
     if strategy == "mirrored":
-        engine = tf.distribute.MirroredStrategy()
+        tf_strategy = tf.distribute.MirroredStrategy()
     else:
         try:
             resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="")
@@ -68,10 +68,10 @@ def start(strategy: str, coordinator: str | None = None, processes: int = 1, pro
             tf.tpu.experimental.initialize_tpu_system(resolver)
         except (ValueError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
             raise InputError(f"--strategy tpu: no TPU found: {str(error).splitlines()[0]}") from None
-        engine = tf.distribute.TPUStrategy(resolver)
-    # Several logical CPUs (a means of testing) share one XLA device, which refuses the others' variables.
+        tf_strategy = tf.distribute.TPUStrategy(resolver)
+    # Logical CPUs, which tests use, share one XLA device, and XLA refuses variables of the other devices.
     compiles = strategy == "tpu" or bool(tf.config.list_logical_devices("GPU"))
-    return Parallel(devices=engine.num_replicas_in_sync, scope=engine.scope(), compiles=compiles)
+    return Parallel(devices=tf_strategy.num_replicas_in_sync, scope=tf_strategy.scope(), compiles=compiles)
 
 
 def _start_jax(coordinator: str | None, processes: int, process: int) -> Parallel:

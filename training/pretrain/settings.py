@@ -1,10 +1,11 @@
-"""What a pretraining run is: everything that decides its numbers, checked before any work and again on resuming."""
+"""The settings of a pretraining run: those that decide its result, and those that may change when it is resumed."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +16,34 @@ from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.objectives.registry import GENERATORS, OBJECTIVES
 
+from .parallel import Parallel
+
 RUN_FILE = "run.json"
-DECAYS = ("linear", "cosine")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to pretrain.
+    """Everything that decides the result of a run.
 
     Args:
         steps: updates of the weights.
         batch_size: sequences per update, on all devices together.
         sequence_length: T, tokens of a sequence, [CLS] and [SEP] included.
         seed: fixes initial weights, order, masks and dropout.
-        objective: a name in `objectives.OBJECTIVES`.
-        output_words: words that are predicted, or scored on held-out text.
+        objective: a name in `OBJECTIVES`.
+        output_words: number of words that are predicted, or scored on held-out text.
         mask_rate: share of the words that are predicted.
-        frequency_correction: whether `open` corrects for the frequency of its candidates.
-        generator: where the replacements of `replaced` come from, a name in `objectives.GENERATORS`.
-        learning_rate: the peak.
-        warmup: share of the steps that rise to it.
-        decay: how it falls to zero: "linear" or "cosine".
+        generator: where the replacements of `replaced` come from, a name in `GENERATORS`.
+        learning_rate: the peak; the rate then falls linearly to zero.
+        warmup: share of the steps in which the rate rises to the peak.
         weight_decay: decoupled decay, on matrices only.
         clip_norm: the largest norm of all gradients together.
-        dropout: rate of all dropout layers while pretraining; the saved model keeps its configuration's rates.
-        accumulate: pieces that each update's batch is worked through in.
-        mixed_precision: "none", "bfloat16" or "float16".
-        average: decay per step of the running average of the weights that is saved as the model; 0 for none.
-        preset: a preset's name, or a model directory, whose weights it starts from; `None` for fresh ones.
+        dropout: rate of all dropout layers in pretraining; the saved model keeps the rates of its configuration.
+        accumulate: micro-batches of each update, whose gradients are added up.
+        mixed_precision: a name in `POLICIES`.
+        preset: a preset's name or a model folder whose weights it starts from; `None` for fresh weights.
         teacher: folder of the model that `teacher` learns from.
-        sentences: how many sentences `teacher` learns from.
+        sentences: number of sentences that `teacher` learns from.
         teacher_precision: the arithmetic of `teacher`'s model, a name in `POLICIES`.
     """
 
@@ -55,17 +54,14 @@ class Settings:
     objective: str = "mlm"
     output_words: int = 8192
     mask_rate: float = 0.15
-    frequency_correction: bool = False
     generator: str = "pairs"
     learning_rate: float = 1e-3
     warmup: float = 0.05
-    decay: str = "linear"
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     dropout: float = 0.0
     accumulate: int = 1
     mixed_precision: str = "none"
-    average: float = 0.0
     preset: str | None = None
     teacher: str | None = None
     sentences: int | None = None
@@ -75,13 +71,12 @@ class Settings:
         for name in ("steps", "batch_size", "learning_rate", "output_words", "accumulate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise InputError(f"--{_option(name)}: must be positive, not {getattr(self, name)}")
-        for name in ("mask_rate", "warmup", "dropout", "average"):
+        for name in ("mask_rate", "warmup", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{_option(name)}: must lie in [0, 1), not {getattr(self, name)}")
         choices = {
             "objective": OBJECTIVES,
             "generator": GENERATORS,
-            "decay": DECAYS,
             "mixed_precision": POLICIES,
             "teacher_precision": POLICIES,
         }
@@ -95,8 +90,35 @@ class Settings:
 
     @property
     def tokens_per_step(self) -> int:
-        """Slots of an update's batch, special tokens and padding included."""
+        """Tokens of an update's batch, special tokens and padding included."""
         return self.batch_size * self.sequence_length
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What may change when a run is resumed, because it does not change the result.
+
+    Args:
+        resume: whether to continue a run in the folder; if there is none, a new one starts.
+        checkpoint_minutes: between two checkpoints.
+        log_every: steps between two rows of figures.
+        eval_every: steps between two scores on held-out text; 0 for never.
+        eval_batches: batches of held-out text.
+        jit_compile: whether XLA compiles the step on TensorFlow; on JAX it always does.
+        parallel: the devices.
+        warn: called with messages for the user.
+        quiet: whether to show no progress.
+    """
+
+    resume: bool = False
+    checkpoint_minutes: float = 5.0
+    log_every: int = 50
+    eval_every: int = 1000
+    eval_batches: int = 16
+    jit_compile: bool = True
+    parallel: Parallel = field(default_factory=Parallel)
+    warn: Callable[[str], None] = lambda text: None
+    quiet: bool = False
 
 
 def _option(name: str) -> str:
@@ -104,14 +126,14 @@ def _option(name: str) -> str:
 
 
 def shape_of(preset: str | None, config: str | None) -> EelbertConfig:
-    """The configuration of what a run starts from, or of fresh weights.
+    """The configuration of a preset, or of fresh weights.
 
     Args:
-        preset: a preset's name or a model directory.
-        config: what `read_config` takes; "eelbert_uno" where both are `None`.
+        preset: a preset's name or a model folder.
+        config: an argument of `read_config`; "eelbert_uno" if both are `None`.
 
     Raises:
-        InputError: both are given, or there is no such thing.
+        InputError: both are given, or the one that is given does not exist.
     """
     if preset is None:
         return read_config(config or "eelbert_uno")
@@ -121,9 +143,9 @@ def shape_of(preset: str | None, config: str | None) -> EelbertConfig:
 
 
 def identity(config: EelbertConfig, settings: Settings, corpus: Corpus) -> dict[str, Any]:
-    """All that a resumed run must share with the one that it resumes, as JSON values."""
+    """What identifies a run, as JSON values: it must be the same when the run is resumed."""
     chosen = {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
-    for name in ("preset", "teacher"):  # the weights matter, not where they lie
+    for name in ("preset", "teacher"):  # the weights count, not their path
         if name in chosen:
             chosen[name] = weights_digest(chosen[name])
     fields = {
@@ -139,19 +161,19 @@ def identity(config: EelbertConfig, settings: Settings, corpus: Corpus) -> dict[
     return dict(json.loads(json.dumps(fields)))
 
 
-def check_same(wanted: dict[str, Any], found: dict[str, Any], path: Path) -> None:
-    """Refuses to resume a run as another one.
+def check_same(wanted: dict[str, Any], recorded: dict[str, Any], path: Path) -> None:
+    """Checks that a run is resumed with the settings it was started with.
 
     Args:
-        wanted: the identity asked for.
-        found: the identity in the run's folder.
-        path: where it was found.
+        wanted: the identity of the run that was asked for.
+        recorded: the identity in the run's folder.
+        path: the file that it was read from.
 
     Raises:
         InputError: they differ; the message names the first difference.
     """
     for part, fields in wanted.items():
-        other = found.get(part, {})
+        other = recorded.get(part, {})
         for name in [*fields, *(set(other) - set(fields))]:
             if fields.get(name) != other.get(name):
                 raise InputError(

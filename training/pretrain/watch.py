@@ -1,4 +1,4 @@
-"""The callback of a pretraining `fit`: figures, held-out scores, checkpoints, and signals that ask it to stop."""
+"""What happens between the steps of a pretraining `fit`: figures, held-out scores, checkpoints, and stopping."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 import keras
 
-from .log import HELD_OUT, Bar, Clock, RunLog
+from eelbert_tf.disk.progress import Progress
 
-Save = Callable[[int], None]
+from .log import HELD_OUT, Clock, Row, RunLog
+from .settings import RunOptions, Settings
 
 
 class StopRequest:
-    """Is told of SIGTERM and SIGINT while `listen` is entered; a second signal acts as it did before."""
+    """Records SIGTERM or SIGINT while `listen` is entered; a second signal has its usual effect."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -29,13 +30,13 @@ class StopRequest:
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-        def note(number: int, _frame: Any) -> None:
-            self.signal = number
-            for some, handler in before.items():
-                signal.signal(some, handler)
+        def record(received: int, _frame: Any) -> None:
+            self.signal = received
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
         for number in before:
-            signal.signal(number, note)
+            signal.signal(number, record)
         try:
             yield self
         finally:
@@ -44,69 +45,53 @@ class StopRequest:
 
 
 class Watch(keras.callbacks.Callback):
-    """Everything that happens between steps.
+    """Logs, scores and saves between steps, and ends the training after a signal.
 
     Args:
-        step: updates done by an earlier process.
-        steps: updates of the whole run.
-        accumulate: batches per update.
-        tokens_per_step: slots of an update's batch.
-        log: rows of figures.
-        log_every: updates between two rows.
-        evaluate: scores held-out text; `None` for never.
-        eval_every: updates between two scores.
-        save: writes a checkpoint of the update it is given.
-        checkpoint_seconds: between two checkpoints.
-        stop: set by a signal.
+        step: updates that earlier processes have done.
+        settings: of the run.
+        options: how often to log, to score and to save.
+        log: receives the figures.
         clock: seconds of training.
-        quiet: whether no bar is shown.
+        stop: set by a signal.
+        evaluate: returns scores on held-out text.
+        save: writes a checkpoint of the given step; `None` in a process that does not write.
     """
 
     def __init__(
         self,
         step: int,
-        steps: int,
-        accumulate: int,
-        tokens_per_step: int,
+        settings: Settings,
+        options: RunOptions,
         log: RunLog,
-        log_every: int,
-        evaluate: Callable[[], dict[str, float]] | None,
-        eval_every: int,
-        save: Save,
-        checkpoint_seconds: float,
-        stop: StopRequest,
         clock: Clock,
-        quiet: bool = False,
+        stop: StopRequest,
+        evaluate: Callable[[], dict[str, float]],
+        save: Callable[[int], None] | None,
     ) -> None:
         super().__init__()
-        self.step, self.steps, self.accumulate, self.tokens_per_step = step, steps, accumulate, tokens_per_step
-        self.log, self.log_every = log, log_every
-        self.evaluate, self.eval_every = evaluate, eval_every
-        self.save, self.checkpoint_seconds = save, checkpoint_seconds
-        self.stop, self.clock, self.quiet = stop, clock, quiet
-        self._pieces = 0
-        self._bar: Bar | None = None
+        self.step, self.settings, self.options = step, settings, options
+        self.log, self.clock, self.stop = log, clock, stop
+        self.evaluate, self.save = evaluate, save
+        self._micro_batches = 0
         self._logged = (step, clock.seconds)
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Starts the bar."""
-        self._bar = None if self.quiet else Bar(self.step, self.steps)
         self._saved_at = time.monotonic()
+        self._progress = Progress("pretraining", settings.steps, "step", initial=step, quiet=options.quiet)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks, after each update, what is due."""
-        self._pieces += 1
-        if self._pieces % self.accumulate:
+        """After each update: logs, scores and saves if it is time to."""
+        self._micro_batches += 1
+        if self._micro_batches % self.settings.accumulate:
             return
         self.step += 1
-        if self._bar is not None:
-            self._bar.step()
-        last = self.step == self.steps
-        score = self.evaluate is not None and (last or self.step % self.eval_every == 0)
-        if last or score or self.step % self.log_every == 0:
+        self._progress.update()
+        last = self.step == self.settings.steps
+        eval_every = self.options.eval_every
+        score = eval_every > 0 and (last or self.step % eval_every == 0)
+        if last or score or self.step % self.options.log_every == 0:
             self._report(score)
-        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds
-        if last or due or self.stop.signal is not None:
+        due = time.monotonic() - self._saved_at >= 60 * self.options.checkpoint_minutes
+        if self.save is not None and (last or due or self.stop.signal is not None):
             sync(self.model)
             with self.clock:
                 self.save(self.step)
@@ -115,38 +100,42 @@ class Watch(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def close(self) -> None:
-        """Ends the bar: else what is printed next, an error for example, lands in its line."""
-        if self._bar is not None:
-            self._bar.close()
+        """Ends the progress bar, so that what is printed next, an error for example, has a line of its own."""
+        self._progress.close()
 
     def _report(self, score: bool) -> None:
-        """A row of figures since the last one."""
+        """Logs the figures since the last report, and with `score` also those on held-out text."""
         sync(self.model)
         metrics = self.model.read_metrics()  # waits for the device
         step, seconds = self._logged
         self._logged = self.step, self.clock.seconds
-        tokens = (self.step - step) * self.tokens_per_step
-        row = {
+        tokens_per_step = self.settings.tokens_per_step
+        rate = (self.step - step) * tokens_per_step / max(self.clock.seconds - seconds, 1e-9)
+        row: Row = {
             "step": self.step,
-            "tokens": self.step * self.tokens_per_step,
+            "tokens": self.step * tokens_per_step,
             "seconds": round(self.clock.seconds, 2),
-            "tokens_per_second": round(tokens / max(self.clock.seconds - seconds, 1e-9)),
+            "tokens_per_second": round(rate),
             "learning_rate": round(float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)), 9),
             **{name: round(value, 5) for name, value in metrics.items()},
         }
-        if score and self.evaluate is not None:
+        self._progress.show(_figures({"tokens/s": rate, **metrics}))
+        if score:
             with self.clock:
-                row |= {HELD_OUT + name: round(value, 5) for name, value in self.evaluate().items()}
+                scores = self.evaluate()
+            row |= {HELD_OUT + name: round(value, 5) for name, value in scores.items()}
+            shown = _figures({f"held-out {name}": value for name, value in scores.items()})
+            self._progress.write(f"step {self.step:,}, {row['tokens'] / 1e6:,.1f} M tokens: {shown}")
         self.model.reset_metrics()
         self.log.add(row)
-        if self._bar is not None:
-            self._bar.show({name: value for name, value in row.items() if not name.startswith(HELD_OUT)})
-            if score:
-                found = ", ".join(f"{n.replace('_', ' ')} {v:.4f}" for n, v in row.items() if n.startswith(HELD_OUT))
-                self._bar.say(f"step {self.step:,}, {row['tokens'] / 1e6:,.1f} M tokens: {found}")
+
+
+def _figures(values: dict[str, float]) -> str:
+    """Names and numbers for people: "tokens/s 12,345, loss 4.321"."""
+    return ", ".join(f"{n.replace('_', ' ')} {v:,.{0 if v >= 100 else 3}f}" for n, v in values.items())
 
 
 def sync(model: Any) -> None:
-    """Brings a model's variables up to date: on JAX the loop holds newer ones."""
+    """Brings a model's variables up to date, since on JAX the training loop has newer values."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()

@@ -1,7 +1,7 @@
-"""Masking in NumPy, on the host: rows of words in, the arrays of one training step out, all of one static shape.
+"""Masking in NumPy, on the host: turns rows of words into the arrays of one training step, which have static shapes.
 
-Every position that is not predicted costs nothing at the output, so each row has exactly `slots` places for masked
-positions. All choices come from a generator that the caller seeds by (seed, step): any worker can make any batch.
+The output layer computes masked positions only, so each row has exactly `max_masked` entries for them. The caller seeds
+the random generator with (seed, step), so that any worker can compute any batch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MASKED, REPLACED = 0.8, 0.1  # of the chosen positions; the rest keep their word (Devlin et al. 2019)
+MASKED, REPLACED = 0.8, 0.1  # shares of the chosen positions; the others keep their word (Devlin et al. 2019)
 IGNORED = -1
 
 Batch = dict[str, np.ndarray]
@@ -18,7 +18,7 @@ Batch = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Specials:
-    """Ids of the tokens that are no words."""
+    """Ids of the special tokens."""
 
     cls: int
     sep: int
@@ -32,7 +32,15 @@ class Specials:
 
 
 def add_specials(rows: np.ndarray, specials: Specials) -> np.ndarray:
-    """[CLS], the row, [SEP], padding: int32 `[B, W]` with -1 after the end to int32 `[B, W + 2]`."""
+    """Puts [CLS] before each row, [SEP] and padding after it.
+
+    Args:
+        rows: int32 `[B, W]`, -1 after the end.
+        specials: ids of the special tokens.
+
+    Returns:
+        int32 `[B, W + 2]`.
+    """
     count, width = rows.shape
     ids = np.full((count, width + 2), specials.pad, np.int32)
     ids[:, 0] = specials.cls
@@ -41,46 +49,48 @@ def add_specials(rows: np.ndarray, specials: Specials) -> np.ndarray:
     return ids
 
 
-def choose(eligible: np.ndarray, lengths: np.ndarray, rate: float, slots: int, rng: np.random.Generator) -> np.ndarray:
+def choose(
+    eligible: np.ndarray, lengths: np.ndarray, rate: float, max_masked: int, rng: np.random.Generator
+) -> np.ndarray:
     """Positions to predict, a share `rate` of each row, drawn without replacement.
 
     Args:
         eligible: bool `[B, W]`, where a position may be chosen.
         lengths: int `[B]`, words of each row.
-        rate: share of the words, rounded, one at least.
-        slots: M, columns of the result.
+        rate: share of the words; the number is rounded, and at least one.
+        max_masked: M, columns of the result.
         rng: a generator.
 
     Returns:
-        int32 `[B, M]`, ascending; -1 in slots that a row does not fill.
+        int32 `[B, M]`, ascending; unused entries are -1 and come first.
     """
     keys = rng.random(eligible.shape, np.float32)
     keys[~eligible] = 2.0
-    slots_used = min(slots, eligible.shape[1])
-    chosen = np.argpartition(keys, slots_used - 1, axis=1)[:, :slots_used].astype(np.int32)
+    columns = min(max_masked, eligible.shape[1])
+    chosen = np.argpartition(keys, columns - 1, axis=1)[:, :columns].astype(np.int32)
     drawn = np.take_along_axis(keys, chosen, axis=1)
     rank = np.argsort(np.argsort(drawn, axis=1), axis=1)
     wanted = np.maximum(np.rint(lengths * rate), 1)[:, None]
     chosen[(rank >= wanted) | (drawn > 1.0)] = IGNORED
-    if slots_used < slots:
-        chosen = np.pad(chosen, ((0, 0), (0, slots - slots_used)), constant_values=IGNORED)
+    if columns < max_masked:
+        chosen = np.pad(chosen, ((0, 0), (0, max_masked - columns)), constant_values=IGNORED)
     return np.sort(chosen, axis=1)
 
 
 @dataclass(frozen=True)
 class WordMasking:
-    """BERT's masking of whole words: of the chosen ones 80 % become [MASK], 10 % another word, 10 % stay.
+    """BERT's masking of whole words: of the chosen words 80 % become [MASK], 10 % another word, 10 % stay.
 
     Args:
         specials: ids of the special tokens.
         rate: share of the words to predict.
-        slots: M, predicted positions of a row: `round(rate * T)`.
-        words: only words with ids below it are predicted, and replacements are drawn from them.
+        max_masked: M, predicted positions of a row: `round(rate * T)`.
+        words: only words with smaller ids are predicted, and replacements are drawn from them.
     """
 
     specials: Specials
     rate: float
-    slots: int
+    max_masked: int
     words: int
 
     def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> Batch:
@@ -91,11 +101,11 @@ class WordMasking:
             rng: a generator.
 
         Returns:
-            `token_ids` int32 `[B, W + 2]`; `positions` int32 `[B, M]` in them, 0 where unused; `targets` int32
-            `[B, M]`, the words that were there, -1 where unused.
+            `token_ids` int32 `[B, W + 2]`; `positions` int32 `[B, M]` of the masked tokens, 0 if unused; `targets`
+            int32 `[B, M]`, the words that stood there, -1 if unused.
         """
         ids = add_specials(rows, self.specials)
-        chosen = choose((rows >= 0) & (rows < self.words), (rows >= 0).sum(axis=1), self.rate, self.slots, rng)
+        chosen = choose((rows >= 0) & (rows < self.words), (rows >= 0).sum(axis=1), self.rate, self.max_masked, rng)
         return mask(ids, chosen, self.specials, self.words, rng)
 
 
@@ -104,9 +114,9 @@ def mask(ids: np.ndarray, chosen: np.ndarray, specials: Specials, words: int, rn
 
     Args:
         ids: int32 `[B, T]`, changed in place.
-        chosen: int32 `[B, M]`, places after [CLS], -1 where unused.
+        chosen: int32 `[B, M]`, positions counted from the token after [CLS], -1 if unused.
         specials: ids of the special tokens.
-        words: see above.
+        words: replacements have smaller ids.
         rng: a generator.
 
     Returns:
@@ -116,23 +126,23 @@ def mask(ids: np.ndarray, chosen: np.ndarray, specials: Specials, words: int, rn
     targets = np.where(used, np.take_along_axis(ids, positions, axis=1), IGNORED).astype(np.int32)
     action = rng.random(chosen.shape, np.float32)
     others = rng.integers(0, words, chosen.shape, np.int32)
-    put = np.where(action < MASKED, specials.mask, np.where(action < MASKED + REPLACED, others, targets))
+    inputs = np.where(action < MASKED, specials.mask, np.where(action < MASKED + REPLACED, others, targets))
     row, column = np.nonzero(used)
-    ids[row, positions[row, column]] = put[row, column]
+    ids[row, positions[row, column]] = inputs[row, column]
     return {"token_ids": ids, "positions": positions.astype(np.int32), "targets": targets}
 
 
 def spread_pieces(rows: np.ndarray, pieces: np.ndarray, ends: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of words as rows of pieces; what does not fit is cut off, whole words at a time.
+    """Turns rows of words into rows of WordPieces; words that do not fit whole are cut off.
 
     Args:
         rows: int32 `[B, W]`, word ids, -1 after the end.
         pieces: int32 `[n]`, the pieces of all words, one word after the other.
-        ends: int64 `[V]`, where those of each word end.
+        ends: int64 `[V]`, where the pieces of each word end.
         width: columns of the result.
 
     Returns:
-        Two int32 `[B, width]`: pieces, -1 after the end; and the column of the word in `rows` that each belongs to.
+        Two int32 `[B, width]`: the pieces, -1 after the end; and for each piece the column of its word in `rows`.
     """
     lengths = np.diff(ends, prepend=0)
     counts = np.where(rows >= 0, lengths[rows], 0)  # [B, W]
@@ -140,66 +150,68 @@ def spread_pieces(rows: np.ndarray, pieces: np.ndarray, ends: np.ndarray, width:
     counts[last > width] = 0
     row, column = np.nonzero(counts)
     repeats = counts[row, column]
-    inside = np.arange(repeats.sum()) - np.repeat(repeats.cumsum() - repeats, repeats)  # place within its word
+    inside = np.arange(repeats.sum()) - np.repeat(repeats.cumsum() - repeats, repeats)  # index within the word
     row, column = np.repeat(row, repeats), np.repeat(column, repeats)
-    place = (last - counts)[row, column] + inside
+    position = (last - counts)[row, column] + inside
     spread = np.full((len(rows), width), -1, np.int32)
     owner = np.full((len(rows), width), -1, np.int32)
     word = rows[row, column]
-    spread[row, place] = pieces[ends[word] - lengths[word] + inside]
-    owner[row, place] = column
+    spread[row, position] = pieces[ends[word] - lengths[word] + inside]
+    owner[row, position] = column
     return spread, owner
 
 
 @dataclass(frozen=True)
 class PieceMasking:
-    """`WordMasking` for words that consist of several tokens: all pieces of a word are masked, or none.
+    """`WordMasking` for WordPieces: either all pieces of a word are masked, or none.
 
     Args:
         specials: ids of the special tokens.
         rate: share of the tokens to predict.
-        slots: M, predicted positions of a row.
-        words: only words whose pieces all have ids below it are predicted; replacements are drawn from them.
-        width: T - 2, tokens of a row; what does not fit is cut off, whole words at a time.
+        max_masked: M, predicted positions of a row.
+        words: only words whose pieces all have smaller ids are predicted; replacements are drawn from these ids.
+        width: T - 2, tokens of a row; words that do not fit whole are cut off.
         pieces: int32 `[n]`, the pieces of all words, one word after the other.
-        ends: int64 `[V]`, where those of each word end.
+        ends: int64 `[V]`, where the pieces of each word end.
     """
 
     specials: Specials
     rate: float
-    slots: int
+    max_masked: int
     words: int
     width: int
     pieces: np.ndarray
     ends: np.ndarray
 
     def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> Batch:
-        """The arrays of one step, as `WordMasking` gives them; rows int32 `[B, W]` of word ids."""
+        """The arrays of one step, as of `WordMasking`; `rows` is int32 `[B, W]` of word ids."""
         spread, owner = spread_pieces(rows, self.pieces, self.ends, self.width)
         eligible = self._eligible(rows, spread, owner)
-        budget = np.minimum(np.maximum(np.rint((spread >= 0).sum(axis=1) * self.rate), 1), self.slots)
+        budget = np.minimum(np.maximum(np.rint((spread >= 0).sum(axis=1) * self.rate), 1), self.max_masked)
         masked = _masked_words(eligible, owner, budget, rng)
-        places = np.sort(np.where(masked, np.arange(self.width, dtype=np.int32), self.width), axis=1)[:, : self.slots]
-        chosen = np.where(places < self.width, places, IGNORED)
+        positions = np.sort(np.where(masked, np.arange(self.width, dtype=np.int32), self.width), axis=1)[
+            :, : self.max_masked
+        ]
+        chosen = np.where(positions < self.width, positions, IGNORED)
         return mask(add_specials(spread, self.specials), chosen, self.specials, self.words, rng)
 
     def _eligible(self, rows: np.ndarray, spread: np.ndarray, owner: np.ndarray) -> np.ndarray:
-        """Pieces of each word that may be masked, 0 where it may not: int32 `[B, W]`."""
+        """The number of pieces of each word, 0 for words that may not be masked: int32 `[B, W]`."""
         count = np.zeros(rows.shape, np.int32)
-        row, place = np.nonzero(owner >= 0)
-        np.add.at(count, (row, owner[row, place]), 1)
-        row, place = np.nonzero((owner >= 0) & (spread >= self.words))
-        count[row, owner[row, place]] = 0
+        row, position = np.nonzero(owner >= 0)
+        np.add.at(count, (row, owner[row, position]), 1)
+        row, position = np.nonzero((owner >= 0) & (spread >= self.words))
+        count[row, owner[row, position]] = 0
         return count
 
 
 def _masked_words(counts: np.ndarray, owner: np.ndarray, budget: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draws words until the next would exceed a row's budget of pieces.
+    """Draws words until the next one would exceed the row's budget of pieces.
 
     Args:
-        counts: int32 `[B, W]`, pieces of each word, 0 where it may not be drawn.
+        counts: int32 `[B, W]`, pieces of each word, 0 for words that may not be drawn.
         owner: int32 `[B, P]`, the word of each piece, -1 for none.
-        budget: `[B]`, pieces to draw.
+        budget: `[B]`, the most pieces to draw.
         rng: a generator.
 
     Returns:
@@ -216,10 +228,11 @@ def _masked_words(counts: np.ndarray, owner: np.ndarray, budget: np.ndarray, rng
 
 @dataclass(frozen=True)
 class WordReplacing:
-    """Replaces words by plausible ones, for telling replaced from original words (Clark et al. 2020, ELECTRA).
+    """Replaces words by plausible ones, for replaced-token detection (Clark et al. 2020, ELECTRA).
 
-    In the place of their generator network stand word pairs of the batch: a replacement is a word that follows the
-    same word, or precedes the same word, elsewhere in the batch; where there is none, any word of the batch.
+    ELECTRA draws replacements from a generator network, this class from word pairs of the batch: a replacement is a
+    word that elsewhere in the batch follows, or precedes, the same neighbour. If there is none, it is any word of the
+    batch.
 
     Args:
         specials: ids of the special tokens.
@@ -237,25 +250,25 @@ class WordReplacing:
             rng: a generator.
 
         Returns:
-            `token_ids` int32 `[B, W + 2]`, and `replaced` int32 `[B, W + 2]`: 1 where a word was replaced by another
-            one, 0 at the other words, -1 elsewhere.
+            `token_ids` int32 `[B, W + 2]`, and `replaced` int32 `[B, W + 2]`: 1 if a word was replaced by another one,
+            0 at the other words, -1 elsewhere.
         """
         ids = add_specials(rows, self.specials)
         lengths = (rows >= 0).sum(axis=1)
-        slots = max(1, round(self.rate * ids.shape[1]))
-        chosen = choose(rows >= 0, lengths, self.rate, slots, rng)
+        max_masked = max(1, round(self.rate * ids.shape[1]))
+        chosen = choose(rows >= 0, lengths, self.rate, max_masked, rng)
         row, slot = np.nonzero(chosen >= 0)
         column = chosen[row, slot] + 1
         before = rng.random(len(row)) < 0.5
-        put = np.where(
+        inputs = np.where(
             before,
             _other_words(ids[:, :-1], ids[:, 1:], row, column - 1, rng),  # after the same word
             _other_words(ids[:, 1:], ids[:, :-1], row, column, rng),  # before the same word
         )
-        none = (put < 0) | (put >= self.specials.cls)
-        put[none] = rows[rows >= 0][rng.integers(0, lengths.sum(), none.sum())]
+        none = (inputs < 0) | (inputs >= self.specials.cls)
+        inputs[none] = rows[rows >= 0][rng.integers(0, lengths.sum(), none.sum())]
         changed = ids.copy()
-        changed[row, column] = put
+        changed[row, column] = inputs
         labels = np.where(ids < self.specials.cls, changed != ids, IGNORED).astype(np.int32)
         return {"token_ids": changed, "replaced": labels}
 
@@ -263,7 +276,7 @@ class WordReplacing:
 def _other_words(
     keys: np.ndarray, values: np.ndarray, row: np.ndarray, column: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """For some positions the value at a random position with the same key, -1 where no other has it: int32 `[n]`."""
+    """For each position, the value at a random position with the same key; -1 if no other has it. int32 `[n]`."""
     order = np.argsort(keys, axis=None, kind="stable")
     ordered = keys.ravel()[order]
     wanted = keys[row, column]

@@ -1,7 +1,8 @@
-"""WordPiece over a corpus's words: BERT's token source, for baselines with a learned table.
+"""WordPieces as tokens, for BERT baselines with a learned table.
 
-The vocabulary is learned from the words' counts by tensorflow-text, once for a corpus, and kept in its cache folder
-with the pieces of every distinct word. Ids: [PAD], [UNK], [CLS], [SEP], [MASK], then pieces by falling frequency.
+The vocabulary is learned from the words' counts by tensorflow-text, once for each corpus. It is kept in the corpus's
+cache folder together with the pieces of every distinct word. The first ids are [PAD], [UNK], [CLS], [SEP] and [MASK];
+the others are pieces by falling frequency.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from .stream import Corruption
 
 Tensor = Any
 
-
-_MIN_COUNT = 5  # words that occur less often do not take part in learning the vocabulary
+_MIN_COUNT = 5  # the vocabulary is learned from words that occur at least this often
 _ROOM = 1.08  # rows hold a little less than what fits on average, so that few are cut
 
 
@@ -38,7 +38,7 @@ class Pieces:
     Args:
         vocabulary: the pieces by id.
         ids: int32 `[n]`, pieces of all words, one word after the other.
-        ends: int64 `[words]`, where those of each word end.
+        ends: int64 `[words]`, where the pieces of each word end.
     """
 
     vocabulary: list[bytes]
@@ -52,10 +52,10 @@ class Pieces:
 
 
 def corpus_pieces(corpus: Corpus, vocab_size: int) -> Pieces:
-    """A WordPiece vocabulary of at most `vocab_size` pieces, and each word in pieces; made once, then read.
+    """A WordPiece vocabulary of at most `vocab_size` pieces, and each word in pieces; computed once, then read.
 
     Raises:
-        InputError: tensorflow-text is needed and not installed, or the cache cannot be written.
+        InputError: tensorflow-text is not installed, or the cache cannot be written.
     """
     path = corpus.directory / "cache" / f"pieces-{corpus.fingerprint}-{vocab_size}.npz"
     if not path.is_file():
@@ -63,9 +63,9 @@ def corpus_pieces(corpus: Corpus, vocab_size: int) -> Pieces:
         vocabulary = learn_vocabulary(corpus, vocab_size)
         ids, ends = encode_words(corpus, {piece: i for i, piece in enumerate(vocabulary)})
         # By falling frequency, so that an output vocabulary is a prefix of this one.
-        each = np.bincount(ids, np.repeat(counts, np.diff(ends, prepend=0)), len(vocabulary))
-        each[: len(RESERVED)] = np.inf
-        order = np.argsort(-each, kind="stable")
+        frequency = np.bincount(ids, np.repeat(counts, np.diff(ends, prepend=0)), len(vocabulary))
+        frequency[: len(RESERVED)] = np.inf
+        order = np.argsort(-frequency, kind="stable")
         rank = np.empty(len(order), np.int32)
         rank[order] = np.arange(len(order))
         blob = b"\n".join(vocabulary[i] for i in order)
@@ -76,7 +76,7 @@ def corpus_pieces(corpus: Corpus, vocab_size: int) -> Pieces:
 
 
 def learn_vocabulary(corpus: Corpus, vocab_size: int) -> list[bytes]:
-    """A WordPiece vocabulary, the reserved tokens first.
+    """Learns a WordPiece vocabulary; the reserved tokens come first.
 
     Raises:
         InputError: tensorflow-text is not installed.
@@ -86,13 +86,13 @@ def learn_vocabulary(corpus: Corpus, vocab_size: int) -> list[bytes]:
     counted = [(word.decode("utf-8", "ignore"), int(count)) for word, count in zip(words, corpus.counts, strict=False)]
     reserved = [token.decode() for token in RESERVED]
     counted = [(word, count) for word, count in counted if word and word not in reserved]
-    found = learner.learn(counted, vocab_size, reserved, lower_thresh=2)
-    rest = dict.fromkeys(piece.encode() for piece in found if piece not in reserved)
-    return [*RESERVED, *rest][:vocab_size]
+    learned = learner.learn(counted, vocab_size, reserved, lower_thresh=2)
+    pieces = dict.fromkeys(piece.encode() for piece in learned if piece not in reserved)
+    return [*RESERVED, *pieces][:vocab_size]
 
 
 def _learner() -> Any:
-    """tensorflow-text's learner: one file of plain Python, loaded alone so that TensorFlow need not be there.
+    """tensorflow-text's learner. It is one file of plain Python, loaded by itself so that TensorFlow is not needed.
 
     Raises:
         InputError: tensorflow-text is not installed.
@@ -112,7 +112,7 @@ def _learner() -> Any:
 
 
 def encode_words(corpus: Corpus, vocabulary: dict[bytes, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Every distinct word in pieces: their ids, int32 `[n]`, one word after the other, and where each ends, int64."""
+    """Splits every distinct word into pieces: ids of all pieces, int32 `[n]`, and where each word ends, int64 `[V]`."""
     encoded = [encode_word(word, vocabulary) for word in corpus.words]
     ids = np.fromiter((i for word in encoded for i in word), np.int32)
     return ids, np.cumsum([len(word) for word in encoded], dtype=np.int64)
@@ -145,7 +145,7 @@ class PieceTokens(TokenSource):
         weights = np.repeat(corpus.counts, self.pieces.lengths)
         self.counts = np.bincount(self.pieces.ids, weights, len(self.pieces.vocabulary)).astype(np.int64)
         self.pieces_per_word = weights.sum() / corpus.counts.sum()
-        self.output_scale = 1.0  # a learned table begins small
+        self.output_scale = 1.0  # a learned table has small numbers at the start
         self.built = True
 
     def size(self, max_size: int | None = None, min_count: int = 1) -> int:
@@ -154,9 +154,9 @@ class PieceTokens(TokenSource):
     def words_per_row(self, sequence_length: int) -> int:
         return max(1, int((sequence_length - 2) / (self.pieces_per_word * _ROOM)))
 
-    def masking(self, rate: float, slots: int, words: int, sequence_length: int) -> Corruption:
+    def masking(self, rate: float, max_masked: int, words: int, sequence_length: int) -> Corruption:
         pieces = self.pieces
-        return PieceMasking(self.specials, rate, slots, words, sequence_length - 2, pieces.ids, pieces.ends)
+        return PieceMasking(self.specials, rate, max_masked, words, sequence_length - 2, pieces.ids, pieces.ends)
 
     def look_up(self, ids: Tensor, backbone: Any) -> tuple[Tensor, Tensor | None]:
         return ops.take(ops.convert_to_tensor(backbone.token_embedding.embeddings), ids, axis=0), None

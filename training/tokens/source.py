@@ -1,4 +1,4 @@
-"""Where a model's tokens come from: what whole words and WordPiece have in common."""
+"""A model's source of tokens: the interface of whole words and of WordPiece."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Tensor = Any
 
 
 class TokenSource(keras.layers.Layer):
-    """Base class: turns token ids `[B, T]` into the encoder's input, and says what an objective must know of tokens.
+    """Base class: turns token ids `[B, T]` into the encoder's input, and tells objectives what they need about tokens.
 
     Attributes:
         corpus: the text.
         specials: ids of the special tokens.
         counts: int64 `[V]`, how often each token occurs in the corpus, by id.
-        output_scale: factor of output vectors that gives logits near 1 at the start.
-        vocabulary: the tokens by id, where the model's table depends on them; else `None`.
+        output_scale: factor for output vectors, so that logits are near 1 at the start.
+        vocabulary: the WordPieces by id, if the model has a table of them; else `None`.
     """
 
     corpus: Corpus
@@ -33,21 +33,21 @@ class TokenSource(keras.layers.Layer):
     vocabulary: list[bytes] | None = None
 
     def size(self, max_size: int | None = None, min_count: int = 1) -> int:
-        """The number V of tokens that may be predicted, `max_size` at most: their ids are those below V."""
+        """V, the number of tokens that may be predicted, at most `max_size`: their ids are 0 to V - 1."""
         raise NotImplementedError
 
     def words_per_row(self, sequence_length: int) -> int:
-        """Words of the corpus that make a row of `sequence_length` tokens, the two special ones included."""
+        """How many words of the corpus make a row of `sequence_length` tokens, the two special tokens included."""
         raise NotImplementedError
 
-    def masking(self, rate: float, slots: int, words: int, sequence_length: int) -> Corruption:
-        """Masks whole words with ids below `words`, on the host."""
+    def masking(self, rate: float, max_masked: int, words: int, sequence_length: int) -> Corruption:
+        """A function that masks whole words with ids below `words`, on the host."""
         raise NotImplementedError
 
     def look_up(self, ids: Tensor, backbone: Any) -> tuple[Tensor, Tensor | None]:
-        """Input vectors of tokens, and their rows of the lexicon where there is one; ids of any shape."""
+        """Input vectors of tokens, and their lexicon rows if there is a lexicon; `ids` may have any shape."""
         raise NotImplementedError
 
     def first(self, count: int, backbone: Any) -> tuple[Tensor, Tensor | None]:
-        """The same for the ids 0 to `count - 1`."""
+        """The same as `look_up` for the ids 0 to `count - 1`."""
         raise NotImplementedError

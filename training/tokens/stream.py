@@ -1,4 +1,4 @@
-"""Training batches by number: what step s sees follows from (seed, s) alone, on any worker, resumed or not."""
+"""Training batches by number: the batch of step s depends on (seed, s) alone, on any worker, resumed or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .masking import Batch
 
 Corruption = Callable[[np.ndarray, np.random.Generator], Batch]
 
-_AHEAD = 4  # batches made before they are asked for
+_AHEAD = 4  # batches that are computed before they are needed
 
 
 @dataclass(frozen=True)
@@ -25,42 +25,42 @@ class BatchStream:
 
     Args:
         sequences: rows of word ids.
-        corrupt: makes the arrays of a step out of rows.
+        corrupt: turns rows into the arrays of a step.
         batch_size: sequences per step, on all workers together.
-        parts: pieces that a step is cut into, for gradient accumulation; must divide `batch_size`.
-        worker: number of this worker, which gets its share of every piece.
-        workers: their number; `parts * workers` must divide `batch_size`.
+        micro_batches: how many batches a step is divided into, for gradient accumulation.
+        worker: number of this worker, which gets its share of every micro-batch.
+        workers: number of workers; `micro_batches * workers` must divide `batch_size`.
         seed: fixes all masks.
     """
 
     sequences: Sequences
     corrupt: Corruption
     batch_size: int
-    parts: int = 1
+    micro_batches: int = 1
     worker: int = 0
     workers: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size % (self.parts * self.workers):
+        if self.batch_size % (self.micro_batches * self.workers):
             raise ValueError(
-                f"`batch_size` must be a multiple of parts * workers. Received: batch_size={self.batch_size}, "
-                f"parts={self.parts}, workers={self.workers}"
+                f"`batch_size` must be a multiple of micro_batches * workers. Received: batch_size={self.batch_size}, "
+                f"micro_batches={self.micro_batches}, workers={self.workers}"
             )
 
     def batch(self, number: int) -> Batch:
-        """This worker's share of piece `number`, counted over all steps."""
-        step, part = divmod(number, self.parts)
+        """This worker's share of micro-batch `number`, counted over all steps."""
+        step, micro_batch = divmod(number, self.micro_batches)
         rows = self.sequences.batch(step, self.batch_size)
         whole = self.corrupt(rows, np.random.Generator(np.random.Philox(key=[self.seed, step])))
-        shares, place = self.parts * self.workers, part * self.workers + self.worker
+        shares, share = self.micro_batches * self.workers, micro_batch * self.workers + self.worker
         return {
-            name: array[place * len(array) // shares : (place + 1) * len(array) // shares]
+            name: array[share * len(array) // shares : (share + 1) * len(array) // shares]
             for name, array in whole.items()
         }
 
     def batches(self, start: int, stop: int) -> Generator[Batch, None, None]:
-        """Pieces `start` to `stop - 1`, made in a thread ahead of their use."""
+        """Micro-batches `start` to `stop - 1`, computed by a thread ahead of their use."""
         waiting: collections.deque[Future[Batch]] = collections.deque()
         with ThreadPoolExecutor(1) as executor:
             try:
@@ -76,10 +76,10 @@ class BatchStream:
 
 
 def for_fit(batches: Callable[[], Iterator[Batch]], example: Batch, ragged: bool = False) -> Any:
-    """Batches as `fit` takes them: on TensorFlow a `tf.data.Dataset`, with static shapes where they are the same.
+    """Batches in the form that `fit` takes: on TensorFlow a `tf.data.Dataset`, with static shapes unless `ragged`.
 
     Args:
-        batches: gives an iterator from the first batch on, each time it is called.
+        batches: returns a new iterator over all batches at each call.
         example: a batch, for its shapes and types.
         ragged: whether shapes differ from batch to batch.
     """

@@ -1,8 +1,8 @@
-"""Tables over a corpus's distinct words: hash embeddings and lexicon rows, computed once and looked up by word id.
+"""Tables of a corpus's distinct words: hash embeddings and lexicon rows, computed once and looked up by word id.
 
-They are caches: the same numbers as the model's own hash gives, by the same code (`text.hashing`), and never part of a
-model's weights. They lie in the corpus's folder under a name that changes with the hash and with the words, each
-with its CRC-32 in the last four bytes.
+A table is a cache: it holds the same numbers as the model's hash gives, computed by the same code (`text.hashing`), and
+is never part of a model's weights. It lies in the corpus's folder under a name that depends on the hash and on the
+words. Its last four bytes are its CRC-32.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from eelbert_tf.training.corpus.reader import Corpus, Words, crc32
 Compute = Callable[[Any, Any], Any]  # chars int32 [n, width] and lengths int32 [n] to n rows
 
 _WIDTHS = np.array([4, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, MAX_WORD_LENGTH])
-_BYTES_AT_ONCE = 1 << 17  # of words; a block of the hash needs 4 times its width of memory for each
-_SAMPLES = 16
+_BYTES_AT_ONCE = 1 << 17  # bytes of words per call; each needs 4 times the width of a block of the hash in memory
+_SAMPLES = 16  # rows that are compared with the specification
 _CRC_BYTES = 4
 
 
@@ -37,14 +37,14 @@ def embedding_table(corpus: Corpus, config: HashConfig, directory: str | os.Path
     Args:
         corpus: gives the words.
         config: the hash.
-        directory: where the table is kept; `cache` in the corpus's folder by default.
+        directory: where to keep the table; by default `cache` in the corpus's folder.
 
     Returns:
-        float32 `[V, config.size]`, mapped from the disk, read-only.
+        float32 `[V, config.size]`, memory-mapped, read-only.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
-        RuntimeError: the arithmetic of this machine does not give the specified numbers.
+        RuntimeError: this machine's arithmetic does not give the specified numbers.
     """
 
     def compute(chars: Any, lengths: Any) -> Any:
@@ -72,11 +72,11 @@ def lexicon_table(corpus: Corpus, config: HashConfig, lexicon_size: int) -> np.n
         lexicon_size: rows of the lexicon, a power of two.
 
     Returns:
-        int32 `[V]`, mapped from the disk, read-only.
+        int32 `[V]`, memory-mapped, read-only.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
-        RuntimeError: the arithmetic of this machine does not give the specified numbers.
+        RuntimeError: this machine's arithmetic does not give the specified numbers.
     """
 
     def compute(chars: Any, lengths: Any) -> Any:
@@ -95,12 +95,12 @@ def lexicon_table(corpus: Corpus, config: HashConfig, lexicon_size: int) -> np.n
 
 
 def _marks(lengths: Any, width: int) -> tuple[Any, Any]:
-    """Marks of the first byte and of the others, where every row is one word: two int32 `[n, width]`."""
+    """Marks each row's first byte, and its other bytes, where a row is one word: two int32 `[n, width]`."""
     from keras import ops
 
-    places = ops.expand_dims(ops.arange(width, dtype="int32"), 0)
-    starts = ops.cast(ops.equal(places, 0), "int32") * ops.ones((ops.shape(lengths)[0], 1), "int32")
-    return starts, ops.cast(ops.less(places, ops.expand_dims(lengths, 1)), "int32") - starts
+    positions = ops.expand_dims(ops.arange(width, dtype="int32"), 0)
+    starts = ops.cast(ops.equal(positions, 0), "int32") * ops.ones((ops.shape(lengths)[0], 1), "int32")
+    return starts, ops.cast(ops.less(positions, ops.expand_dims(lengths, 1)), "int32") - starts
 
 
 def _key(corpus: Corpus, config: HashConfig) -> str:
@@ -117,10 +117,10 @@ def _cached(
     compute: Compute,
     check: Callable[[np.ndarray, np.ndarray], bool],
 ) -> np.ndarray:
-    """The table on the disk, made if it is not there, damaged, or in some rows not that of the specification.
+    """Reads a table from the disk. Computes it if it is missing, damaged, or differs from the specification.
 
     Raises:
-        RuntimeError: arithmetic on this machine is not that of the specification.
+        RuntimeError: this machine's arithmetic does not give the specified numbers.
     """
     path = (Path(directory) if directory else corpus.directory / "cache") / name
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -144,16 +144,16 @@ def _cached(
 
 
 def _fill(table: np.ndarray, words: Words, compute: Compute) -> None:
-    """Computes the rows of all words, those of about one length together: little padding, and few shapes to compile."""
+    """Computes the rows of all words, words of like length together: little padding, and few shapes to compile."""
     import keras
     from keras import ops
 
-    if keras.backend.backend() == "jax":  # which takes 30 times as long without
+    if keras.backend.backend() == "jax":  # which is 30 times slower without compilation
         import jax
 
         compute = jax.jit(compute)
     widths = np.searchsorted(_WIDTHS, words.lengths)
-    # On the processor: a GPU would round the operands of matrix products to 10 bits (TF32).
+    # On the CPU, since a GPU would round the operands of matrix products to 10 bits (TF32).
     with keras.device("cpu"):
         for number, width in enumerate(_WIDTHS):
             ids = np.flatnonzero(widths == number)
@@ -169,6 +169,6 @@ def _fill(table: np.ndarray, words: Words, compute: Compute) -> None:
 def _word_bytes(words: Words, ids: np.ndarray, width: int) -> np.ndarray:
     """The bytes of some words, zero after the end: uint8 `[n, width]`."""
     columns = np.arange(width)
-    found = words.blob.take(words.starts[ids][:, None] + columns, mode="clip")
-    found[columns >= words.lengths[ids][:, None]] = 0
-    return found
+    chars = words.blob.take(words.starts[ids][:, None] + columns, mode="clip")
+    chars[columns >= words.lengths[ids][:, None]] = 0
+    return chars

@@ -1,4 +1,4 @@
-"""Words on the device: frozen tables, looked up by id inside the step. A cache, never saved with any weights."""
+"""Whole words as tokens: frozen tables on the device, looked up by id in the training step, never saved as weights."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Tensor = Any
 
 
 class WordTables(TokenSource):
-    """The hash embedding of every word of a corpus, and its row in the lexicon where the model has one.
+    """The hash embedding of every word of a corpus, and its lexicon row if the model has a lexicon.
 
     Args:
-        corpus: gives the words; [CLS], [SEP], [MASK] and padding follow them.
+        corpus: gives the words; their ids are followed by those of [CLS], [SEP], [MASK] and padding.
         config: a configuration with a hash.
 
     Call arguments:
@@ -53,7 +53,7 @@ class WordTables(TokenSource):
         self.built = True
 
     def _frozen(self, name: str, array: np.ndarray, dtype: str) -> Any:
-        """A variable with the array's numbers, which no optimizer touches."""
+        """A variable that holds the array and is not trained."""
         return self.add_weight(
             name=name,
             shape=array.shape,
@@ -68,8 +68,8 @@ class WordTables(TokenSource):
     def words_per_row(self, sequence_length: int) -> int:
         return sequence_length - 2
 
-    def masking(self, rate: float, slots: int, words: int, sequence_length: int) -> Corruption:
-        return WordMasking(self.specials, rate, slots, words)
+    def masking(self, rate: float, max_masked: int, words: int, sequence_length: int) -> Corruption:
+        return WordMasking(self.specials, rate, max_masked, words)
 
     def look_up(self, ids: Tensor, backbone: Any = None) -> tuple[Tensor, Tensor | None]:
         embeddings = ops.take(ops.convert_to_tensor(self.embeddings), ids, axis=0)
