@@ -36,6 +36,7 @@ from eelbert_tf.tflite.conversion.export import translate
 from eelbert_tf.tflite.conversion.micro import COLUMNS
 from eelbert_tf.tflite.kits.firmware import SOURCES
 from eelbert_tf.tflite.runtimes import tflm
+from eelbert_tf.tflite.runtimes.interpreter import LiteRT
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 
 EMBEDDINGS_WITHIN, LOGITS_WITHIN = 1e-6, 1e-5
@@ -92,8 +93,8 @@ def c_front_end(config: Any, pair: bool, folder: Path) -> FrontEnd:
         mask = np.empty((len(texts), config.max_tokens), np.int32)
         for text, vectors, filled in zip(texts, embeddings, mask, strict=True):
             data = as_data(text, config.max_bytes)
-            places = (vectors.ctypes.data_as(ctypes.c_void_p), filled.ctypes.data_as(ctypes.c_void_p))
-            embed_text(ctypes.byref(fields), data, ctypes.c_size_t(len(data)), *places, None)
+            pointers = (vectors.ctypes.data_as(ctypes.c_void_p), filled.ctypes.data_as(ctypes.c_void_p))
+            embed_text(ctypes.byref(fields), data, ctypes.c_size_t(len(data)), *pointers, None)
         return embeddings, mask
 
     return run
@@ -145,17 +146,11 @@ def front_end_file(model: Any) -> bytes:
 
 def litert_front_end(data: bytes, max_bytes: int) -> FrontEnd:
     """A file of `front_end_file` in LiteRT."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=data, num_threads=1)
-    interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
-    places = [entry["index"] for entry in interpreter.get_output_details()]
+    run = LiteRT(data)
 
     def invoke(row: np.ndarray) -> list[np.ndarray]:
-        interpreter.set_tensor(source, row)
-        interpreter.invoke()
-        return [interpreter.get_tensor(place) for place in places]
+        run(row)
+        return [run.tensor(number) for number in run.outputs]
 
     return _row_by_row(invoke, max_bytes)
 
