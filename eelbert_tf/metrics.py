@@ -66,3 +66,17 @@ def spearman(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
 def rmse(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     """The root of the mean squared difference."""
     return float(np.sqrt(np.mean((np.asarray(truth, np.float64) - np.asarray(predicted, np.float64)) ** 2)))
+
+
+def classification_figures(truth: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int) -> dict[str, float]:
+    """Accuracy and macro F1 of integers `[n]`."""
+    return {"accuracy": accuracy(truth, predicted), "macro_f1": macro_f1(truth, predicted, num_classes)}
+
+
+def regression_figures(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, float]:
+    """Correlations and error of floats `[n]`."""
+    return {
+        "pearson": pearson(truth, predicted),
+        "spearman": spearman(truth, predicted),
+        "rmse": rmse(truth, predicted),
+    }

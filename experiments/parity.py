@@ -37,6 +37,7 @@ from eelbert_tf.tflite.conversion.export import translate
 from eelbert_tf.tflite.conversion.micro import COLUMNS
 from eelbert_tf.tflite.kits.firmware import SOURCES
 from eelbert_tf.tflite.runtimes import tflm
+from eelbert_tf.tflite.runtimes.interpreter import LiteRT
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 
 EMBEDDINGS_WITHIN, LOGITS_WITHIN = 1e-6, 1e-5
@@ -146,17 +147,11 @@ def front_end_file(model: Any) -> bytes:
 
 def litert_front_end(data: bytes, max_bytes: int) -> FrontEnd:
     """A file of `front_end_file` in LiteRT."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=data, num_threads=1)
-    interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
-    outputs = [entry["index"] for entry in interpreter.get_output_details()]
+    run = LiteRT(data)
 
     def invoke(row: np.ndarray) -> list[np.ndarray]:
-        interpreter.set_tensor(source, row)
-        interpreter.invoke()
-        return [interpreter.get_tensor(output) for output in outputs]
+        run(row)
+        return [run.tensor(number) for number in run.outputs]
 
     return _row_by_row(invoke, max_bytes)
 

@@ -22,9 +22,10 @@ import numpy as np
 from eelbert_tf.disk.inputs import read_texts
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.strings import encode_texts
-from eelbert_tf.tflite.benchmarks.timing import take_turns
+from eelbert_tf.tflite.benchmarks.timing import interleave
 from eelbert_tf.tflite.flatbuffer.graph import Graph
-from eelbert_tf.tflite.flatbuffer.metadata import Settings, read_file
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file
+from eelbert_tf.tflite.runtimes.interpreter import LiteRT
 
 _DENSE_PER_BLOCK, _DENSE_OF_ATTENTION = 6, 4
 _DENSE_OF_HEAD = {"cls": 2, "mean": 1}  # by pooling
@@ -90,14 +91,12 @@ def operations(graph: Graph) -> int:
     return total
 
 
-def measure(data: bytes, settings: Settings, texts: Sequence[Any], rounds: int) -> dict[str, Any]:
+def measure(data: bytes, metadata: Metadata, texts: Sequence[Any], rounds: int) -> dict[str, Any]:
     """Milliseconds and billions of operations per second of each part."""
-    from eelbert_tf.tflite.benchmarks.latency import runner
-
-    parts = cuts(Graph(data), settings.config["num_hidden_layers"], settings.config.get("pooling", "cls"))
+    parts = cuts(Graph(data), metadata.config["num_hidden_layers"], metadata.config.get("pooling", "cls"))
     files = {name: prefix(data, tensor) for name, tensor in parts}
-    rows = [encode_texts([text], settings.max_bytes) for text in texts]
-    times = take_turns({name: runner(file) for name, file in files.items()}, rows, rounds)
+    rows = [encode_texts([text], metadata.max_bytes) for text in texts]
+    times = interleave({name: LiteRT(file) for name, file in files.items()}, rows, rounds)
     peak = matmul_peak()
     result: dict[str, Any] = {}
     milliseconds, work = 0.0, 0
@@ -124,9 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="passes over the texts")
     args = parser.parse_args(arguments)
     try:
-        data, settings = read_file(args.model)
+        data, metadata = read_file(args.model)
         texts = [text for text, _ in zip(read_texts(args.text, args.text_columns), range(args.limit), strict=False)]
-        result = measure(data, settings, texts, args.rounds)
+        result = measure(data, metadata, texts, args.rounds)
     except InputError as error:
         sys.stderr.write(f"profile: {error}\n")
         return 2

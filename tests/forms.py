@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ import numpy as np
 
 from eelbert_tf.config import HashConfig
 from eelbert_tf.text.reference import CLS, SEP, embed_token, lexicon_index, tokenize
+from eelbert_tf.text.strings import to_bytes
+from eelbert_tf.tflite.checks import hard_texts as hard
 
 ROOT = Path(__file__).resolve().parent.parent
 LEXICON_SIZE = 64
@@ -37,25 +38,10 @@ FORMS = {
     "long": Form(HashConfig(word_width=8), max_tokens=24, max_bytes=200, pair=True),
 }
 
-# What hard texts are made of: case, every class of the byte tables and its neighbours, and broken pieces of UTF-8.
-PIECES = [
-    *(b"a", b"B", b"z9", b" ", b"  ", b".", b"'", b"@", b"[", b"`", b"{", b"~", b"\x7f", b"\x00", b"\t", b"\x1e"),
-    *(b"\x1f", b"\x20", b"\x21", b"hello", b" the ", b"WORLD", b"[CLS]"),
-    *(b"\xe2", b"\x80", b"\x81", b"\x8f", b"\x90", b"\x99", b"\xaf", b"\xb0", b"\xbf", b"\xc0", b"\xc2", b"\xa0"),
-    *(b"\xe3", b"\xe4", b"\xe9", b"\xea", b"\xef\xa4", b"\xef\xab", b"\xef\xac", b"\xf0", b"\x9e", b"\x9f", b"\xff"),
-    *(c.encode() for c in "éßД\u00a0\u2000\u200f\u2010\u2019\u201c\u2028\u2040\u2069\u206f\u2070\u20ac"),
-    *(c.encode() for c in "\u3000\u3001。かカ\u3100\u33ff\u3400\u4dff中\u9fff\ua000\uf8ff\uf900\ufaff\ufb00，한"),
-    *(c.encode() for c in "\U0001efff\U0001f000😀\U00020000\U0003ffff"),
-]
-
 
 def hard_texts(count: int, seed: int = 0) -> list[bytes]:
-    """Some chosen texts, then random ones, up to 220 bytes long."""
-    chosen = [b"", b"\x00", b"\x1f", b"\x1f\x1f", b"a", b"a" * 300, b"a\x1fb", b"ab " * 80, b"x\x1f" * 40, b"\xff" * 70]
-    chosen += [b"a" * n + tail for n in (62, 63, 64, 65, 130) for tail in (b"", b" b", b"\x1fb c")]
-    rng = random.Random(seed)
-    drawn = [b"".join(rng.choices(PIECES, k=rng.randint(1, 90)))[: rng.randint(1, 220)] for _ in range(count)]
-    return (chosen + drawn)[:count]
+    """Bytes that are hard on a tokenizer, up to 220 of each."""
+    return [to_bytes(text)[:220] for text in hard.hard_texts(count, seed)[:count]]
 
 
 def padded(texts: Sequence[bytes], width: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import as_data, encode_texts, join_pair
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
-from eelbert_tf.tflite.runtimes.scores import is_cut
+from eelbert_tf.tflite.runtimes.truncation import is_truncated
 from tests.small_models import LABELS, converted
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,7 +132,9 @@ def test_the_same_bytes_words_and_cuts_as_in_python(java, pair):
             first, second = map(_hex, text if pair else (text, None))
             encoded = np.array(java("encode", first, second, max_bytes).split(), np.int32)
             np.testing.assert_array_equal(encoded, encode_texts([text], max_bytes)[0])
-            assert java("cut", first, second, *limits) == _flag(is_cut(text, max_tokens, max_bytes, pair)), text
+            assert java("truncated", first, second, *limits) == _flag(
+                is_truncated(text, max_tokens, max_bytes, pair)
+            ), text
         for data in (as_data(text, max_bytes) for text in hard_inputs(pair, 200)):
             assert java("words", "x" + data.hex(), *limits) == _words(data, max_tokens, max_bytes, pair), data
     if pair:
@@ -153,10 +155,10 @@ def test_one_call_classifies_as_python_does(java, name):
         assert [label for label, _ in scores] == [label for label, _ in expected]
         assert [p for _, p in scores] == pytest.approx([p for _, p in expected], rel=1e-12)
     assert java.loaded == [zlib.crc32(path.read_bytes())] * 4
-    limits = java.runtime.settings
+    limits = java.runtime.metadata
     labels = ",".join(label.encode().hex() for label in LABELS)
-    expected_settings = f"{limits.max_tokens} {limits.max_bytes} false {_flag(name == 'pair')} {labels}"
-    assert java("settings", path) == expected_settings
+    expected_metadata = f"{limits.max_tokens} {limits.max_bytes} false {_flag(name == 'pair')} {labels}"
+    assert java("metadata", path) == expected_metadata
 
 
 def test_regression_gives_a_number(java):
@@ -178,7 +180,7 @@ def test_damaged_files_never_reach_litert(java, tmp_path):
         cases.append(bytes(flipped))
     for case in cases:
         bad.write_bytes(case)
-        answer = java("settings", bad)
+        answer = java("metadata", bad)
         assert answer.startswith("error "), case[:20]
         assert re.search("damaged|version", answer), answer
     assert java.loaded == []

@@ -16,7 +16,7 @@ from eelbert_tf.__main__ import main
 from eelbert_tf.disk.tables import read_table
 from eelbert_tf.tflite.benchmarks import size as benchmark_size
 from eelbert_tf.tflite.benchmarks.memory import Classify, peak_growth
-from eelbert_tf.tflite.benchmarks.timing import summary, take_turns
+from eelbert_tf.tflite.benchmarks.timing import interleave, summary
 from eelbert_tf.training.benchmarks import baselines as benchmark_baselines
 from eelbert_tf.training.finetune.device_commands import device_commands
 from tests.small_models import CONFIGS, LABELS, saved
@@ -185,7 +185,7 @@ def test_turns() -> None:
     """Calls alternate on every input, after a warm-up, and every call is timed."""
     seen: list[Any] = []
     calls = {name: lambda item, name=name: seen.append((name, item)) for name in "ab"}
-    times = take_turns(calls, [1, 2], rounds=3)
+    times = interleave(calls, [1, 2], rounds=3)
     assert seen == [("a", 1), ("b", 1), ("a", 2), ("b", 2)] * 4
     assert {name: values.shape for name, values in times.items()} == {"a": (6,), "b": (6,)}
     assert summary(np.arange(101.0)) == {"p50_ms": 50.0, "p95_ms": 95.0}

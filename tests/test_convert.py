@@ -134,11 +134,11 @@ def test_nothing_is_stored_twice_or_for_nobody():
 
 def test_settings_are_inside():
     path, report = converted("pair")
-    settings = EelbertRuntime(path).settings
-    assert settings.labels == report["labels"] == LABELS
-    assert settings.pair
-    assert (settings.max_tokens, settings.max_bytes, settings.num_classes) == (16, 64, 3)
-    assert settings.config["lexicon_size"] == 64
+    metadata = EelbertRuntime(path).metadata
+    assert metadata.labels == report["labels"] == LABELS
+    assert metadata.pair
+    assert (metadata.max_tokens, metadata.max_bytes, metadata.num_classes) == (16, 64, 3)
+    assert metadata.config["lexicon_size"] == 64
 
 
 def test_uno_is_small():
@@ -184,4 +184,4 @@ def test_a_bad_file_is_not_left(tmp_path, monkeypatch):
 def test_foreign_operators_are_refused(monkeypatch):
     monkeypatch.setattr(convert_module, "operators", lambda model: ["ADD", "CUSTOM:FlexStridedSlice"])
     with pytest.raises(InputError, match="CUSTOM:FlexStridedSlice"):
-        convert_module.check_operators(converted("small")[0].read_bytes())
+        convert_module.check_operators(parse(converted("small")[0].read_bytes()))

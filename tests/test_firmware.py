@@ -97,7 +97,7 @@ def test_arena_with_margin_suffices(name):
     size = report["arena_with_margin"]
     assert size == with_margin(report["arena_bytes"]) >= 1.05 * report["arena_bytes"]
     assert f"#define EELBERT_ARENA_BYTES {size}\n" in (folder / HEADER).read_text()
-    assert TflmRuntime(report["output"], size).settings.target == "micro"
+    assert TflmRuntime(report["output"], size).metadata.target == "micro"
     with pytest.raises(InputError, match="TFLite Micro cannot run it"):
         TflmRuntime(report["output"], report["arena_bytes"] - 64)
 

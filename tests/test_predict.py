@@ -16,8 +16,8 @@ from eelbert_tf.__main__ import main
 from eelbert_tf.disk.inputs import spread_texts
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.checksum import with_checksum
+from eelbert_tf.scores import softmax
 from eelbert_tf.tflite.checks.hard_texts import hard_texts
-from eelbert_tf.tflite.runtimes.scores import softmax
 from tests.small_models import LABELS, converted, saved
 
 

@@ -74,7 +74,7 @@ def test_the_file_says_what_keras_says(name: str) -> None:
     """The TFLite file that comes with a preset gives its classes."""
     texts = ["a fine, moving film", "a dull waste of time", "the plot is thin but the actors are wonderful"]
     keras_model, runtime = KerasModel(name), EelbertRuntime(preset_file(name))
-    assert runtime.settings.labels == keras_model.settings.labels
+    assert runtime.metadata.labels == keras_model.metadata.labels
     np.testing.assert_array_equal(runtime.predict(texts).argmax(axis=1), keras_model.predict(texts).argmax(axis=1))
 
 

@@ -169,7 +169,7 @@ def test_without_tflite_micro(monkeypatch):
 
 
 def test_labels_are_inside():
-    assert TflmRuntime(variant("pair", "micro")[0]).settings.labels == LABELS
+    assert TflmRuntime(variant("pair", "micro")[0]).metadata.labels == LABELS
 
 
 def test_gelu_of_simple_operators():
@@ -184,7 +184,7 @@ def test_wide_gelus_are_computed_in_parts(monkeypatch):
     for columns in (1000, 4):
         monkeypatch.setattr(quantize_int8, "_COLUMNS", columns)
         model = EelbertClassifier.from_preset(saved("means"))
-        files.append(micro.to_micro(model, "int8", texts))
+        files.append(micro.to_micro(model, "int8", texts).to_bytes())
     whole, parts = (Graph(data) for data in files)
     more = Counter(parts.name(o) for o in parts.operators) - Counter(whole.name(o) for o in whole.operators)
     assert set(more) >= {"FULLY_CONNECTED", "CONCATENATION", "CAST", "GATHER"}

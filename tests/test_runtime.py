@@ -73,15 +73,15 @@ def test_threads():
         (b"\xff\x00", False),
     ],
 )
-def test_is_cut(text, cut):
-    assert EelbertRuntime(converted("small")[0]).is_cut(text) == cut
+def test_is_truncated(text, cut):
+    assert EelbertRuntime(converted("small")[0]).is_truncated(text) == cut
 
 
-def test_is_cut_in_pairs():
+def test_is_truncated_in_pairs():
     runtime = EelbertRuntime(converted("pair")[0])
-    assert not runtime.is_cut(("one two", "three"))
-    assert runtime.is_cut(("w " * 10, "w " * 10))
-    assert runtime.is_cut(("a" * 40, "b" * 40))
+    assert not runtime.is_truncated(("one two", "three"))
+    assert runtime.is_truncated(("w " * 10, "w " * 10))
+    assert runtime.is_truncated(("a" * 40, "b" * 40))
 
 
 def damaged_files():
@@ -113,7 +113,7 @@ def test_bad_files(tmp_path, number):
 
 def test_any_damage_is_seen():
     """Random bits, anywhere in the file."""
-    from eelbert_tf.tflite.flatbuffer.metadata import unseal
+    from eelbert_tf.tflite.flatbuffer.metadata import read_metadata
 
     data = converted("small")[0].read_bytes()
     rng = random.Random(0)
@@ -121,7 +121,7 @@ def test_any_damage_is_seen():
         bad = bytearray(data)
         bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
         with pytest.raises(InputError):
-            unseal(bytes(bad), "a.tflite")
+            read_metadata(bytes(bad), "a.tflite")
 
 
 def test_missing_file(tmp_path):

@@ -16,7 +16,8 @@ from keras import ops
 from eelbert_tf.config import SEPARATOR_BYTE, HashConfig
 from eelbert_tf.text import splitting, strings
 from eelbert_tf.text.reference import CLS, SEP, tokenize
-from tests.forms import FORMS, PIECES, Form, by_ops, check, padded
+from eelbert_tf.tflite.checks.hard_texts import PIECES
+from tests.forms import FORMS, Form, by_ops, check, padded
 from tests.make_golden import GOLDEN
 
 SMALL = HashConfig(widths=(2, 1))

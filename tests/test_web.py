@@ -22,7 +22,7 @@ from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import as_data, encode_texts
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
-from eelbert_tf.tflite.runtimes.scores import is_cut
+from eelbert_tf.tflite.runtimes.truncation import is_truncated
 from tests import browser
 from tests.small_models import converted
 
@@ -93,13 +93,13 @@ def test_the_same_bytes_words_and_cuts_as_in_python(pair):
     calls: list[list[Any]] = []
     expected: list[Any] = []
     for max_tokens, max_bytes in LIMITS:
-        settings = {"max_tokens": max_tokens, "max_bytes": max_bytes, "pair": pair}
+        metadata = {"max_tokens": max_tokens, "max_bytes": max_bytes, "pair": pair}
         for text in texts:
             first, second = text if pair else (text, None)
-            calls += [["encode", first, second, max_bytes], ["read", first, second, settings]]
+            calls += [["encode", first, second, max_bytes], ["read", first, second, metadata]]
             words = _words(as_data(text, max_bytes), max_tokens, max_bytes, pair)
-            cut = is_cut(text, max_tokens, max_bytes, pair)
-            expected += [encode_texts([text], max_bytes)[0].tolist(), {"words": words, "cut": cut}]
+            truncated = is_truncated(text, max_tokens, max_bytes, pair)
+            expected += [encode_texts([text], max_bytes)[0].tolist(), {"words": words, "truncated": truncated}]
         for data in (as_data(text, max_bytes) for text in hard_inputs(pair, 400)):
             calls.append(["tokenize", list(data), max_tokens, max_bytes, pair])
             expected.append(_words(data, max_tokens, max_bytes, pair))
@@ -156,7 +156,7 @@ SHOWN = """return {
     second: !document.querySelector("#pair").hidden,
     size: document.querySelector("#size").textContent,
     time: document.querySelector("#time").textContent,
-    cut: document.querySelector("#cut").textContent,
+    truncated: document.querySelector("#truncated").textContent,
     message: document.querySelector("#message").textContent,
     words: [...document.querySelectorAll("#words span")].map((e) => e.textContent),
     scores: Object.fromEntries([...document.querySelectorAll("#bars .track")].map(
@@ -194,10 +194,10 @@ def test_page_shows_what_python_computes(page):
     window.type("#text", "Turn ON the lights, naïve café!")
     shown = _assert_shown(window, runtime, "Turn ON the lights, naïve café!")
     assert shown["words"] == ["turn", "on", "the", "lights", ",", "naïve", "café", "!"]
-    assert shown["cut"] == ""
+    assert shown["truncated"] == ""
     window.type("#text", " and so on" * 8 + " zebra")
-    shown = window.wait(SHOWN, lambda s: s["cut"])
-    assert "Longer" in shown["cut"]
+    shown = window.wait(SHOWN, lambda s: s["truncated"])
+    assert "Longer" in shown["truncated"]
     assert "zebra" not in shown["words"]
 
     asked = [urllib.parse.urlsplit(url) for url in window.requests()]

@@ -118,7 +118,7 @@ def _classify(model: Path) -> str:
 
 def _run(path: Path) -> str:
     runtime = EelbertRuntime(path)
-    return json.dumps([runtime.predict(TEXTS).tolist(), runtime.settings.labels])
+    return json.dumps([runtime.predict(TEXTS).tolist(), runtime.metadata.labels])
 
 
 def _read_corpus(folder: Path) -> str:

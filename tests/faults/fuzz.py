@@ -55,7 +55,7 @@ def runtimes(bench: Bench) -> list[Tally]:
     for start in bench.bar(range(0, bench.sizes["runtimes"], 1000), "runtimes"):
         count = min(1000, bench.sizes["runtimes"] - start)
         texts = hard_texts(count + fixed, first + start)[fixed:]
-        data = encode_texts(texts, litert.settings.max_bytes)
+        data = encode_texts(texts, litert.metadata.max_bytes)
         one, other = litert.predict_bytes(data), micro.predict_bytes(data)
         difference = np.abs(one - other).max(axis=1)
         finite = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)

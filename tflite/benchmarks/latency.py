@@ -11,8 +11,9 @@ import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.strings import encode_texts
+from eelbert_tf.tflite.runtimes.interpreter import LiteRT
 
-from .timing import summary, take_turns
+from .timing import interleave, summary
 
 SLOTS = (32, 64, 128)
 BYTES_PER_SLOT = 4
@@ -72,16 +73,14 @@ def ids_to_tflite(model: Any) -> bytes:
     """A BERT classifier on token ids as a float TFLite file: int32 `[1, T]` to float32 `[1, C]`."""
     import tensorflow as tf
 
-    weights = [
-        [tf.constant(variable.numpy()) for variable in group]  # as variables the converter would lose them
-        for group in (model.trainable_variables, model.non_trainable_variables)
-    ]
+    from eelbert_tf.tflite.conversion.export import with_constant_weights
+
+    call = with_constant_weights(model)
 
     @tf.function(input_signature=[tf.TensorSpec((1, model.backbone.config.max_tokens), tf.int32)])
     def serve(ids: Any) -> Any:
         mask = tf.cast(ids != 0, tf.int32)
-        logits, _ = model.stateless_call(*weights, {"token_ids": ids, "padding_mask": mask}, training=False)
-        return logits
+        return call({"token_ids": ids, "padding_mask": mask})
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], model)
     return converter.convert()
@@ -100,32 +99,17 @@ def bytes_to_tflite(name: str, slots: int, quantize: str) -> bytes:
     from eelbert_tf.models.classifier import EelbertClassifier
     from eelbert_tf.saving.folders import find_model
     from eelbert_tf.saving.info import read_info
-    from eelbert_tf.tflite.conversion.convert import MOBILE, settings_of
+    from eelbert_tf.tflite.conversion.convert import MOBILE
     from eelbert_tf.tflite.conversion.export import to_tflite
-    from eelbert_tf.tflite.flatbuffer.file import finish
+    from eelbert_tf.tflite.flatbuffer.finish import finish
+    from eelbert_tf.tflite.runtimes.models import metadata_of
 
     limits = {"max_position_embeddings": slots, "max_tokens": slots, "max_bytes": slots * BYTES_PER_SLOT}
     config = named_config(name) if name in CONFIG_NAMES else read_info(find_model(name))[0].config
     model = EelbertClassifier(EelbertBackbone(config.replace(**limits)), 2)
-    settings = settings_of(model, "mobile", quantize)
-    return finish(MOBILE[quantize](to_tflite(model)), settings)
-
-
-def runner(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
-    """A call that runs a TFLite file on one input, with one thread."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=model, num_threads=1)
-    interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
-    result = interpreter.get_output_details()[0]["index"]
-
-    def call(data: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(source, data)
-        interpreter.invoke()
-        return interpreter.get_tensor(result)
-
-    return call
+    graph = to_tflite(model)
+    MOBILE[quantize](graph)
+    return finish(graph, metadata_of(model, "mobile", quantize))
 
 
 def _run_bytes(run: Callable[[np.ndarray], np.ndarray], width: int, text: str) -> np.ndarray:
@@ -155,16 +139,16 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
         tokenize = rust_tokenizer(vocabulary, slots)
         ids = {text: tokenize(text) for text in texts}
         calls: dict[str, Callable[[str], Any]] = {
-            **{name: partial(_run_bytes, runner(model), width) for name, model in ours.items()},
+            **{name: partial(_run_bytes, LiteRT(model), width) for name, model in ours.items()},
             "tokenization": tokenize,
-            "bert_tiny": partial(_run_ids, runner(theirs), ids),
+            "bert_tiny": partial(_run_ids, LiteRT(theirs), ids),
         }
-        times = take_turns(calls, texts, rounds)
+        times = interleave(calls, texts, rounds)
         medians = {name: float(np.median(values)) for name, values in times.items()}
         rival = medians["bert_tiny"] + medians["tokenization"]
-        found: dict[str, Any] = {name: summary(values) for name, values in times.items()}
-        found["bert_tiny"]["bytes"] = len(theirs)
+        figures: dict[str, Any] = {name: summary(values) for name, values in times.items()}
+        figures["bert_tiny"]["bytes"] = len(theirs)
         for name, model in ours.items():
-            found[name] |= {"bytes": len(model), "ratio": round(medians[name] / rival, 3)}
-        rows.append({"max_tokens": slots, "max_bytes": width, **found})
+            figures[name] |= {"bytes": len(model), "ratio": round(medians[name] / rival, 3)}
+        rows.append({"max_tokens": slots, "max_bytes": width, **figures})
     return {"method": METHOD, "texts": len(texts), "rounds": rounds, "rows": rows}

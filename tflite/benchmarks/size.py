@@ -14,18 +14,18 @@ import numpy as np
 from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.tables import Table, check_seen
 from eelbert_tf.errors import InputError
-from eelbert_tf.tflite.flatbuffer.metadata import label_names
-from eelbert_tf.tflite.runtimes.models import check_classifier
+from eelbert_tf.scores import label_names
+from eelbert_tf.tflite.runtimes.interpreter import LiteRT
+from eelbert_tf.tflite.runtimes.models import check_classifier, load_keras
 
 from .latency import (
     bert_classifier,
     ids_to_tflite,
-    runner,
     rust_tokenizer,
     wordpiece_vocabulary,
 )
 from .memory import Classify, Loadable, peak_growth
-from .timing import summary, take_turns
+from .timing import interleave, summary
 
 FORMATS = (
     *(("mobile", quantize) for quantize in ("none", "float16", "dynamic", "int8")),
@@ -100,7 +100,7 @@ class EelbertFile:
         from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 
         runtime = TflmRuntime(self.path) if self.target == "micro" else EelbertRuntime(self.path)
-        names = label_names(runtime.settings.labels, runtime.settings.num_classes)
+        names = label_names(runtime.metadata.labels, runtime.metadata.num_classes)
         return lambda text: names[int(runtime.predict([text])[0].argmax())]
 
 
@@ -132,7 +132,7 @@ class BertFile:
 
     def load(self) -> Classify:
         """A call from a text to its class."""
-        tokenize, run = rust_tokenizer(self.pieces, self.slots), runner(self.path.read_bytes())
+        tokenize, run = rust_tokenizer(self.pieces, self.slots), LiteRT(self.path.read_bytes())
         names = self.labels or ("", "")
         return lambda text: names[int(run(tokenize(text))[0].argmax())]
 
@@ -176,12 +176,11 @@ def our_files(
     Returns:
         The files, and a line for each thing that was left out.
     """
-    from eelbert_tf.models.classifier import EelbertClassifier
     from eelbert_tf.saving.folders import find_model
     from eelbert_tf.saving.info import read_info
     from eelbert_tf.tflite.conversion.convert import convert
 
-    found: list[EelbertFile | BertFile] = []
+    files: list[EelbertFile | BertFile] = []
     left_out = []
     formats = FORMATS
     if importlib.util.find_spec("tflite_micro") is None:
@@ -190,24 +189,24 @@ def our_files(
     for model in models:
         name = _name(model)
         if read_info(find_model(model))[0].config.vocab_size is not None:
-            bert = EelbertClassifier.from_preset(model, max_tokens=max_tokens)
+            bert = load_keras(model, max_tokens=max_tokens)
             path = folder / f"{name}.tflite"
             path.write_bytes(ids_to_tflite(bert))
             vocabulary = getattr(bert.preprocessor, "vocabulary", [])
             pieces = [piece.decode("utf-8", "backslashreplace") for piece in vocabulary]
-            found.append(BertFile(name, path, pieces, max_tokens, label_names(bert.labels, bert.num_classes)))
+            files.append(BertFile(name, path, pieces, max_tokens, label_names(bert.labels, bert.num_classes)))
             continue
         for target, quantize in with_progress(formats, "file"):
             path = folder / f"{name}-{target}-{quantize}.tflite"
             report = convert(model, path, target, quantize, max_tokens, max_bytes, train.texts)
-            found.append(EelbertFile(name, target, quantize, path, report.get("arena_bytes")))
-    if not any(isinstance(file, BertFile) for file in found):
+            files.append(EelbertFile(name, target, quantize, path, report.get("arena_bytes")))
+    if not any(isinstance(file, BertFile) for file in files):
         path = folder / "bert_tiny.tflite"
         path.write_bytes(ids_to_tflite(bert_classifier("bert_tiny", max_tokens)))
         pieces = wordpiece_vocabulary([str(text) for text in train.texts])
-        found.append(BertFile("BERT-tiny, random weights", path, pieces, max_tokens, None))
+        files.append(BertFile("BERT-tiny, random weights", path, pieces, max_tokens, None))
         left_out.append("the accuracy of BERT-tiny: name a fine-tuned one among --model")
-    return found, left_out
+    return files, left_out
 
 
 def run_suite(contenders: Sequence[Contender], test: Table, limit: int, rounds: int) -> dict[str, Any]:
@@ -242,7 +241,7 @@ def run_suite(contenders: Sequence[Contender], test: Table, limit: int, rounds: 
         )
         if arena is None:
             calls[str(number)] = classify
-    for key, times in take_turns(calls, texts[:limit], rounds).items():
+    for key, times in interleave(calls, texts[:limit], rounds).items():
         rows[int(key)] |= summary(times)
     return {"method": METHOD, "rows": rows}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 
-def take_turns(calls: dict[str, Callable[[Any], Any]], inputs: Sequence[Any], rounds: int) -> dict[str, np.ndarray]:
+def interleave(calls: dict[str, Callable[[Any], Any]], inputs: Sequence[Any], rounds: int) -> dict[str, np.ndarray]:
     """Times some calls, each on every input, in turn, so that what slows the machine slows all of them.
 
     Args:

@@ -13,27 +13,40 @@ _VOCABULARY = (
 )
 _WORDS = _VOCABULARY.split()
 
-# Every class of the byte tables, broken pieces of UTF-8 among them.
-_PIECES = [
-    *(bytes([c]) for c in (0, 1, 9, 10, 13, 31, 32, 33, 47, 48, 57, 64, 65, 90, 91, 96, 97, 122, 123, 126, 127)),
-    *(bytes([c]) for c in (0x80, 0xBF, 0xC2, 0xE2, 0xE3, 0xE4, 0xE9, 0xEF, 0xF0, 0xF4, 0xFF)),
-    *(c.encode() for c in "\u00a0\u2003\u200f\u2010\u2019\u201c\u201d\u2026\u206f\u2070\u3000\u3001\u30a2\u4e2d\u9fff"),
-    *(c.encode() for c in "\u00e9\u0301\u200d\uf900\uff01\U0001f600\U0001f3fd\U00020000"),
-    *(b"\xe2\x80", b"\xf0\x9f\x98", b"\xe4\xb8", b"\xef\xa4", b"\xed\xa0\x80", b"\xc0\xaf"),
+# What texts are made of: every class of the byte tables and its neighbours, and broken pieces of UTF-8.
+PIECES = [
+    *(bytes([c]) for c in (0, 1, 9, 10, 13, 30, 31, 32, 33, 39, 46, 47, 48, 57, 58, 64, 65, 90, 91, 96, 97, 122)),
+    *(bytes([c]) for c in (123, 126, 127, 0x80, 0x81, 0x8F, 0x90, 0x99, 0x9E, 0x9F, 0xA0, 0xAF, 0xB0, 0xBF, 0xC0)),
+    *(bytes([c]) for c in (0xC2, 0xE2, 0xE3, 0xE4, 0xE9, 0xEA, 0xEF, 0xF0, 0xF4, 0xFF)),
+    *(b"a", b"B", b"z9", b"  ", b"hello", b" the ", b"WORLD", b"[CLS]"),
+    *(b"\xe2\x80", b"\xf0\x9f\x98", b"\xe4\xb8", b"\xef\xa4", b"\xef\xab", b"\xef\xac", b"\xed\xa0\x80", b"\xc0\xaf"),
+    *(c.encode() for c in "éßД\u00a0\u0301\u2000\u2003\u200d\u200f\u2010\u2019\u201c\u201d\u2026\u2028"),
+    *(c.encode() for c in "\u2040\u2069\u206f\u2070\u20ac\u3000\u3001。かカ\u30a2\u3100\u33ff\u3400\u4dff中"),
+    *(c.encode() for c in "\u9fff\ua000\uf8ff\uf900\ufaff\ufb00，！한"),
+    *(c.encode() for c in "\U0001efff\U0001f000😀\U0001f3fd\U00020000\U0003ffff"),
 ]
+
+# Words around 64 bytes, the block that the hash works in.
+_LONG_WORDS = ["a" * n + tail for n in (62, 63, 64, 65, 130) for tail in ("", " b", "\x1fb c")]
 
 _FIXED: list[str | bytes] = [
     "",
+    "\0",
+    "\x1f",
+    "\x1f\x1f",
+    "a",
+    "a" * 300,
+    "a\x1fb",
+    "ab " * 80,
+    "x\x1f" * 40,
+    b"\xff" * 70,
+    *_LONG_WORDS,
     " ",
     "\n\t\r ",
-    "a",
     "A",
     ".",
-    "\0",
     "\0" * 50,
     "before\0after",
-    "\x1f",
-    "a\x1fb",
     "\x1fa\x1f\x1fb\x1f",
     "a" * 10_000,
     "word " * 2_000,
@@ -72,7 +85,7 @@ def _sentence(rng: random.Random) -> str:
 
 
 def _pieces(rng: random.Random) -> bytes:
-    return b"".join(rng.choice(_PIECES) for _ in range(rng.randint(0, 120)))
+    return b"".join(rng.choice(PIECES) for _ in range(rng.randint(0, 120)))
 
 
 def _damaged(rng: random.Random) -> bytes:

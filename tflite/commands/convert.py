@@ -58,6 +58,6 @@ def measure_both(args: argparse.Namespace) -> dict[str, Any]:
         "keras": KerasModel(args.model, args.max_tokens, args.max_bytes),
     }
     return {
-        runtime: measure(model, labelled(args.test, args.text_columns, args.label_column, model.settings))
+        runtime: measure(model, labelled(args.test, args.text_columns, args.label_column, model.metadata))
         for runtime, model in models.items()
     }

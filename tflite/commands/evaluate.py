@@ -14,8 +14,9 @@ from eelbert_tf.disk.inputs import chunks
 from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.tables import iter_rows, parse_number
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import label_names
 from eelbert_tf.text.strings import TextOrPair
-from eelbert_tf.tflite.flatbuffer.metadata import Settings, label_names
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 from eelbert_tf.tflite.runtimes.models import RUNTIMES, Model, default_runtime, model_help, open_model
 
 TEXTS_AT_ONCE = 1024
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measures and reports."""
     model = open_model(args.model, args.runtime)
-    rows = labelled(args.test, args.text_columns, args.label_column, model.settings)
+    rows = labelled(args.test, args.text_columns, args.label_column, model.metadata)
     return {"runtime": args.runtime or default_runtime(args.model), **measure(model, rows)}
 
 
@@ -45,9 +46,9 @@ def measure(model: Model, rows: Iterator[tuple[TextOrPair, float]]) -> dict[str,
     """Scores of a model on labelled texts, its time for one of them, and how many it could not read whole."""
     truth: list[float] = []
     predicted: list[float] = []
-    cut, seconds = 0, 0.0
-    regression = model.settings.task == "regression"
-    model.predict([("a", "a") if model.settings.pair else "a"])  # loads and compiles
+    truncated, seconds = 0, 0.0
+    regression = model.metadata.task == "regression"
+    model.predict([("a", "a") if model.metadata.pair else "a"])  # loads and compiles
     for chunk in chunks(with_progress(rows, "text"), TEXTS_AT_ONCE):
         texts = [text for text, _ in chunk]
         start = time.perf_counter()
@@ -55,31 +56,17 @@ def measure(model: Model, rows: Iterator[tuple[TextOrPair, float]]) -> dict[str,
         seconds += time.perf_counter() - start
         truth += [label for _, label in chunk]
         predicted += (logits[:, 0] if regression else logits.argmax(axis=1)).tolist()
-        cut += sum(map(model.is_cut, texts))
-    figures = regression_figures(truth, predicted) if regression else class_figures(truth, predicted, model.settings)
-    return {**figures, "n": len(truth), "ms_per_text": round(1000 * seconds / len(truth), 4), "truncated": cut}
-
-
-def class_figures(truth: list[float], predicted: list[float], settings: Settings) -> dict[str, float]:
-    """Accuracy and macro F1."""
-    expected, found = np.array(truth, np.int64), np.array(predicted, np.int64)
-    return {
-        "accuracy": metrics.accuracy(expected, found),
-        "macro_f1": metrics.macro_f1(expected, found, settings.num_classes),
-    }
-
-
-def regression_figures(truth: list[float], predicted: list[float]) -> dict[str, float]:
-    """Correlations and error."""
-    return {
-        "pearson": metrics.pearson(truth, predicted),
-        "spearman": metrics.spearman(truth, predicted),
-        "rmse": metrics.rmse(truth, predicted),
-    }
+        truncated += sum(map(model.is_truncated, texts))
+    if regression:
+        figures = metrics.regression_figures(truth, predicted)
+    else:
+        classes = np.array(truth, np.int64), np.array(predicted, np.int64)
+        figures = metrics.classification_figures(*classes, model.metadata.num_classes)
+    return {**figures, "n": len(truth), "ms_per_text": round(1000 * seconds / len(truth), 4), "truncated": truncated}
 
 
 def labelled(
-    path: str, text_columns: list[str] | None, label_column: str, settings: Settings
+    path: str, text_columns: list[str] | None, label_column: str, metadata: Metadata
 ) -> Iterator[tuple[TextOrPair, float]]:
     """Texts of a file, with the index of their class or, for regression, their number.
 
@@ -88,17 +75,17 @@ def labelled(
     Raises:
         InputError: a row's label is unknown to the model, or its text is of the other kind.
     """
-    names = label_names(settings.labels, settings.num_classes)
+    names = label_names(metadata.labels, metadata.num_classes)
     index = {name: float(i) for i, name in enumerate(names)}
     if not any(name.isdigit() for name in names):  # a table may number the classes that the model calls by name
         index |= {str(i): float(i) for i in range(len(names))}
     for row in iter_rows(path, text_columns, label_column):
         where = f"{path}, row {row.line}"
-        if isinstance(row.text, tuple) != settings.pair:
-            kinds = ("pairs of texts", "a single text") if settings.pair else ("a single text", "pairs of texts")
+        if isinstance(row.text, tuple) != metadata.pair:
+            kinds = ("pairs of texts", "a single text") if metadata.pair else ("a single text", "pairs of texts")
             raise InputError(f"{where}: the model takes {kinds[0]}; the file holds {kinds[1]}")
         label = row.label or ""
-        if settings.task == "regression":
+        if metadata.task == "regression":
             yield row.text, parse_number(label, path, row.line)
         elif label in index:
             yield row.text, index[label]

@@ -13,10 +13,10 @@ from eelbert_tf.disk.inputs import argument_bytes, chunks, read_texts
 from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.terminal import print_json
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import rank
 from eelbert_tf.text.strings import TextOrPair
-from eelbert_tf.tflite.flatbuffer.metadata import Settings
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 from eelbert_tf.tflite.runtimes.models import RUNTIMES, model_help, open_model
-from eelbert_tf.tflite.runtimes.scores import rank
 
 TEXTS_AT_ONCE = 256
 
@@ -39,49 +39,49 @@ def run(args: argparse.Namespace) -> None:
     """Prints a line for each text as soon as it is known."""
     model = open_model(args.model, args.runtime)
     if args.text:
-        texts = iter([one_input(args.text, model.settings)])
+        texts = iter([one_input(args.text, model.metadata)])
     else:
-        texts = check_kind(read_texts(args.input, args.text_columns), model.settings, args.input)
+        texts = check_kind(read_texts(args.input, args.text_columns), model.metadata, args.input)
     for chunk in chunks(with_progress(texts, "text"), TEXTS_AT_ONCE):
         for text, logits in zip(chunk, model.predict(chunk), strict=True):
-            result = describe(logits, model.settings)
-            if model.is_cut(text):
+            result = describe(logits, model.metadata)
+            if model.is_truncated(text):
                 result["truncated"] = True
             print_json(result)
     sys.stdout.flush()
 
 
-def describe(logits: np.ndarray, settings: Settings) -> dict[str, Any]:
+def describe(logits: np.ndarray, metadata: Metadata) -> dict[str, Any]:
     """The result for one text: its score, and for a classifier its class and the scores of all."""
-    if settings.task == "regression":
+    if metadata.task == "regression":
         return {"score": float(logits[0])}
-    ranked = rank(logits, settings)
+    ranked = rank(logits, metadata.labels)
     label, score = ranked[0]
     return {"label": label, "score": score, "scores": dict(ranked)}
 
 
-def one_input(texts: list[str], settings: Settings) -> TextOrPair:
+def one_input(texts: list[str], metadata: Metadata) -> TextOrPair:
     """The text, or the pair, of the command line.
 
     Raises:
         InputError: there are too few or too many for the model.
     """
-    wanted = 2 if settings.pair else 1
+    wanted = 2 if metadata.pair else 1
     if len(texts) != wanted:
         raise InputError(f"--text is given {len(texts)} times; this model takes {wanted} text{'s' * (wanted > 1)}")
     data = [argument_bytes(text) for text in texts]
-    return (data[0], data[1]) if settings.pair else data[0]
+    return (data[0], data[1]) if metadata.pair else data[0]
 
 
-def check_kind(texts: Iterator[TextOrPair], settings: Settings, path: str) -> Iterator[TextOrPair]:
+def check_kind(texts: Iterator[TextOrPair], metadata: Metadata, path: str) -> Iterator[TextOrPair]:
     """The texts of a file, pairs where the model takes pairs.
 
     Raises:
         InputError: the file holds the other kind.
     """
     for text in texts:
-        if isinstance(text, tuple) and not settings.pair:
+        if isinstance(text, tuple) and not metadata.pair:
             raise InputError(f"{path}: pairs of texts; this model takes one text: name its column with --text-columns")
-        if settings.pair and not isinstance(text, tuple):
+        if metadata.pair and not isinstance(text, tuple):
             raise InputError(f"{path}: single texts; this model takes pairs: expected columns text_a and text_b")
         yield text

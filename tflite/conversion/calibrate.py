@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from eelbert_tf.tflite.runtimes.interpreter import LiteRT
+
 Range = tuple[float, float]
 
 # Texts that int8 is calibrated on at most, and that it needs at least.
@@ -24,23 +26,13 @@ def measure_ranges(data: bytes, rows: np.ndarray, tensors: Iterable[int]) -> dic
     Returns:
         `(least, greatest)` of each tensor.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    # Without delegates every tensor can be read.
-    interpreter = Interpreter(
-        model_content=data,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
-    (entry,) = interpreter.get_input_details()
+    run = LiteRT(data, keep_tensors=True)
     least: dict[int, float] = dict.fromkeys(tensors, np.inf)
     greatest: dict[int, float] = dict.fromkeys(least, -np.inf)
     for row in rows:
-        interpreter.set_tensor(entry["index"], row[None])
-        interpreter.invoke()
+        run(row[None])
         for tensor in least:
-            values = interpreter.get_tensor(tensor)
+            values = run.tensor(tensor)
             least[tensor] = min(least[tensor], float(values.min()))
             greatest[tensor] = max(greatest[tensor], float(values.max()))
     return {tensor: (least[tensor], greatest[tensor]) for tensor in least}

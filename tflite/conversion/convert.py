@@ -11,17 +11,19 @@ import numpy as np
 
 from eelbert_tf.disk.files import check_directory, replace_directory, replace_file
 from eelbert_tf.errors import InputError
-from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.text.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
-from eelbert_tf.tflite.flatbuffer.file import finish, operators, parse
-from eelbert_tf.tflite.flatbuffer.metadata import Settings
+from eelbert_tf.tflite.flatbuffer.file import operators
+from eelbert_tf.tflite.flatbuffer.finish import finish
+from eelbert_tf.tflite.flatbuffer.graph import Graph
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 from eelbert_tf.tflite.kits.firmware import is_kit, with_margin, write_kit
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
-from eelbert_tf.tflite.runtimes.models import Model, check_classifier
+from eelbert_tf.tflite.runtimes.models import Model, check_classifier, load_keras, metadata_of
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 
 from .calibrate import LEAST_CALIBRATION_TEXTS, MOST_CALIBRATION_TEXTS
+from .copies import copy_of
 from .export import to_tflite
 from .micro import to_micro
 from .quantize import to_dynamic, to_float16, to_int8_weights
@@ -52,8 +54,12 @@ TOLERANCES = {
 }
 
 
-MOBILE: dict[str, Callable[[bytes], bytes]] = {
-    "none": bytes,
+def _as_it_is(graph: Graph) -> None:
+    """Leaves a graph in float32."""
+
+
+MOBILE: dict[str, Callable[[Graph], None]] = {
+    "none": _as_it_is,
     "float16": to_float16,
     "dynamic": to_dynamic,
     "int8": to_int8_weights,
@@ -92,38 +98,37 @@ def convert(
     check_options(target, quantize, calibration, kit)
     check_classifier(os.fspath(model_directory), max_tokens, max_bytes)
     with replace_file(output) as temporary:
-        limits: dict[str, Any] = {"max_tokens": max_tokens, "max_bytes": max_bytes}
-        limits = {name: limit for name, limit in limits.items() if limit is not None}
-        model = EelbertClassifier.from_preset(os.fspath(model_directory), **limits)
-        settings = settings_of(model, target, quantize)
-        to_export = EelbertClassifier.from_preset(os.fspath(model_directory), **limits)  # exporting changes layers
+        model = load_keras(os.fspath(model_directory), max_tokens, max_bytes)
+        metadata = metadata_of(model, target, quantize)
+        to_export = copy_of(model)  # exporting changes layers
         if target == "mobile":
-            data = MOBILE[quantize](to_tflite(to_export))
+            graph = to_tflite(to_export)
+            MOBILE[quantize](graph)
         else:
-            data = to_micro(to_export, quantize, calibration_rows(calibration, settings))
-        data = finish(data, settings)
-        ops = check_operators(data)
+            graph = to_micro(to_export, quantize, calibration_rows(calibration, metadata))
+        data = finish(graph, metadata)
+        ops = check_operators(graph.model)
         temporary.write_bytes(data)
         report = compare(model, EelbertRuntime(temporary), TOLERANCES[quantize], TEXTS_CHECKED)
         if target == "micro":
             runtime = TflmRuntime(temporary)
-            found = compare(model, runtime, TOLERANCES[quantize], TEXTS_CHECKED_IN_TFLM)
-            report |= {f"tflm_{key}": value for key, value in found.items()}
+            in_tflm = compare(model, runtime, TOLERANCES[quantize], TEXTS_CHECKED_IN_TFLM)
+            report |= {f"tflm_{key}": value for key, value in in_tflm.items()}
             report["arena_bytes"] = runtime.arena_bytes()
             report["arena_with_margin"] = with_margin(report["arena_bytes"])
             TflmRuntime(temporary, report["arena_with_margin"])  # it does suffice
         if kit is not None:
             with replace_directory(kit, is_kit) as folder:
-                write_kit(folder, temporary.read_bytes(), settings, ops, report["arena_bytes"])
+                write_kit(folder, data, metadata, ops, report["arena_bytes"])
             report["kit"] = os.fspath(kit)
     return {
         "output": os.fspath(output),
         "bytes": len(data),
         "target": target,
         "quantize": quantize,
-        "input_shape": [1, settings.max_bytes],
-        "max_tokens": settings.max_tokens,
-        "labels": settings.labels,
+        "input_shape": [1, metadata.max_bytes],
+        "max_tokens": metadata.max_tokens,
+        "labels": metadata.labels,
         "ops": ops,
         "custom_ops": [],
         "flex_ops": [],
@@ -149,52 +154,36 @@ def check_options(
     if target == "micro" and quantize in ("float16", "dynamic"):
         raise InputError(f"TFLite Micro cannot run --quantize {quantize}: for --target micro choose none or int8")
     if target == "micro" and quantize == "int8":
-        found = len(calibration or ())
-        if found < LEAST_CALIBRATION_TEXTS:
+        given = len(calibration or ())
+        if given < LEAST_CALIBRATION_TEXTS:
             raise InputError(
                 "--target micro --quantize int8 is calibrated on texts like those that the model will meet: name a "
-                f"file with a few hundred by --calibrate. Received: {found or 'no'} texts; the least is "
+                f"file with a few hundred by --calibrate. Received: {given or 'no'} texts; the least is "
                 f"{LEAST_CALIBRATION_TEXTS}"
             )
 
 
-def calibration_rows(calibration: Sequence[TextOrPair] | None, settings: Settings) -> np.ndarray:
+def calibration_rows(calibration: Sequence[TextOrPair] | None, metadata: Metadata) -> np.ndarray:
     """Bytes of texts to calibrate on, spread over those given: int32 `[n, L]`.
 
     Raises:
         InputError: they are pairs for a model of single texts, or the other way round.
     """
     texts = list(calibration or ())
-    if any(isinstance(text, tuple) != settings.pair for text in texts):
-        kinds = ("pairs of texts", "single texts") if settings.pair else ("single texts", "pairs of texts")
+    if any(isinstance(text, tuple) != metadata.pair for text in texts):
+        kinds = ("pairs of texts", "single texts") if metadata.pair else ("single texts", "pairs of texts")
         raise InputError(f"The model takes {kinds[0]}; the calibration file holds {kinds[1]}")
     step = max(1, len(texts) // MOST_CALIBRATION_TEXTS)
-    return encode_texts(texts[::step][:MOST_CALIBRATION_TEXTS], settings.max_bytes)
+    return encode_texts(texts[::step][:MOST_CALIBRATION_TEXTS], metadata.max_bytes)
 
 
-def settings_of(model: Any, target: str, quantize: str) -> Settings:
-    """What the file will say of itself."""
-    config = model.backbone.config
-    return Settings(
-        max_tokens=config.max_tokens,
-        max_bytes=config.max_bytes,
-        num_classes=model.num_classes,
-        labels=model.labels,
-        task=model.task,
-        pair=model.backbone.pair,
-        target=target,
-        quantize=quantize,
-        config=config.to_dict(),
-    )
-
-
-def check_operators(data: bytes) -> list[str]:
-    """The operators of a file, sorted.
+def check_operators(model: Any) -> list[str]:
+    """Names of the operators of a file (`schema.ModelT`), sorted.
 
     Raises:
         InputError: one of them is not built into TFLite.
     """
-    ops = operators(parse(data))
+    ops = operators(model)
     foreign = [name for name in ops if name.startswith("CUSTOM")]
     if foreign:
         raise InputError(f"The converter used operators that are not built into TFLite: {', '.join(foreign)}")
@@ -211,9 +200,9 @@ def compare(model: Any, runtime: Model, tolerance: Tolerance, count: int) -> dic
     data = encode_texts(texts, model.backbone.config.max_bytes)
     batches = np.array_split(data, -(-len(data) // 50))
     expected = np.concatenate([np.asarray(model(batch, training=False)) for batch in batches])
-    found = runtime.predict(texts)
-    difference = float(np.abs(found - expected).max())
-    agreement = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    logits = runtime.predict(texts)
+    difference = float(np.abs(logits - expected).max())
+    agreement = float((logits.argmax(axis=1) == expected.argmax(axis=1)).mean())
     limit = tolerance.difference * max(1.0, float(np.abs(expected).max()))
     if not difference <= limit or not agreement >= tolerance.agreement:
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,19 +18,25 @@ Tensor = Any
 INPUT_NAME, OUTPUT_NAME, SIGNATURE = "bytes", "logits", "serving_default"
 
 
+def with_constant_weights(model: Any) -> Callable[[Any], Any]:
+    """A call of a Keras model, to be traced, whose weights are constants: variables the converter would lose."""
+    import tensorflow as tf
+
+    weights = [
+        [tf.constant(ops.convert_to_numpy(variable.value)) for variable in group]
+        for group in (model.trainable_variables, model.non_trainable_variables)
+    ]
+    return lambda inputs: model.stateless_call(*weights, inputs, training=False)[0]
+
+
 def to_concrete_function(model: Any) -> Any:
     """The model as a TensorFlow graph with its weights as constants: int32 `[1, L]` to float32 `[1, C]`."""
     import tensorflow as tf
 
-    # Constants, not variables: the converter would keep variables as resources, or lose them.
-    trainable, others = (
-        [tf.constant(keras.ops.convert_to_numpy(v.value)) for v in group]
-        for group in (model.trainable_variables, model.non_trainable_variables)
-    )
+    call = with_constant_weights(model)
 
     def serve(bytes: Any) -> dict[str, Any]:
-        logits, _ = model.stateless_call(trainable, others, bytes, training=False)
-        return {OUTPUT_NAME: logits}
+        return {OUTPUT_NAME: call(bytes)}
 
     shape = (1, model.backbone.config.max_bytes)
     signature = [tf.TensorSpec(shape, tf.int32, name=INPUT_NAME)]
@@ -50,8 +57,8 @@ def simplify_norms(model: Any) -> None:
             layer.call = functools.partial(normalize, layer)
 
 
-def to_tflite(model: Any) -> bytes:
-    """A float32 TFLite file of a classifier for phones, browsers and computers.
+def to_tflite(model: Any) -> Graph:
+    """A float32 TFLite graph of a classifier for phones, browsers and computers.
 
     Args:
         model: an `EelbertClassifier` that is only to be exported, with `max_tokens` and `max_bytes` of its
@@ -68,7 +75,7 @@ def to_tflite(model: Any) -> bytes:
     graph = Graph(translate(model, to_concrete_function(model)))
     merge_added_constants(graph)
     drop_selects(graph)
-    return graph.to_bytes()
+    return graph
 
 
 def check_exportable(model: Any) -> None:
@@ -109,7 +116,7 @@ def merge_added_constants(graph: Graph) -> None:
     for last in graph.operators:
         if graph.name(last) != "ADD" or not graph.is_float(int(last.outputs[0])):
             continue
-        size, chain, found = graph.shape(int(last.outputs[0])), [last], []
+        size, chain, added = graph.shape(int(last.outputs[0])), [last], []
         while (before := producers.get(int(chain[-1].inputs[0]))) is not None:
             output = int(before.outputs[0])
             if graph.name(before) != "ADD" or graph.shape(output) != size or len(consumers[output]) > 1:
@@ -118,13 +125,13 @@ def merge_added_constants(graph: Graph) -> None:
         for add in chain:
             values = graph.constant(int(add.inputs[1]))
             if values is not None and _is_linear(add):
-                found.append((add, values))
-        for add, _ in found[1:]:  # its result is what it was given
+                added.append((add, values))
+        for add, _ in added[1:]:  # its result is what it was given
             for reader in consumers[int(add.outputs[0])]:
                 graph.replace(reader, int(add.outputs[0]), int(add.inputs[0]))
-        if len(found) > 1:
-            total = functools.reduce(np.add, [values for _, values in found])
-            found[0][0].inputs = np.array([found[0][0].inputs[0], graph.add_constant(total)], np.int32)
+        if len(added) > 1:
+            total = functools.reduce(np.add, [values for _, values in added])
+            added[0][0].inputs = np.array([added[0][0].inputs[0], graph.add_constant(total)], np.int32)
             producers, consumers = graph.producers(), graph.consumers()
 
 

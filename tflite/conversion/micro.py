@@ -47,8 +47,8 @@ def gelu(x: Tensor) -> Tensor:
     return 0.5 * (x + size * erf)
 
 
-def to_micro(model: Any, quantize: str, rows: np.ndarray) -> bytes:
-    """A TFLite file for TFLite Micro.
+def to_micro(model: Any, quantize: str, rows: np.ndarray) -> Graph:
+    """A TFLite graph for TFLite Micro.
 
     Args:
         model: an `EelbertClassifier` that is only to be exported: its layers are changed.
@@ -64,12 +64,10 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> bytes:
     move_shifts(graph)
     drop_selects(graph)
     graph.schedule()
-    data = graph.to_bytes()
     if quantize == "int8":
-        graph = Graph(to_int8(data, rows))
+        to_int8(graph, rows)
         graph.schedule()
-        data = graph.to_bytes()
-    return data
+    return graph
 
 
 def prepare(model: Any, quantize: str) -> None:

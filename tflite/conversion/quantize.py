@@ -10,43 +10,44 @@ from eelbert_tf.tflite.flatbuffer.graph import Graph
 SMALLEST = 1024
 
 
-def to_float16(data: bytes) -> bytes:
+def to_float16(graph: Graph) -> None:
     """Stores large constants in float16; arithmetic stays float32."""
-    graph = Graph(data)
     for tensor, values in _large_constants(graph):
         _store(graph, tensor, graph.add_constant(values.astype(np.float16)))
-    return graph.to_bytes()
 
 
-def to_dynamic(data: bytes) -> bytes:
-    """Stores the weights of dense layers in int8; LiteRT quantizes their inputs as they come."""
-    graph = Graph(data)
-    _quantize_dense(graph)
-    return graph.to_bytes()
+def to_dynamic(graph: Graph) -> None:
+    """Stores the weights of dense layers in int8, a scale per output; LiteRT quantizes their inputs as they come."""
+    for operator in graph.operators:
+        weights = graph.constant(int(operator.inputs[1])) if graph.name(operator) == "FULLY_CONNECTED" else None
+        if weights is None or weights.size < SMALLEST:
+            continue
+        values, scale = quantize_rows(weights)
+        small = graph.add_constant(values)
+        graph.set_scale(small, scale, np.zeros(len(scale)))
+        graph.replace(operator, int(operator.inputs[1]), small)
 
 
-def to_int8_weights(data: bytes) -> bytes:
+def to_int8_weights(graph: Graph) -> None:
     """`to_dynamic`, with the other large constants, tables of positions and words, stored in int8 as well."""
-    graph = Graph(data)
-    _quantize_dense(graph)
+    to_dynamic(graph)
     for tensor, values in _large_constants(graph):
         integers, scale = quantize_rows(values, per_row=False)
         small = graph.add_constant(integers)
         graph.set_scale(small, scale, np.zeros(1))
         _store(graph, tensor, small)
-    return graph.to_bytes()
 
 
 def _large_constants(graph: Graph) -> list[tuple[int, np.ndarray]]:
     """Float constants worth storing in fewer bits; not the kernels of the front end, which are exact."""
-    found = []
+    large = []
     for tensor, operators in graph.consumers().items():
         values = graph.constant(tensor)
         if values is None or not graph.is_float(tensor) or values.size < SMALLEST:
             continue
         if not any(graph.name(operator) == "CONV_2D" for operator in operators):
-            found.append((tensor, values))
-    return found
+            large.append((tensor, values))
+    return large
 
 
 def _store(graph: Graph, tensor: int, small: int) -> None:
@@ -67,15 +68,3 @@ def quantize_rows(values: np.ndarray, per_row: bool = True) -> tuple[np.ndarray,
     size = size if per_row else size.max(keepdims=True)
     scale = np.maximum(size, np.finfo(np.float32).tiny * 2**10) / 127.0
     return np.round(values / scale).astype(np.int8), scale.reshape(-1).astype(np.float32)
-
-
-def _quantize_dense(graph: Graph) -> None:
-    """Puts the weights of dense layers in int8, with a scale per output."""
-    for operator in graph.operators:
-        weights = graph.constant(int(operator.inputs[1])) if graph.name(operator) == "FULLY_CONNECTED" else None
-        if weights is None or weights.size < SMALLEST:
-            continue
-        values, scale = quantize_rows(weights)
-        small = graph.add_constant(values)
-        graph.set_scale(small, scale, np.zeros(len(scale)))
-        graph.replace(operator, int(operator.inputs[1]), small)

@@ -55,21 +55,22 @@ class Scale:
         return np.clip(np.round(values / self.scale) + self.zero_point, -128, 127).astype(np.int8)
 
 
-def to_int8(data: bytes, rows: np.ndarray) -> bytes:
+def to_int8(graph: Graph, rows: np.ndarray) -> None:
     """Quantizes the encoder.
 
     Args:
-        data: a float32 TFLite file for the target "micro".
+        graph: a float32 one for the target "micro"; it is changed.
         rows: int32 `[n, L]`, bytes of texts to calibrate on.
     """
-    return _Quantizer(Graph(data), data, rows).run()
+    _Quantizer(graph, rows).run()
 
 
 class _Quantizer:
     """Rewrites operator by operator; `ready` holds the int8 twin of each float tensor."""
 
-    def __init__(self, graph: Graph, data: bytes, rows: np.ndarray) -> None:
+    def __init__(self, graph: Graph, rows: np.ndarray) -> None:
         self.graph = graph
+        data = graph.to_bytes()  # first: it gives tensors the numbers that they have in the file
         self.chosen = self._choose()
         computed = {
             int(i)
@@ -109,8 +110,8 @@ class _Quantizer:
         constants = [self.graph.constant(int(i)) for i in operator.inputs]
         return self.graph.name(operator) == "ADD" and any(c is not None and c.size < SMALLEST for c in constants)
 
-    def run(self) -> bytes:
-        """The quantized file."""
+    def run(self) -> None:
+        """Quantizes the graph."""
         graph = self.graph
         chosen = {id(operator) for operator in self.chosen}
         outside = {int(i) for operator in graph.operators if id(operator) not in chosen for i in operator.inputs} | set(
@@ -131,7 +132,6 @@ class _Quantizer:
             number = max(code.builtinCode, code.deprecatedBuiltinCode)
             names = [name for name in _VERSIONS if getattr(schema.BuiltinOperator, name) == number]
             code.version = max(code.version, *(_VERSIONS[name] for name in names), 1)
-        return graph.to_bytes()
 
     def _twin(self, tensor: int, scale: Scale) -> int:
         """A new int8 tensor in place of a float one."""
@@ -230,11 +230,11 @@ class _Quantizer:
         activations, *numbers = self._dense([int(i) for i in dense.inputs])
         parts = []
         for columns in np.array_split(np.arange(width), max(1, round(width / _COLUMNS))):
-            part, found = (self._like([*rows, len(columns)], scale) for scale in scales)
+            part, activated = (self._like([*rows, len(columns)], scale) for scale in scales)
             inputs = [activations, *(self._part(tensor, columns) for tensor in numbers)]
             self.result.append(graph.operator("FULLY_CONNECTED", inputs, [part], dense.builtinOptions))
-            self._look_up(table, part, found)
-            parts.append(found)
+            self._look_up(table, part, activated)
+            parts.append(activated)
         if len(parts) == 1:
             self.scales[output], self.ready[output] = scales[1], parts[0]
             return
@@ -272,17 +272,17 @@ class _Quantizer:
     def _gather(self, operator: Any) -> None:
         """A lookup in a large float table becomes one in an int8 table."""
         graph = self.graph
-        source, found = int(operator.inputs[0]), int(operator.outputs[0])
+        source, looked_up = int(operator.inputs[0]), int(operator.outputs[0])
         values = graph.constant(source)
         if values is not None and values.dtype == np.float32 and values.size >= SMALLEST:
             integers, scale = quantize_rows(values, per_row=False)
             if source not in self.tables:  # a token may have two rows of one table
                 self.tables[source] = graph.add_constant(integers)
-            rows = graph.add_tensor(graph.shape(found), np.int8)
+            rows = graph.add_tensor(graph.shape(looked_up), np.int8)
             for number in (self.tables[source], rows):
                 graph.set_scale(number, scale, np.zeros(1))
             graph.replace(operator, source, self.tables[source])
             operator.outputs = np.array([rows], np.int32)
-            self.result += [operator, graph.operator("DEQUANTIZE", [rows], [found])]
+            self.result += [operator, graph.operator("DEQUANTIZE", [rows], [looked_up])]
         else:
             self.result.append(operator)

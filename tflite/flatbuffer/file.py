@@ -8,11 +8,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from .metadata import METADATA_NAME, Settings, seal, to_json
-
 _IDENTIFIER = b"TFL3"
 _OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-_CONVERTERS_OWN = b"CONVERSION_METADATA"
 
 
 def parse(data: bytes) -> Any:
@@ -50,24 +47,3 @@ def operators(model: Any) -> list[str]:
     """Names of the operators that a model uses, sorted."""
     used = {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators}
     return sorted({operator_name(model.operatorCodes[index]) for index in used})
-
-
-def finish(data: bytes, settings: Settings) -> bytes:
-    """Adds settings with a checksum to a converted file, and drops what no runtime reads."""
-    model = parse(data)
-    for graph in model.subgraphs:
-        keep = {*graph.inputs, *graph.outputs}
-        for number, tensor in enumerate(graph.tensors):
-            if number not in keep:
-                tensor.name = None
-            if tensor.quantization is not None and tensor.quantization.scale is None:
-                tensor.quantization = None
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(to_json(settings), np.uint8)
-    model.buffers.append(buffer)
-    entry = schema.MetadataT()
-    entry.name = METADATA_NAME
-    entry.buffer = len(model.buffers) - 1
-    model.metadata = [m for m in model.metadata or [] if m.name != _CONVERTERS_OWN]
-    model.metadata.append(entry)
-    return seal(pack(model))

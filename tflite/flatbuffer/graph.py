@@ -142,11 +142,11 @@ class Graph:
 
     def consumers(self) -> dict[int, list[Any]]:
         """The operators that read each tensor."""
-        found: dict[int, list[Any]] = defaultdict(list)
+        readers: dict[int, list[Any]] = defaultdict(list)
         for operator in self.operators:
             for tensor in dict.fromkeys(int(i) for i in operator.inputs):
-                found[tensor].append(operator)
-        return found
+                readers[tensor].append(operator)
+        return readers
 
     def downstream(self, start: Iterable[int]) -> set[int]:
         """Numbers of the tensors that depend on one of those in `start`, these included."""
@@ -217,11 +217,15 @@ class Graph:
         return int(np.prod(self.shape(tensor))) * self.dtype(tensor).itemsize
 
     def to_bytes(self) -> bytes:
-        """The file, without operators, tensors, buffers and operator codes that nothing needs."""
+        """The file, after `prune`: numbers of tensors in it are those of the graph."""
+        self.prune()
+        return pack(self.model)
+
+    def prune(self) -> None:
+        """Drops operators, tensors, buffers and operator codes that nothing needs; tensors get new numbers."""
         self._drop_operators()
         self._merge_constants()
         self._drop_tensors()
-        return pack(self.model)
 
     def _drop_operators(self) -> None:
         needed = set(self.outputs)
@@ -264,10 +268,10 @@ class Graph:
                 entry.tensorIndex = numbers[entry.tensorIndex]
         entries = (*self.tensors, *(self.model.metadata or []))
         full = sorted({entry.buffer for entry in entries if self._is_full(entry.buffer)})
-        places = {old: new for new, old in enumerate(full, start=1)}
+        buffers = {old: new for new, old in enumerate(full, start=1)}
         self.model.buffers = [self.model.buffers[0], *(self.model.buffers[old] for old in full)]
         for entry in entries:
-            entry.buffer = places.get(entry.buffer, 0)  # by convention the empty one
+            entry.buffer = buffers.get(entry.buffer, 0)  # by convention the empty one
 
     def _is_full(self, buffer: int) -> bool:
         data = self.model.buffers[buffer].data

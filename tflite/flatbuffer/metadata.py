@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ _TFLITE_IDENTIFIER = b"TFL3"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Metadata:
     """How to feed a TFLite file and how to read what it gives.
 
     Args:
@@ -58,20 +57,15 @@ class Settings:
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def label_names(labels: Sequence[str] | None, num_classes: int) -> list[str]:
-    """Names of the classes; their numbers where they have none."""
-    return list(labels) if labels else [str(i) for i in range(num_classes)]
-
-
-def to_json(settings: Settings) -> bytes:
-    """Settings as they stand in a file, with blanks where `seal` writes the file's size and checksum."""
-    fields = json.dumps(dataclasses.asdict(settings), ensure_ascii=False)
+def to_json(metadata: Metadata) -> bytes:
+    """Metadata as it stands in a file, with blanks where `add_checksum` writes the file's size and checksum."""
+    fields = json.dumps(dataclasses.asdict(metadata), ensure_ascii=False)
     blank = b"0".rjust(_FILE_BYTES_WIDTH)
     head = _START + b'%d, %s%s", %s%s, ' % (FORMAT_VERSION, _CRC32, _BLANK_CRC32.encode(), _FILE_BYTES, blank)
     return head + fields[1:].encode("utf-8", "surrogatepass")
 
 
-def seal(data: bytes) -> bytes:
+def add_checksum(data: bytes) -> bytes:
     """A TFLite file that holds `to_json`, with its size and checksum filled in."""
     start = data.index(_START)
     size = data.index(_FILE_BYTES, start) + len(_FILE_BYTES)
@@ -80,8 +74,8 @@ def seal(data: bytes) -> bytes:
     return data[:crc] + b"%08x" % zlib.crc32(data) + data[crc + len(_BLANK_CRC32) :]
 
 
-def unseal(data: bytes, path: str | os.PathLike[str]) -> Settings:
-    """The settings in a TFLite file, after a check that the file is whole.
+def read_metadata(data: bytes, path: str | os.PathLike[str]) -> Metadata:
+    """The metadata in a TFLite file, after a check that the file is whole.
 
     Args:
         data: the file.
@@ -96,7 +90,7 @@ def unseal(data: bytes, path: str | os.PathLike[str]) -> Settings:
     start = data.find(_START)
     if start < 0:
         raise InputError(
-            f"{name}: a TFLite file that is damaged, or that `eelbert convert` did not write: it holds no settings "
+            f"{name}: a TFLite file that is damaged, or that `eelbert convert` did not write: it holds no metadata "
             "of ours; convert the model again"
         )
     try:
@@ -104,7 +98,7 @@ def unseal(data: bytes, path: str | os.PathLike[str]) -> Settings:
         fields = json.JSONDecoder().raw_decode(text)[0]
         version, crc32, file_bytes = (fields.pop(key) for key in ("format_version", "crc32", "file_bytes"))
     except (ValueError, KeyError, RecursionError):
-        raise InputError(f"{name}: damaged: its settings cannot be read; convert the model again") from None
+        raise InputError(f"{name}: damaged: its metadata cannot be read; convert the model again") from None
     if version != FORMAT_VERSION:
         raise InputError(
             f"{name}: written in format version {version}; this library reads version {FORMAT_VERSION}. "
@@ -117,14 +111,14 @@ def unseal(data: bytes, path: str | os.PathLike[str]) -> Settings:
     if crc32 != f"{zlib.crc32(blank):08x}":
         raise InputError(f"{name}: damaged: its checksum differs. Copy or convert it again")
     del fields["format"]
-    return Settings(**fields)
+    return Metadata(**fields)
 
 
-def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Settings]:
-    """A TFLite file of ours and its settings.
+def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Metadata]:
+    """A TFLite file of ours and its metadata.
 
     Raises:
-        InputError: there is no such file, it cannot be read, or `unseal` refuses it.
+        InputError: there is no such file, it cannot be read, or `read_metadata` refuses it.
     """
     try:
         data = Path(path).read_bytes()
@@ -132,4 +126,4 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Settings]:
         raise InputError(f"{os.fspath(path)}: no such file; expected one that `eelbert convert` wrote") from None
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None
-    return data, unseal(data, path)
+    return data, read_metadata(data, path)

@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from eelbert_tf.tflite.flatbuffer.metadata import Settings, label_names
+from eelbert_tf.scores import label_names
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
 SOURCES = Path(__file__).parent / "c"
 # The same for every model.
@@ -38,39 +39,39 @@ def is_kit(folder: Path) -> bool:
     return (folder / HEADER).is_file()
 
 
-def write_kit(folder: Path, data: bytes, settings: Settings, ops: Sequence[str], arena_bytes: int) -> None:
+def write_kit(folder: Path, data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int) -> None:
     """Fills a folder with the sources that firmware compiles.
 
     Args:
         folder: an empty one.
         data: the TFLite file, for the target "micro".
-        settings: what it says of itself.
+        metadata: what it says of itself.
         ops: names of its operators.
         arena_bytes: memory that it was seen to need, without margin.
     """
     for name in COPIED:
         shutil.copyfile(SOURCES / name, folder / name)
     texts = {
-        HEADER: _header(data, settings, ops, arena_bytes),
-        DATA: _source(data, settings),
+        HEADER: _header(data, metadata, ops, arena_bytes),
+        DATA: _source(data, metadata),
         OPERATORS: "\n".join(resolver_lines(ops)) + "\n",
     }
     for name, text in texts.items():
         (folder / name).write_text(text, "ascii")
 
 
-def _header(data: bytes, settings: Settings, ops: Sequence[str], arena_bytes: int) -> str:
+def _header(data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int) -> str:
     return f"""\
 /* One model, as `eelbert convert --target micro` wrote it. Its operators stand in {OPERATORS}. */
 #ifndef EELBERT_MODEL_H
 #define EELBERT_MODEL_H
 
 #define EELBERT_MODEL_BYTES {len(data)}
-#define EELBERT_MAX_TOKENS {settings.max_tokens} /* slots, [CLS] and [SEP] included */
-#define EELBERT_MAX_BYTES {settings.max_bytes} /* read of a text */
-#define EELBERT_CLASSES {settings.num_classes}
-#define EELBERT_REGRESSION {int(settings.task == "regression")}
-#define EELBERT_PAIR {int(settings.pair)} /* two texts with the byte 0x1F between them */
+#define EELBERT_MAX_TOKENS {metadata.max_tokens} /* slots, [CLS] and [SEP] included */
+#define EELBERT_MAX_BYTES {metadata.max_bytes} /* read of a text */
+#define EELBERT_CLASSES {metadata.num_classes}
+#define EELBERT_REGRESSION {int(metadata.task == "regression")}
+#define EELBERT_PAIR {int(metadata.pair)} /* two texts with the byte 0x1F between them */
 #define EELBERT_OPERATORS {len(ops)}
 
 /* The model needed {arena_bytes} bytes on a 64-bit machine with TFLite Micro's reference kernels. */
@@ -93,10 +94,10 @@ extern const char *const eelbert_model_labels[EELBERT_CLASSES];
 """
 
 
-def _source(data: bytes, settings: Settings) -> str:
+def _source(data: bytes, metadata: Metadata) -> str:
     rows = (data[start : start + 24] for start in range(0, len(data), 24))
     numbers = ",\n".join(",".join(map(str, row)) for row in rows)
-    labels = ",\n".join(f"    {c_string(name)}" for name in label_names(settings.labels, settings.num_classes))
+    labels = ",\n".join(f"    {c_string(name)}" for name in label_names(metadata.labels, metadata.num_classes))
     return f"""\
 /* The bytes of a .tflite file, and the names of its classes. */
 #include "{HEADER}"

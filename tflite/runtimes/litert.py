@@ -14,21 +14,23 @@ from collections.abc import Iterable
 import numpy as np
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import rank
 from eelbert_tf.text.strings import TextOrPair, encode_texts
-from eelbert_tf.tflite.flatbuffer.metadata import Settings, read_file
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file
 
-from .scores import is_cut, rank
+from .interpreter import LiteRT
+from .truncation import is_truncated
 
 
 class Runtime:
     """What the runtimes share: texts in, logits out, one text at a time.
 
     Args:
-        settings: labels, limits and kind of the model.
+        metadata: labels, limits and kind of the model.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, metadata: Metadata) -> None:
+        self.metadata = metadata
         self._lock = threading.Lock()
 
     def invoke(self, row: np.ndarray) -> np.ndarray:
@@ -51,8 +53,8 @@ class Runtime:
         Returns:
             float32 `[n, num_classes]`, the rows in the order of the texts.
         """
-        rows = [self.predict_bytes(encode_texts([text], self.settings.max_bytes)) for text in texts]
-        return np.concatenate(rows) if rows else np.zeros((0, self.settings.num_classes), np.float32)
+        rows = [self.predict_bytes(encode_texts([text], self.metadata.max_bytes)) for text in texts]
+        return np.concatenate(rows) if rows else np.zeros((0, self.metadata.num_classes), np.float32)
 
     def predict_bytes(self, data: np.ndarray) -> np.ndarray:
         """Logits of texts that are bytes already.
@@ -63,7 +65,7 @@ class Runtime:
         Returns:
             float32 `[n, num_classes]`.
         """
-        logits = np.empty((len(data), self.settings.num_classes), np.float32)
+        logits = np.empty((len(data), self.metadata.num_classes), np.float32)
         for row, result in zip(data, logits, strict=True):
             with self._lock:
                 result[:] = self.invoke(np.ascontiguousarray(row[None]))[0]
@@ -81,9 +83,11 @@ class Runtime:
         Raises:
             ValueError: the model is a regression: use `predict`.
         """
-        return rank(self.predict([text])[0], self.settings)
+        if self.metadata.task == "regression":
+            raise ValueError("A regression has a score and no classes: use `predict`.")
+        return rank(self.predict([text])[0], self.metadata.labels)
 
-    def is_cut(self, text: TextOrPair) -> bool:
+    def is_truncated(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of a text, since it is longer than `max_tokens` or `max_bytes`.
 
         Args:
@@ -92,7 +96,7 @@ class Runtime:
         Returns:
             `True` where something is left out.
         """
-        return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
+        return is_truncated(text, self.metadata.max_tokens, self.metadata.max_bytes, self.metadata.pair)
 
 
 class EelbertRuntime(Runtime):
@@ -106,24 +110,19 @@ class EelbertRuntime(Runtime):
         threads: threads that LiteRT may use for one text.
 
     Attributes:
-        settings: labels, limits and kind of the model.
+        metadata: labels, limits and kind of the model.
 
     Raises:
         InputError: there is no such file, or it is damaged, not ours, or of another version.
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._data, settings = read_file(path)
-        super().__init__(settings)
+        data, metadata = read_file(path)
+        super().__init__(metadata)
         try:
-            self._interpreter = Interpreter(model_content=self._data, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            self._run = LiteRT(data, threads)
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{os.fspath(path)}: LiteRT cannot load it: {error}") from None
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
 
     def invoke(self, row: np.ndarray) -> np.ndarray:
         """Runs LiteRT on one text. Called with the lock held.
@@ -134,6 +133,4 @@ class EelbertRuntime(Runtime):
         Returns:
             float32 `[1, num_classes]`.
         """
-        self._interpreter.set_tensor(self._input, row)
-        self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output)
+        return self._run(row)

@@ -12,7 +12,9 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.saving.folders import find_model, preset_file, preset_names
 from eelbert_tf.saving.info import CONFIG_FILE, read_info
 from eelbert_tf.text.strings import TextOrPair
-from eelbert_tf.tflite.flatbuffer.metadata import Settings
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata
+
+from .truncation import is_truncated
 
 RUNTIMES = ("keras", "litert", "tflm")
 
@@ -20,12 +22,12 @@ RUNTIMES = ("keras", "litert", "tflm")
 class Model(Protocol):
     """What commands need of a model; `EelbertRuntime` has it."""
 
-    settings: Settings
+    metadata: Metadata
 
     def predict(self, texts: Sequence[TextOrPair]) -> np.ndarray:
         """Logits, float32 `[n, num_classes]`."""
 
-    def is_cut(self, text: TextOrPair) -> bool:
+    def is_truncated(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of the text."""
 
 
@@ -38,7 +40,7 @@ class KerasModel:
         max_bytes: bytes of a text instead of the model's own.
 
     Attributes:
-        settings: labels, limits and kind of the model.
+        metadata: labels, limits and kind of the model.
 
     Raises:
         InputError: there is no such model, or it is no classifier.
@@ -47,34 +49,62 @@ class KerasModel:
     batch_size = 64
 
     def __init__(self, name: str | Path, max_tokens: int | None = None, max_bytes: int | None = None) -> None:
-        from eelbert_tf.models.classifier import EelbertClassifier
-
-        limits = {"max_tokens": max_tokens, "max_bytes": max_bytes}
-        self._model: Any = EelbertClassifier.from_preset(
-            name, **{key: limit for key, limit in limits.items() if limit is not None}
-        )
-        config = self._model.backbone.config
-        self.settings = Settings(
-            max_tokens=config.max_tokens,
-            max_bytes=config.max_bytes,
-            num_classes=self._model.num_classes,
-            labels=self._model.labels,
-            task=self._model.task,
-            pair=self._model.backbone.pair,
-            config=config.to_dict(),
-        )
+        self._model: Any = load_keras(name, max_tokens, max_bytes)
+        self.metadata = metadata_of(self._model)
 
     def predict(self, texts: Sequence[TextOrPair]) -> np.ndarray:
         """Logits, float32 `[n, num_classes]`."""
         if not texts:
-            return np.zeros((0, self.settings.num_classes), np.float32)
+            return np.zeros((0, self.metadata.num_classes), np.float32)
         return self._model.predict(list(texts), batch_size=self.batch_size, verbose=0)
 
-    def is_cut(self, text: TextOrPair) -> bool:
+    def is_truncated(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of the text."""
-        from .scores import is_cut
+        return is_truncated(text, self.metadata.max_tokens, self.metadata.max_bytes, self.metadata.pair)
 
-        return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
+
+def load_keras(name: str | Path, max_tokens: int | None = None, max_bytes: int | None = None) -> Any:
+    """The Keras classifier of a model directory or a preset.
+
+    Args:
+        name: the directory, or the preset.
+        max_tokens: token slots instead of the model's own.
+        max_bytes: bytes of a text instead of the model's own.
+
+    Raises:
+        InputError: there is no such model, or it is no classifier.
+    """
+    from eelbert_tf.saving.folders import load_classifier
+
+    return load_classifier(name, **given_limits(max_tokens, max_bytes))
+
+
+def given_limits(max_tokens: int | None, max_bytes: int | None) -> dict[str, int]:
+    """Those limits that are to differ from the model's own, by the name of the configuration's field."""
+    limits = {"max_tokens": max_tokens, "max_bytes": max_bytes}
+    return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def metadata_of(model: Any, target: str = "mobile", quantize: str = "none") -> Metadata:
+    """What a TFLite file of a Keras classifier says of itself.
+
+    Args:
+        model: the classifier.
+        target: "mobile" or "micro".
+        quantize: "none", "float16", "dynamic" or "int8".
+    """
+    config = model.backbone.config
+    return Metadata(
+        max_tokens=config.max_tokens,
+        max_bytes=config.max_bytes,
+        num_classes=model.num_classes,
+        labels=model.labels,
+        task=model.task,
+        pair=model.backbone.pair,
+        target=target,
+        quantize=quantize,
+        config=config.to_dict(),
+    )
 
 
 def default_runtime(model: str) -> str:
@@ -133,9 +163,8 @@ def check_classifier(model: str, max_tokens: int | None = None, max_bytes: int |
             f"{model}: an encoder without a classification head ({CONFIG_FILE} says {info.kind!r}): fine-tune it first"
             " (eelbert finetune)"
         )
-    limits = {"max_tokens": max_tokens, "max_bytes": max_bytes}
     try:
-        info.config.replace(**{name: limit for name, limit in limits.items() if limit is not None})
+        info.config.replace(**given_limits(max_tokens, max_bytes))
     except ValueError as error:
         raise InputError(f"{model}: {error}") from None
 

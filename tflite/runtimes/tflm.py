@@ -30,15 +30,15 @@ class TflmRuntime(Runtime):
         arena_size: bytes that the model may use; by default more than any needs.
 
     Attributes:
-        settings: labels, limits and kind of the model.
+        metadata: labels, limits and kind of the model.
 
     Raises:
         InputError: the file is missing, damaged or not ours, TFLite Micro cannot run it, or it is not installed.
     """
 
     def __init__(self, path: str | os.PathLike[str], arena_size: int = _ARENA_BYTES) -> None:
-        self._data, settings = read_file(path)
-        super().__init__(settings)
+        self._data, metadata = read_file(path)
+        super().__init__(metadata)
         self._interpreter = load(self._data, path, arena_size)
 
     def invoke(self, row: np.ndarray) -> np.ndarray:
@@ -65,10 +65,10 @@ class TflmRuntime(Runtime):
         """
         with self._lock:
             report = _standard_error_of(self._interpreter.print_allocations)
-        found = re.search(r"Arena allocation total (\d+)", report)
-        if found is None:
+        total = re.search(r"Arena allocation total (\d+)", report)
+        if total is None:
             raise RuntimeError(f"TFLite Micro reported no arena: {report!r}")
-        least = int(found[1])
+        least = int(total[1])
         if self._suffices(least):
             return least
         steps = range(least, _ARENA_BYTES, _ALIGNMENT)

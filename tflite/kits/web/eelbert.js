@@ -21,24 +21,24 @@ export class Eelbert {
    */
   static async load(source, wasm = new URL("../wasm/", import.meta.resolve("@litertjs/core")).href) {
     const data = source instanceof Uint8Array ? source : await download(source);
-    const settings = readSettings(data);
+    const metadata = readMetadata(data);
     await (runtime ??= loadLiteRt(wasm));
-    const model = new Eelbert(await loadAndCompile(data, { accelerator: "wasm" }), settings, data.length);
+    const model = new Eelbert(await loadAndCompile(data, { accelerator: "wasm" }), metadata, data.length);
     await model.predict(""); // the first text takes long
     return model;
   }
 
-  constructor(model, settings, bytes) {
+  constructor(model, metadata, bytes) {
     this.model = model;
-    this.settings = settings;
+    this.metadata = metadata;
     this.bytes = bytes; // of the file
-    const numbers = Array.from({ length: settings.num_classes }, (_, i) => String(i));
-    this.labels = settings.labels?.length ? settings.labels : numbers;
+    const numbers = Array.from({ length: metadata.num_classes }, (_, i) => String(i));
+    this.labels = metadata.labels?.length ? metadata.labels : numbers;
   }
 
   /** The model's raw output for a text, or for a pair of texts: Float32Array, one number a class. */
   async predict(text, second = null) {
-    const { max_bytes } = this.settings;
+    const { max_bytes } = this.metadata;
     const input = new Tensor(encode(text, second, max_bytes), [1, max_bytes]);
     try {
       const [output] = await this.model.run([input]);
@@ -54,7 +54,7 @@ export class Eelbert {
 
   /** The likeliest class of a text, and the probability of each class in the model's order. */
   async classify(text, second = null) {
-    if (this.settings.task === "regression") throw new Error("This model gives a number and no classes: use predict.");
+    if (this.metadata.task === "regression") throw new Error("This model gives a number and no classes: use predict.");
     const scores = softmax(await this.predict(text, second));
     const best = scores.indexOf(Math.max(...scores));
     return { label: this.labels[best], best, scores };
@@ -75,29 +75,29 @@ export function softmax(logits) {
 }
 
 /** What a file says of itself: labels, limits, task. The whole file is checked first: damage could crash LiteRT. */
-export function readSettings(data) {
+export function readMetadata(data) {
   const latin = new TextDecoder("latin1").decode(data); // finds bytes fast
   const start = latin.indexOf(START);
   if (latin.slice(4, 8) !== "TFL3" || start < 4) {
     throw new Error("This is not a file that eelbert convert wrote, or it is damaged.");
   }
   const length = new DataView(data.buffer, data.byteOffset).getUint32(start - 4, true);
-  let settings;
+  let metadata;
   try {
-    settings = JSON.parse(new TextDecoder().decode(data.subarray(start, start + length)));
+    metadata = JSON.parse(new TextDecoder().decode(data.subarray(start, start + length)));
   } catch {
-    throw new Error("The file is damaged: its settings cannot be read.");
+    throw new Error("The file is damaged: its metadata cannot be read.");
   }
-  if (settings.format_version !== VERSION) {
-    throw new Error(`The file has format version ${settings.format_version}; this page reads version ${VERSION}.`);
+  if (metadata.format_version !== VERSION) {
+    throw new Error(`The file has format version ${metadata.format_version}; this page reads version ${VERSION}.`);
   }
   const sum = latin.indexOf('"crc32": "', start) + 10;
   const blank = data.slice();
   blank.fill(0x2d, sum, sum + 8); // "--------" stood there when the checksum was made
-  if (settings.file_bytes !== data.length || parseInt(settings.crc32, 16) !== crc32(blank)) {
+  if (metadata.file_bytes !== data.length || parseInt(metadata.crc32, 16) !== crc32(blank)) {
     throw new Error("The file is damaged: its size or checksum differs. Copy or convert it again.");
   }
-  return settings;
+  return metadata;
 }
 
 function crc32(data) {

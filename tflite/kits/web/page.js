@@ -27,12 +27,12 @@ function show(loaded) {
   model?.close();
   model = loaded;
   times = [];
-  const { settings, labels } = model;
+  const { metadata, labels } = model;
   $("size").textContent = `${Math.round(model.bytes / 1000)} kB`;
   $("time").textContent = "–";
-  const isNumber = settings.task === "regression";
+  const isNumber = metadata.task === "regression";
   $("classes").textContent = isNumber ? "one number" : labels.length;
-  $("pair").hidden = !settings.pair;
+  $("pair").hidden = !metadata.pair;
   const bars = labels.slice(0, isNumber ? 0 : MOST_BARS).map(() => {
     const bar = element("div", "bar");
     const track = element("div", "track", bar);
@@ -59,7 +59,7 @@ async function update() {
   try {
     while (changed) {
       changed = false;
-      await once(model, text.value, model.settings.pair ? second.value : null);
+      await once(model, text.value, model.metadata.pair ? second.value : null);
     }
   } catch (error) {
     say(error.message);
@@ -70,8 +70,8 @@ async function update() {
 
 async function once(model, a, b) {
   const nothing = !a && !b;
-  const isNumber = model.settings.task === "regression";
-  showWords(model.settings, a, b);
+  const isNumber = model.metadata.task === "regression";
+  showWords(model.metadata, a, b);
   const begin = performance.now();
   const result = await (isNumber ? model.predict(a, b) : model.classify(a, b));
   const time = performance.now() - begin;
@@ -110,17 +110,17 @@ function showScores(labels, best, scores) {
   });
 }
 
-function showWords(settings, a, b) {
-  const { words, cut } = read(a, b, settings);
+function showWords(metadata, a, b) {
+  const { words, truncated } = read(a, b, metadata);
   const chip = (word) => element("span", "", decoder.decode(Uint8Array.from(word)));
   const [first, other] = words.map((list) => (list ?? []).map(chip));
   const between = other.length ? [element("span", "between", "|")] : [];
   $("words").replaceChildren(...first, ...between, ...other);
   const slots = first.length + other.length + (words[1] ? 3 : 2);
   const bytes = utf8(a).length + (b === null ? 0 : 1 + utf8(b).length);
-  const room = `${slots} of ${settings.max_tokens} tokens, ${bytes} of ${settings.max_bytes} bytes`;
+  const room = `${slots} of ${metadata.max_tokens} tokens, ${bytes} of ${metadata.max_bytes} bytes`;
   $("room").textContent = a || b ? room : "";
-  $("cut").textContent = cut ? "Longer than this model reads: the words above are all it sees." : "";
+  $("truncated").textContent = truncated ? "Longer than this model reads: the words above are all it sees." : "";
 }
 
 async function open(source) {

@@ -105,10 +105,10 @@ export function tokenize(data, maxTokens, maxBytes, pair) {
   return [first, second.slice(0, room - first.length)];
 }
 
-/** How a model with these settings reads a text: its words, and whether some did not fit. */
+/** How a model with this metadata reads a text: its words, and whether some did not fit. */
 export function read(text, second, { max_tokens, max_bytes, pair }) {
   const words = tokenize(toBytes(text, second, max_bytes), max_tokens, max_bytes, pair);
   const all = tokenize(toBytes(text, second, Infinity), Infinity, Infinity, pair);
-  const cut = JSON.stringify(all) !== JSON.stringify(words);
-  return { words, cut };
+  const truncated = JSON.stringify(all) !== JSON.stringify(words);
+  return { words, truncated };
 }

@@ -33,12 +33,12 @@ final class Calls {
             case "words":
                 byte[] data = bytes(call[1]);
                 return words(Text.tokenize(data, number(call[2]), number(call[3]), Boolean.parseBoolean(call[4])));
-            case "cut":
+            case "truncated":
                 boolean pair = Boolean.parseBoolean(call[5]);
-                return "" + Text.isCut(text(call[1]), text(call[2]), number(call[3]), number(call[4]), pair);
-            case "settings":
+                return "" + Text.isTruncated(text(call[1]), text(call[2]), number(call[3]), number(call[4]), pair);
+            case "metadata":
                 try (Eelbert eelbert = open(call[1])) {
-                    Settings s = eelbert.settings;
+                    Metadata s = eelbert.metadata;
                     String limits = s.maxTokens + " " + s.maxBytes + " " + s.isRegression + " " + s.isPair;
                     return limits + " " + labels(s.labels);
                 }

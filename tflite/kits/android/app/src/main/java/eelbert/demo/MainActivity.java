@@ -40,9 +40,9 @@ public final class MainActivity extends Activity implements TextWatcher {
             answer.setText(error.getMessage());
             return;
         }
-        second.setVisibility(eelbert.settings.isPair ? View.VISIBLE : View.GONE);
+        second.setVisibility(eelbert.metadata.isPair ? View.VISIBLE : View.GONE);
         LinearLayout page = findViewById(R.id.page);
-        int classes = eelbert.settings.isRegression ? 0 : eelbert.settings.labels.size();
+        int classes = eelbert.metadata.isRegression ? 0 : eelbert.metadata.labels.size();
         for (int i = 0; i < Math.min(classes, MOST_BARS); i++) {
             names.add(new TextView(this));
             bars.add(new ProgressBar(this, null, android.R.attr.progressBarStyleHorizontal));
@@ -57,9 +57,9 @@ public final class MainActivity extends Activity implements TextWatcher {
     @Override
     public void afterTextChanged(Editable typed) {
         String first = text.getText().toString();
-        String other = eelbert.settings.isPair ? second.getText().toString() : null;
-        findViewById(R.id.cut).setVisibility(eelbert.isCut(first, other) ? View.VISIBLE : View.GONE);
-        if (eelbert.settings.isRegression) {
+        String other = eelbert.metadata.isPair ? second.getText().toString() : null;
+        findViewById(R.id.truncated).setVisibility(eelbert.isTruncated(first, other) ? View.VISIBLE : View.GONE);
+        if (eelbert.metadata.isRegression) {
             answer.setText(String.format(Locale.getDefault(), "%.3f", eelbert.predict(first, other)[0]));
             return;
         }

@@ -21,7 +21,7 @@ import org.tensorflow.lite.Interpreter;
  */
 public final class Eelbert implements AutoCloseable {
     /** Labels, limits and kind of the model. */
-    public final Settings settings;
+    public final Metadata metadata;
 
     private final Interpreter interpreter;
 
@@ -32,7 +32,7 @@ public final class Eelbert implements AutoCloseable {
      * @throws IllegalArgumentException if `eelbert convert` did not write it, or it is damaged.
      */
     public Eelbert(byte[] file) {
-        settings = Settings.read(file);
+        metadata = Metadata.read(file);
         ByteBuffer buffer = ByteBuffer.allocateDirect(file.length).order(ByteOrder.nativeOrder());
         buffer.duplicate().put(file);
         interpreter = new Interpreter(buffer, new Interpreter.Options().setNumThreads(1));
@@ -65,10 +65,10 @@ public final class Eelbert implements AutoCloseable {
      * @throws IllegalStateException if the model gives a number and no classes.
      */
     public List<Score> classify(String text, String second) {
-        if (settings.isRegression) {
+        if (metadata.isRegression) {
             throw new IllegalStateException("This model gives a number and no classes: use predict.");
         }
-        return Score.rank(predict(text, second), settings.labels);
+        return Score.rank(predict(text, second), metadata.labels);
     }
 
     /**
@@ -77,15 +77,15 @@ public final class Eelbert implements AutoCloseable {
      * @param second the second text of a pair, or null.
      */
     public synchronized float[] predict(String text, String second) {
-        int[][] input = {Text.encode(text, second, settings.maxBytes)};
-        float[][] output = new float[1][settings.labels.size()];
+        int[][] input = {Text.encode(text, second, metadata.maxBytes)};
+        float[][] output = new float[1][metadata.labels.size()];
         interpreter.run(input, output);
         return output[0];
     }
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */
-    public boolean isCut(String text, String second) {
-        return Text.isCut(text, second, settings.maxTokens, settings.maxBytes, settings.isPair);
+    public boolean isTruncated(String text, String second) {
+        return Text.isTruncated(text, second, metadata.maxTokens, metadata.maxBytes, metadata.isPair);
     }
 
     /** Frees the model's memory. */

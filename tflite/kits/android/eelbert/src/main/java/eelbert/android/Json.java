@@ -5,7 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Reads JSON into maps, lists, strings, doubles, booleans and null: as much as a model's settings need. */
+/** Reads JSON into maps, lists, strings, doubles, booleans and null: as much as a model's metadata need. */
 final class Json {
     private final String text;
     private int next;
@@ -63,13 +63,13 @@ final class Json {
     private Map<String, Object> object() {
         Map<String, Object> fields = new LinkedHashMap<>();
         next++;
-        if (!found('}')) {
+        if (!accept('}')) {
             do {
                 skipSpace();
                 String name = string();
                 expect(':');
                 fields.put(name, value());
-            } while (found(','));
+            } while (accept(','));
             expect('}');
         }
         return fields;
@@ -78,10 +78,10 @@ final class Json {
     private List<Object> list() {
         List<Object> items = new ArrayList<>();
         next++;
-        if (!found(']')) {
+        if (!accept(']')) {
             do {
                 items.add(value());
-            } while (found(','));
+            } while (accept(','));
             expect(']');
         }
         return items;
@@ -106,7 +106,7 @@ final class Json {
         return out.toString();
     }
 
-    private boolean found(char c) {
+    private boolean accept(char c) {
         skipSpace();
         if (text.charAt(next) != c) {
             return false;
@@ -116,7 +116,7 @@ final class Json {
     }
 
     private void expect(char c) {
-        if (!found(c)) {
+        if (!accept(c)) {
             throw unexpected();
         }
     }

@@ -28,7 +28,7 @@ public final class Text {
     }
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */
-    public static boolean isCut(String text, String second, int maxTokens, int maxBytes, boolean pair) {
+    public static boolean isTruncated(String text, String second, int maxTokens, int maxBytes, boolean pair) {
         List<List<byte[]>> kept = tokenize(toBytes(text, second, maxBytes), maxTokens, maxBytes, pair);
         byte[] whole = toBytes(text, second, Integer.MAX_VALUE);
         List<List<byte[]>> all = tokenize(whole, Integer.MAX_VALUE, Integer.MAX_VALUE, pair);

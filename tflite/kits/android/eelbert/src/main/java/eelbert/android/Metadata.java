@@ -12,7 +12,7 @@ import java.util.Map;
 import java.util.zip.CRC32;
 
 /** What a TFLite file says of itself: how to feed it, and how to read what it gives. */
-public final class Settings {
+public final class Metadata {
     private static final byte[] START = ascii("{\"format\": \"eelbert\", \"format_version\": ");
     private static final byte[] CRC = ascii("\"crc32\": \"");
     private static final int VERSION = 1;
@@ -28,7 +28,7 @@ public final class Settings {
     /** Whether it reads two texts. */
     public final boolean isPair;
 
-    private Settings(Map<?, ?> fields) {
+    private Metadata(Map<?, ?> fields) {
         maxTokens = number(fields, "max_tokens");
         maxBytes = number(fields, "max_bytes");
         isRegression = "regression".equals(fields.get("task"));
@@ -46,11 +46,11 @@ public final class Settings {
     }
 
     /**
-     * Reads the settings of a file, after a check that the file is whole: a damaged one could crash LiteRT.
+     * Reads the metadata of a file, after a check that the file is whole: a damaged one could crash LiteRT.
      *
      * @throws IllegalArgumentException if `eelbert convert` did not write it, or it is damaged.
      */
-    public static Settings read(byte[] file) {
+    public static Metadata read(byte[] file) {
         int start = indexOf(file, START, 4);
         if (start < 0 || !Arrays.equals(Arrays.copyOfRange(file, 4, 8), ascii("TFL3"))) {
             throw new IllegalArgumentException("This is not a file that eelbert convert wrote, or it is damaged.");
@@ -60,7 +60,7 @@ public final class Settings {
         try {
             fields = Json.parseObject(new String(file, start, length, StandardCharsets.UTF_8));
         } catch (IllegalArgumentException | IndexOutOfBoundsException error) {
-            throw new IllegalArgumentException("The file is damaged: its settings cannot be read.", error);
+            throw new IllegalArgumentException("The file is damaged: its metadata cannot be read.", error);
         }
         int version = number(fields, "format_version");
         if (version != VERSION) {
@@ -76,7 +76,7 @@ public final class Settings {
         if (number(fields, "file_bytes") != file.length || !expected.equals(fields.get("crc32"))) {
             throw new IllegalArgumentException("The file is damaged: its size or checksum differs. Copy it again.");
         }
-        return new Settings(fields);
+        return new Metadata(fields);
     }
 
     private static int number(Map<?, ?> fields, String name) {

@@ -1,0 +1,56 @@
+"""LiteRT's interpreter, set up for files with one input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class LiteRT:
+    """A TFLite file ready to run on this machine.
+
+    Args:
+        data: the file.
+        threads: threads for one run.
+        keep_tensors: whether every tensor can be read after a run. It is slower: no kernel is replaced by a faster one.
+
+    Raises:
+        ValueError: LiteRT does not take the file.
+        RuntimeError: LiteRT cannot prepare it.
+
+    Example:
+
+    >>> run = LiteRT(Path("model.tflite").read_bytes())
+    >>> logits = run(encode_texts(["turn on the lights"], 64))
+    """
+
+    def __init__(self, data: bytes, threads: int = 1, keep_tensors: bool = False) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        options: dict[str, Any] = {}
+        if keep_tensors:
+            options["experimental_op_resolver_type"] = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            options["experimental_preserve_all_tensors"] = True
+        self._data = data  # the interpreter reads it in place
+        self._interpreter = Interpreter(model_content=data, num_threads=threads, **options)
+        self._interpreter.allocate_tensors()
+        (self._input,) = (entry["index"] for entry in self._interpreter.get_input_details())
+        self.outputs = [entry["index"] for entry in self._interpreter.get_output_details()]
+
+    def __call__(self, row: np.ndarray) -> np.ndarray:
+        """Runs the file once.
+
+        Args:
+            row: the input, of the type and shape that the file says.
+
+        Returns:
+            Its first output.
+        """
+        self._interpreter.set_tensor(self._input, row)
+        self._interpreter.invoke()
+        return self.tensor(self.outputs[0])
+
+    def tensor(self, number: int) -> np.ndarray:
+        """A copy of a tensor after a run: one of `outputs`, or any other one with `keep_tensors`."""
+        return np.asarray(self._interpreter.get_tensor(number))
