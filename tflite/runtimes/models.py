@@ -74,9 +74,9 @@ def load_keras(name: str | Path, max_tokens: int | None = None, max_bytes: int |
     Raises:
         InputError: there is no such model, or it is no classifier.
     """
-    from eelbert_tf.saving.folders import load_classifier
+    from eelbert_tf.models.classifier import EelbertClassifier
 
-    return load_classifier(name, **given_limits(max_tokens, max_bytes))
+    return EelbertClassifier.from_preset(name, **given_limits(max_tokens, max_bytes))
 
 
 def given_limits(max_tokens: int | None, max_bytes: int | None) -> dict[str, int]:
