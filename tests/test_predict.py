@@ -164,7 +164,7 @@ def test_evaluate_names_the_row_of_an_unknown_label(capsys, labelled):
         (["--model", "DIR", "--runtime", "litert"], "eelbert convert"),
         (["--model", "FILE", "--runtime", "keras"], "name a model directory"),
         (["--model", "FILE", "--input", "none.csv"], "none.csv: no such file"),
-        (["--model", "FILE", "--input", "none.txt"], "none.txt: cannot be read"),
+        (["--model", "FILE", "--input", "none.txt"], "none.txt: no such file"),
     ],
 )
 def test_refusals(capsys, arguments, message):
