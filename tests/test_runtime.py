@@ -6,6 +6,7 @@ import concurrent.futures
 import random
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from eelbert_tf.errors import InputError
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
+from eelbert_tf.tflite.runtimes.scores import is_cut
 from tests.small_models import LABELS, converted
 
 
@@ -82,6 +84,16 @@ def test_is_cut_in_pairs():
     assert not runtime.is_cut(("one two", "three"))
     assert runtime.is_cut(("w " * 10, "w " * 10))
     assert runtime.is_cut(("a" * 40, "b" * 40))
+    assert not runtime.is_cut((" " * 3_000, "three"))
+    assert not runtime.is_cut(("one", "two" + "\u3000" * 3_000))
+
+
+@pytest.mark.parametrize("text", ["a", " ", "a ", "\u00c2\u00a9"])
+def test_is_cut_takes_time_in_proportion_to_the_text(text):
+    """A text of a million bytes took 72 s."""
+    start = time.perf_counter()
+    assert is_cut(text * 2_000_000, 16, 64, False) == (not text.isspace())
+    assert time.perf_counter() - start < 20
 
 
 def damaged_files():

@@ -77,7 +77,7 @@ BAD = {
     "row 1: no header with a column `text`.*'fine day', 'good'.*--text-columns": b"fine day,good\nbad day,bad\n",
     "row 1: no column `label`.*'text', 'class'.*--label-column": b"text,class\na,b\n",
     "row 1: no column `text_b`.*--text-columns": b"text_a,label\na,b\n",
-    "row 1: no column `label` in the header; columns found: 'text', 'class'": b"\"text\";\"class\"\na;b\n",
+    "row 1: no column `label` in the header; columns found: 'text', 'class'": b'"text";"class"\na;b\n',
     "there are no rows": b"text,label\n\n",
     "row 3: 3 columns; expected 2": b"text,label\na,b\nc,d,e\n",
     "row 2: 1 column; expected 2": b"text,label\na\n",
