@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import shlex
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -145,7 +146,8 @@ def iter_rows(
                 named += [str(line)] if empty <= _NAMED_ROWS else []
             yield Row(line, texts[0] if len(texts) == 1 else (texts[0], texts[1]), label)
     if not rows:
-        raise InputError(f"{source}: there are no rows below the header; expected at least one")
+        what = "the file is empty" if is_json(source) else "there are no rows below the header"
+        raise InputError(f"{source}: {what}; expected at least one row")
     if empty:
         where = ", ".join(named) + (", ..." if empty > len(named) else "")
         what = "row has an empty text" if empty == 1 else "rows have empty texts"
@@ -297,16 +299,21 @@ def _text_names(
     if text_columns is not None and len(names) not in (1, 2):
         raise InputError(f"{TEXT_OPTION} takes one name, or two for pairs. Received: {_some(names)}")
     if not names:
+        missing, found, mend = (
+            ("no key", "keys", "Name")
+            if is_json(path)
+            else ("no header with a column", "columns", "Add a header line, or name")
+        )
         raise row_error(
             path,
             line,
-            f"no header with a column `text`, or `text_a` and `text_b`; {_found(header)}. "
-            f"Add a header line, or name the columns with {TEXT_OPTION} and {LABEL_OPTION}",
+            f"{missing} `text`, or `text_a` and `text_b`; {found} found: {_some(header)}. "
+            f"{mend} the {found} with {TEXT_OPTION} and {LABEL_OPTION}",
         )
     others = [name for name in header if _SECOND_TEXT.fullmatch(name)]
     if text_columns is None and names == ("text",) and others:
         columns = ", ".join(f"`{name}`" for name in ["text", *others])
-        pair = " ".join((["text"] if len(others) == 1 else []) + others[:2])
+        pair = " ".join(map(shlex.quote, (["text"] if len(others) == 1 else []) + others[:2]))
         raise row_error(
             path,
             line,
@@ -323,15 +330,12 @@ def _find(header: list[str], name: str, option: str, path: str | os.PathLike[str
         InputError: there is none of that name, or more than one.
     """
     if name not in header:
-        raise row_error(path, line, f"no column `{name}` in the header; {_found(header)}. Name another with {option}")
+        raise row_error(
+            path, line, f"no column `{name}` in the header; columns found: {_some(header)}. Name another with {option}"
+        )
     if header.count(name) > 1:
         raise row_error(path, line, f"{header.count(name)} columns are called `{name}`; rename or drop all but one")
     return header.index(name)
-
-
-def _found(header: list[str]) -> str:
-    """The columns of a header."""
-    return f"columns found: {_some(header)}"
 
 
 def _width_message(width: int, header: list[str]) -> str:

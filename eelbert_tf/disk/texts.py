@@ -83,12 +83,12 @@ def open_text(path: str | os.PathLike[str], expected: str = "a text file", unit:
         if file is None or file.closed:
             raise InputError(f"{name}: standard input is closed; expected {expected}")
         return TextStream(_CheckedText(_File(file, name), name, unit))
+    if "\0" in name:
+        raise InputError(f"{name!r}: no file can have this name; expected {expected}")
     try:
         file = _open(name)
     except OSError as error:
         raise read_error(error, name, expected) from None
-    except ValueError:
-        raise InputError(f"{name!r}: no file can have this name; expected {expected}") from None
     return TextStream(_CheckedText(_File(file, name), name, unit), file)
 
 
