@@ -199,6 +199,7 @@ class _CheckedText(io.RawIOBase):
         self._ready = memoryview(b"")  # checked
         self._tail = b""  # the beginning of a character
         self._offset = self._lines = 0  # bytes and line ends before what is checked next
+        self._wide = False  # whether there was a character beyond ASCII
         self._error: InputError | None = None
 
     def readable(self) -> bool:
@@ -243,10 +244,10 @@ class _CheckedText(io.RawIOBase):
             if error.end == len(data) and error.reason == "unexpected end of data" and not end:
                 self._tail = data[good:]
             else:
-                reason = (
-                    f"not UTF-8: byte 0x{data[good]:02x} at byte offset {self._offset + good}; "
-                    "convert the file to UTF-8, for example with: iconv -f WINDOWS-1252 -t UTF-8"
-                )
+                mend = "convert the file to UTF-8, for example with: iconv -f WINDOWS-1252 -t UTF-8"
+                if self._wide or not data[:good].isascii():  # it is UTF-8, with damage
+                    mend = "mend it, or drop what is no UTF-8 with: iconv -f UTF-8 -t UTF-8 -c"
+                reason = f"not UTF-8: byte 0x{data[good]:02x} at byte offset {self._offset + good}; {mend}"
         if (nul := data.find(0, 0, good)) >= 0:
             good = nul
             reason = self._nul_reason(data, nul)
@@ -255,6 +256,7 @@ class _CheckedText(io.RawIOBase):
             self._error = InputError(f"{self._name}, {self._unit} {self._lines + lines + 1}: {reason}")
         self._offset += good
         self._lines += lines
+        self._wide = self._wide or not data.isascii()
         self._ready = memoryview(data)[:good]
 
     def _nul_reason(self, data: bytes, nul: int) -> str:
