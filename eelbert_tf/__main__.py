@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from eelbert_tf.disk.files import as_input_error
 from eelbert_tf.disk.terminal import escape, print_json
 
-from .errors import InputError
+from .errors import InputError, InputWarning
 
 # Command, module with `add_arguments` and `run`, one line of help. Modules are named, not imported: a command loads
 # only what it needs, and nothing here depends on the folders above.
@@ -53,6 +55,23 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def _plain_warnings(command: str) -> Iterator[None]:
+    """Shows warnings about the user's input as errors are shown: one line, without a place in the program."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, InputWarning):
+            print(f"eelbert {command}: warning: {escape(' '.join(str(message).split()))}", file=sys.stderr)
+        else:
+            before(message, category, *place)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("once", InputWarning)
+        warnings.showwarning = show
+        yield
+
+
 def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, with the options of the commands in `names`."""
     parser = argparse.ArgumentParser(
@@ -78,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = next((a for a in arguments if not a.startswith("-")), "")
     args = _parser([name]).parse_args(arguments)
     try:
-        with _terminable():
+        with _terminable(), _plain_warnings(args.command):
             result = importlib.import_module(COMMANDS[args.command][0]).run(args)
             if result is not None:
                 print_json(result)

@@ -126,6 +126,7 @@ def test_the_same_bytes_words_and_cuts_as_in_python(java, pair):
     """Texts that Java can hold, lone surrogates among them; and any bytes, for the words."""
     strings = [text for text in hard_texts(200) if isinstance(text, str)]
     texts: list[Any] = list(zip(strings, strings[::-1], strict=True)) if pair else strings
+    texts += [(" " * 3_000, "b"), ("\x1fa\x1f", "\u3000" * 3_000)] if pair else ["\ud83d\ude00" + " " * 3_000]
     for max_tokens, max_bytes in LIMITS:
         limits = max_tokens, max_bytes, _flag(pair)
         for text in texts:

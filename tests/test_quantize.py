@@ -263,7 +263,8 @@ def test_calibration_must_be_like_the_texts(tmp_path):
 def test_commands(capsys, tmp_path):
     """`convert --calibrate --test` for the target micro, then `evaluate` in TFLite Micro."""
     texts, table, output = (tmp_path / name for name in ("texts.txt", "test.csv", "a.tflite"))
-    texts.write_bytes(b"\n".join(to_bytes(text).replace(b"\n", b" ") for text in calibration(False)))
+    hard = [to_bytes(text).decode("utf-8", "ignore") for text in calibration(False)]
+    texts.write_text("\n".join(text.translate({0: " ", 10: " "}) for text in hard), "utf-8")
     table.write_text(f"text,label\nhello,{LABELS[0]}\nbye,{LABELS[1]}\n")
     options = ["--target", "micro", "--quantize", "int8", "--calibrate", texts, "--test", table, "--output", output]
     assert main(["convert", "--model", str(saved("small")), *map(str, options)]) == 0

@@ -82,6 +82,14 @@ def test_is_truncated_in_pairs():
     assert not runtime.is_truncated(("one two", "three"))
     assert runtime.is_truncated(("w " * 10, "w " * 10))
     assert runtime.is_truncated(("a" * 40, "b" * 40))
+    assert not runtime.is_truncated((" " * 3_000, "three"))
+    assert not runtime.is_truncated(("one", "two" + "\u3000" * 3_000))
+
+
+@pytest.mark.parametrize("text", ["a", " ", "a ", "\u00c2\u00a9"])
+def test_is_truncated_of_millions_of_bytes(text):
+    """In time proportional to the text: quadratic time would be hours here."""
+    assert is_truncated(text * 2_000_000, 16, 64, False) == (not text.isspace())
 
 
 def damaged_files():

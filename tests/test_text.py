@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -107,18 +108,36 @@ def test_random_pairs(first: list[bytes], second: list[bytes], max_bytes: int) -
 @given(batch=batches)
 def test_random_strings(batch: list[bytes]) -> None:
     """`decode_strings` and `encode_texts` are zero-padded, cut bytes, for any shape and for strings that are empty."""
-    expected = padded(batch, 24)
+    expected = padded([text.replace(b"\x1f", b" ") for text in batch], 24)
     assert (strings.encode_texts(batch, 24) == expected).all()
     assert (strings.decode_strings(tf.constant(batch), 24).numpy() == expected).all()
-    square = tf.reshape(tf.constant(batch), (4, BATCH // 4))
-    assert (strings.decode_strings(square, 24).numpy() == expected.reshape(4, -1, 24)).all()
+    square = tf.reshape(tf.constant(batch), (4, BATCH // 4))  # tokens
+    assert (strings.decode_strings(square, 24).numpy() == padded(batch, 24).reshape(4, -1, 24)).all()
     assert int(strings.longest(square, 24)) == max(1, min(24, max(map(len, batch))))
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_a_separator_in_a_text_of_its_own_makes_no_pair(pair: bool) -> None:
+    """It is white space for a model of single texts, and for one of pairs that is given one text."""
+    for text in ("yes\x1fno", b"yes\x1fno"):
+        found = tokenize(strings.as_data(text, 64), 16, 64, pair)
+        assert (found.first, found.second) == ([b"yes", b"no"], None)
+        assert strings.decode_strings(tf.constant([text]), 6).numpy().tolist() == [list(b"yes no")]
+    assert tokenize(strings.as_data(("yes\x1fno", "c"), 64), 16, 64, True).second == [b"c"]
+
+
+def test_the_reference_tokenizer_takes_time_in_proportion_to_a_word() -> None:
+    """One word of a million bytes took a minute where each byte copied the word."""
+    start = time.perf_counter()
+    assert tokenize(b"a" * 2_000_000, 16, 2_000_001).first == [b"a" * 2_000_000]
+    assert time.perf_counter() - start < 20
 
 
 def test_to_bytes_takes_any_string() -> None:
     """Text is UTF-8, lone surrogates included; bytes stay as they are."""
     assert strings.to_bytes("é") == b"\xc3\xa9"
     assert strings.to_bytes("\ud83d") == b"\xed\xa0\xbd"
+    assert strings.to_bytes("\ude00\ud83d" + "\ud83d" + "\ude00") == b"\xed\xb8\x80\xed\xa0\xbd" + "\U0001f600".encode()
     assert strings.to_bytes(b"\xff") == b"\xff"
     assert strings.encode_texts([("a", b"b")], 4).tolist() == [[97, 31, 98, 0]]
     assert strings.encode_texts([""], 4).tolist() == [[0, 0, 0, 0]]

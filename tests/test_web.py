@@ -90,6 +90,7 @@ def test_the_same_bytes_words_and_cuts_as_in_python(pair):
     """Texts that a page can hold, lone surrogates among them; and any bytes, for the words."""
     strings = [text for text in hard_texts(400) if isinstance(text, str)]
     texts: list[Any] = list(zip(strings, strings[::-1], strict=True)) if pair else strings
+    texts += [(" " * 3_000, "b"), ("\x1fa\x1f", "\u3000" * 3_000)] if pair else ["\ud83d\ude00" + " " * 3_000]
     calls: list[list[Any]] = []
     expected: list[Any] = []
     for max_tokens, max_bytes in LIMITS:

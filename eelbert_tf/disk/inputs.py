@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from eelbert_tf.errors import InputError
-
 from .tables import iter_rows
+from .texts import STDIN, open_text, suffix
 
 if TYPE_CHECKING:
     from eelbert_tf.text.strings import TextOrPair
@@ -20,38 +17,43 @@ Item = TypeVar("Item")
 
 # What is kept of a line: more than any model reads, so that a file without line ends needs no memory.
 KEPT_BYTES = 2**20
-STDIN = "-"
 
 
 def read_texts(path: str, text_columns: list[str] | None = None) -> Iterator[TextOrPair]:
-    """Texts of a file: one per line of a .txt file or of standard input ("-"), one per row of a CSV or TSV file.
+    """Texts of a file: one per line of a .txt file or of standard input ("-"), one per row of a table.
 
     Raises:
-        InputError: the file is missing, or no such table.
+        InputError: the file is missing, is no text, or no such table.
     """
-    if path == STDIN:
-        yield from read_lines(sys.stdin.buffer)
-    elif Path(path).suffix.lower() == ".txt":
-        try:
-            with open(path, "rb") as file:
-                yield from read_lines(file)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if path == STDIN or suffix(path) == ".txt":
+        with open_text(path) as file:
+            yield from read_lines(file)
     else:
         for row in iter_rows(path, text_columns, None):
             yield row.text
 
 
 def spread_texts(path: str, text_columns: list[str] | None, most: int) -> list[TextOrPair]:
-    """At most so many texts of a file, spread over all of it: it is read twice, and may be larger than the memory.
+    """At most so many texts of a file, spread over all of it: it may be larger than the memory.
+
+    A file is read twice. Of a pipe, which can be read only once, between half as many and all are kept.
 
     Raises:
         InputError: as `read_texts`.
     """
-    if not Path(path).is_file():  # a pipe can be read only once
-        return list(read_texts(path, text_columns))
-    step = max(1, sum(1 for _ in read_texts(path, text_columns)) // most)
-    return list(itertools.islice(read_texts(path, text_columns), 0, step * most, step))
+    texts = read_texts(path, text_columns)
+    if os.path.isfile(path):
+        step = max(1, sum(1 for _ in texts) // most)
+        return list(itertools.islice(read_texts(path, text_columns), 0, step * most, step))
+    kept: list[TextOrPair] = []
+    step = 1
+    for number, text in enumerate(texts):
+        if number % step == 0:
+            if len(kept) == most:
+                kept, step = kept[::2], 2 * step
+            if number % step == 0:
+                kept.append(text)
+    return kept
 
 
 def read_lines(file: BinaryIO) -> Iterator[bytes]:

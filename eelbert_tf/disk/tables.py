@@ -1,23 +1,29 @@
-"""Labelled texts from CSV and TSV files: streamed, checked row by row, with errors that name the row and the mend.
+"""Labelled texts from tables: streamed, checked row by row, with errors that name the row and the mend.
 
 A file has a header with `text` (or `text_a` and `text_b`) and `label`; arguments name other columns. CSV is RFC 4180:
-commas, and double quotes round fields that hold commas, quotes or line ends. TSV is GLUE's kind: tabs, and quotes are
-ordinary characters. Which of the two a file is, its extension says, or else whether its first line holds a tab.
+commas, and double quotes round fields that hold commas, quotes or line ends. TSV has tabs, and quotes are ordinary
+characters as in GLUE's files, unless the file shows that its writer quoted as in CSV. Other separators are found by the
+header, or read from Excel's line `sep=`. JSON lines (.jsonl, .ndjson, .json) have one object on each line. All of them
+are UTF-8, and may be packed with gzip or xz.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import itertools
+import json
 import math
 import os
+import re
+import shlex
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from eelbert_tf.errors import InputError
+from eelbert_tf.errors import InputError, InputWarning
+
+from .records import is_json, read_json, read_records, row_error
+from .texts import open_text
 
 Text = str | tuple[str, str]
 
@@ -25,8 +31,16 @@ Text = str | tuple[str, str]
 TEXT_OPTION = "--text-columns"
 LABEL_OPTION = "--label-column"
 
-# Bounds the memory that a file without line ends can take. A field is bounded by `csv.field_size_limit()`.
-MAX_LINE_BYTES = 2**24
+# Names of columns that hold a second text beside `text`.
+_SECOND_TEXT = re.compile(r"text[ _.-]?(a|b|1|2|one|two|first|second|other|pair)", re.IGNORECASE)
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+# A spreadsheet has no more rows.
+_MOST_BLANK_ROWS = 2**20
+
+# So many rows are named in a warning.
+_NAMED_ROWS = 5
 
 
 class Row(NamedTuple):
@@ -67,7 +81,7 @@ def read_table(
     """Reads a whole labelled file.
 
     Args:
-        path: a CSV or TSV file in UTF-8.
+        path: a CSV or TSV file, or JSON lines, in UTF-8.
         text_columns: the names of one column, or of two for pairs; None for `text`, else `text_a` and `text_b`.
         label_column: the name of the column that holds the label.
         regression: whether labels are numbers.
@@ -98,10 +112,10 @@ def iter_rows(
     """Reads a file row by row, in memory that does not grow with the file.
 
     White space round column names and labels is dropped. Blank lines are skipped, save in a file of a single column,
-    where they are empty texts.
+    where they are empty texts. So are the rows of empty cells that spreadsheets leave behind the last one.
 
     Args:
-        path: a CSV or TSV file in UTF-8.
+        path: a CSV or TSV file, or JSON lines, in UTF-8.
         text_columns: the names of one column, or of two for pairs; None for `text`, else `text_a` and `text_b`.
         label_column: the name of the column that holds the label; None reads texts only.
         columns: the columns of a file that has no header line.
@@ -111,37 +125,128 @@ def iter_rows(
 
     Raises:
         InputError: the file cannot be read as such; the message names the row and what was expected.
+
+    Warns:
+        InputWarning: texts are empty; the message names their rows.
     """
-    try:
-        with open(path, "rb") as file:
-            records = _records(file, os.fspath(path))
-            header = [name.strip() for name in columns or next(records).fields]
-            names = _text_names(header, text_columns, path)
-            texts = [_find(header, name, TEXT_OPTION, path) for name in names]
-            label_index = None if label_column is None else _find(header, label_column, LABEL_OPTION, path)
-            rows = 0
-            for line, fields in records:
-                if len(header) > 1 and len(fields) <= 1 and not "".join(fields).strip():
-                    continue
-                fields = fields or [""]
-                if len(fields) != len(header):
-                    raise _row_error(path, line, _width_message(len(fields), header))
-                label = None if label_index is None else fields[label_index].strip()
-                if label == "":
-                    raise _row_error(
-                        path, line, f"the label in column `{label_column}` is empty; fill it, or drop the row"
-                    )
-                chosen = [fields[index] for index in texts]
-                rows += 1
-                yield Row(line, chosen[0] if len(chosen) == 1 else (chosen[0], chosen[1]), label)
-            if not rows:
-                raise InputError(f"{os.fspath(path)}: there are no rows below the header; expected at least one")
-    except FileNotFoundError:
-        raise InputError(f"{os.fspath(path)}: no such file; expected a CSV or TSV file") from None
-    except IsADirectoryError:
-        raise InputError(f"{os.fspath(path)}: is a folder; expected a CSV or TSV file") from None
-    except OSError as error:
-        raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+    source = os.fspath(path)
+    with open_text(source, "a CSV or TSV file", unit="row") as file:
+        if is_json(source):
+            cells = _json_cells(file, source, text_columns, label_column)
+        else:
+            cells = _table_cells(file, source, text_columns, label_column, columns)
+        rows = empty = 0
+        named: list[str] = []
+        for line, texts, label in cells:
+            if label == "":
+                raise row_error(path, line, f"the label in column `{label_column}` is empty; fill it, or drop the row")
+            rows += 1
+            if not all(map(str.strip, texts)):
+                empty += 1
+                named += [str(line)] if empty <= _NAMED_ROWS else []
+            yield Row(line, texts[0] if len(texts) == 1 else (texts[0], texts[1]), label)
+    if not rows:
+        what = "the file is empty" if is_json(source) else "there are no rows below the header"
+        raise InputError(f"{source}: {what}; expected at least one row")
+    if empty:
+        where = ", ".join(named) + (", ..." if empty > len(named) else "")
+        what = "row has an empty text" if empty == 1 else "rows have empty texts"
+        warnings.warn(f"{source}: {empty:,} {what} (row {where}); drop them if they are mistakes", InputWarning, 2)
+
+
+class _Cells(NamedTuple):
+    """What is wanted of a row."""
+
+    line: int
+    texts: list[str]
+    label: str | None
+
+
+def _table_cells(
+    file: BinaryIO,
+    path: str,
+    text_columns: Sequence[str] | None,
+    label_column: str | None,
+    columns: Sequence[str] | None,
+) -> Iterator[_Cells]:
+    """The wanted cells of a CSV or TSV file.
+
+    Raises:
+        InputError: a column is missing, or a row has too few or too many.
+    """
+
+    def fits(header: list[str]) -> bool:
+        names = _wanted(header, text_columns) or ("",)
+        return all(name in header for name in (*names, *([] if label_column is None else [label_column])))
+
+    records = read_records(file, path, None if columns else fits)
+    start, header = (1, list(columns)) if columns else next(records)
+    header = [name.strip() for name in header]
+    names = _text_names(header, text_columns, path, start)
+    texts = [_find(header, name, TEXT_OPTION, path, start) for name in names]
+    label_index = None if label_column is None else _find(header, label_column, LABEL_OPTION, path, start)
+    blank: list[int] = []  # rows of empty cells that count only where another row follows
+    for line, fields in records:
+        if len(header) > 1 and not any(map(str.strip, fields)):
+            blank += [line] if len(fields) > 1 else []
+            if len(blank) > _MOST_BLANK_ROWS:
+                raise row_error(path, blank[0], f"more than {_MOST_BLANK_ROWS:,} rows of empty cells; drop them")
+            continue
+        for number in blank:
+            yield _Cells(number, [""] * len(texts), None if label_index is None else "")
+        blank.clear()
+        fields = fields or [""]
+        if len(fields) != len(header):
+            raise row_error(path, line, _width_message(len(fields), header))
+        label = None if label_index is None else fields[label_index].strip()
+        yield _Cells(line, [fields[index] for index in texts], label)
+
+
+def _json_cells(
+    file: BinaryIO, path: str, text_columns: Sequence[str] | None, label_column: str | None
+) -> Iterator[_Cells]:
+    """The wanted values of JSON lines; the keys of the first object say which these are.
+
+    Raises:
+        InputError: a value is missing, or of another type.
+    """
+    names: Sequence[str] = ()
+    for line, values in read_json(file, path):
+        names = names or _text_names(list(values), text_columns, path, line)
+        texts = [_json_text(values, name, path, line) for name in names]
+        yield _Cells(line, texts, None if label_column is None else _json_label(values, label_column, path, line))
+
+
+def _json_text(values: dict[str, Any], name: str, path: str, line: int) -> str:
+    """A text of a JSON object.
+
+    Raises:
+        InputError: there is none of that name, or it is no string.
+    """
+    text = values.get(name)
+    if text is None:
+        found = f"keys found: {_some(list(values))}" if name not in values else "it is null"
+        raise row_error(path, line, f"no text under `{name}`; {found}. Fill it, drop the row, or see {TEXT_OPTION}")
+    if not isinstance(text, str):
+        raise row_error(path, line, f"the text under `{name}` is {_show(repr(text))}; expected a string")
+    if "\0" in text:
+        raise row_error(path, line, f"a NUL character in the text under `{name}`; expected text, so remove it")
+    return text
+
+
+def _json_label(values: dict[str, Any], name: str, path: str, line: int) -> str:
+    """The label of a JSON object: a string, or a number or truth value as JSON writes it.
+
+    Raises:
+        InputError: there is none of that name, or it is of another type.
+    """
+    label = values.get(name)
+    if label is None:
+        found = f"keys found: {_some(list(values))}" if name not in values else "it is null"
+        raise row_error(path, line, f"no label under `{name}`; {found}. Fill it, drop the row, or see {LABEL_OPTION}")
+    if isinstance(label, list | dict):
+        raise row_error(path, line, f"the label under `{name}` is {_show(repr(label))}; expected a string or a number")
+    return label.strip() if isinstance(label, str) else json.dumps(label)
 
 
 def check_labels(train: Table) -> list[str]:
@@ -155,7 +260,7 @@ def check_labels(train: Table) -> list[str]:
         raise InputError(
             f"{train.path}: all {len(train)} rows have the label {_show(labels.pop())}; expected two classes or more"
         )
-    return sorted(labels, key=lambda label: (0, int(label), label) if _is_integer(label) else (1, 0, label))
+    return sorted(labels, key=lambda label: (0, _value(label), label) if _NUMBER.fullmatch(label) else (1, 0, label))
 
 
 def check_seen(table: Table, labels: Iterable[str]) -> None:
@@ -173,121 +278,64 @@ def check_seen(table: Table, labels: Iterable[str]) -> None:
             )
 
 
-class _Record(NamedTuple):
-    """The fields between two separators of records, as they stand in the file."""
-
-    line: int
-    fields: list[str]
-
-
-def _records(file: BinaryIO, path: str) -> Iterator[_Record]:
-    """The records of an open file, the header first; there always is one.
-
-    Raises:
-        InputError: there is no header, or a record is no CSV.
-    """
-    lines = _lines(file, path)
-    first = next(lines, "")
-    if not first.strip():
-        what = "row 1 is blank" if first else "the file is empty"
-        raise InputError(f"{path}: {what}; expected a header line, then labelled rows")
-    lines = itertools.chain([first], lines)
-    extension = Path(path).suffix.lower()
-    if extension in (".tsv", ".tab") or (extension != ".csv" and "\t" in first):
-        for number, text in enumerate(lines, 1):
-            fields = text.rstrip("\r\n").split("\t")
-            if number == 1 and any("\r" in field for field in fields):
-                raise _row_error(path, number, _csv_message("new-line"))
-            if max(map(len, fields)) > csv.field_size_limit():
-                raise _row_error(path, number, _csv_message("field larger"))
-            yield _Record(number, fields)
-        return
-    reader = csv.reader(lines, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            yield _Record(line, next(reader))
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise _row_error(path, line, _csv_message(str(error))) from None
+def _wanted(header: list[str], text_columns: Sequence[str] | None) -> Sequence[str]:
+    """The names of the columns that hold the texts; none where the header has none."""
+    if text_columns is not None:
+        return (text_columns,) if isinstance(text_columns, str) else tuple(text_columns)
+    if "text" in header:
+        return ("text",)
+    return ("text_a", "text_b") if "text_a" in header or "text_b" in header else ()
 
 
-def _lines(file: BinaryIO, path: str) -> Iterator[str]:
-    """The lines of an open file with their ends, decoded and checked; without a byte order mark.
-
-    Raises:
-        InputError: a line is too long, or is not UTF-8 text.
-    """
-    offset = 0
-    for number in itertools.count(1):
-        raw = file.readline(MAX_LINE_BYTES + 1)
-        if not raw:
-            return
-        if number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise InputError(f"{path}: the file is UTF-16; save it as UTF-8")
-        if len(raw) > MAX_LINE_BYTES:
-            raise _row_error(path, number, f"longer than {MAX_LINE_BYTES:,} bytes; expected a line for each text")
-        if (position := raw.find(0)) >= 0:
-            raise _row_error(
-                path, number, f"a NUL byte at byte offset {offset + position}; expected text, so remove it"
-            )
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise _row_error(
-                path,
-                number,
-                f"not UTF-8: byte 0x{raw[error.start]:02x} at byte offset {offset + error.start}; "
-                "convert the file to UTF-8, for example with: iconv -f WINDOWS-1252 -t UTF-8",
-            ) from None
-        offset += len(raw)
-        yield text.removeprefix("\ufeff") if number == 1 else text
-
-
-def _text_names(header: list[str], wanted: Sequence[str] | None, path: str | os.PathLike[str]) -> Sequence[str]:
+def _text_names(
+    header: list[str], text_columns: Sequence[str] | None, path: str | os.PathLike[str], line: int
+) -> Sequence[str]:
     """The names of the columns that hold the texts: one, or two for pairs.
 
     Raises:
-        InputError: there are none, or too many.
+        InputError: there are none, too many, or more than one choice.
     """
-    if wanted is None:
-        if "text" in header:
-            return ("text",)
-        if "text_a" in header or "text_b" in header:
-            return ("text_a", "text_b")
-        raise _row_error(
-            path,
-            1,
-            f"no header with a column `text`, or `text_a` and `text_b`; {_found(header)}. "
-            f"Add a header line, or name the columns with {TEXT_OPTION} and {LABEL_OPTION}",
-        )
-    names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    if len(names) not in (1, 2):
+    names = _wanted(header, text_columns)
+    if text_columns is not None and len(names) not in (1, 2):
         raise InputError(f"{TEXT_OPTION} takes one name, or two for pairs. Received: {_some(names)}")
+    if not names:
+        missing, found, mend = (
+            ("no key", "keys", "Name")
+            if is_json(path)
+            else ("no header with a column", "columns", "Add a header line, or name")
+        )
+        raise row_error(
+            path,
+            line,
+            f"{missing} `text`, or `text_a` and `text_b`; {found} found: {_some(header)}. "
+            f"{mend} the {found} with {TEXT_OPTION} and {LABEL_OPTION}",
+        )
+    others = [name for name in header if _SECOND_TEXT.fullmatch(name)]
+    if text_columns is None and names == ("text",) and others:
+        columns = ", ".join(f"`{name}`" for name in ["text", *others])
+        pair = " ".join(map(shlex.quote, (["text"] if len(others) == 1 else []) + others[:2]))
+        raise row_error(
+            path,
+            line,
+            f"the columns {columns} may all hold texts; say which to read: "
+            f"{TEXT_OPTION} text for one, or {TEXT_OPTION} {pair} for pairs",
+        )
     return names
 
 
-def _find(header: list[str], name: str, option: str, path: str | os.PathLike[str]) -> int:
+def _find(header: list[str], name: str, option: str, path: str | os.PathLike[str], line: int) -> int:
     """The index of a column.
 
     Raises:
         InputError: there is none of that name, or more than one.
     """
     if name not in header:
-        raise _row_error(path, 1, f"no column `{name}` in the header; {_found(header)}. Name another with {option}")
+        raise row_error(
+            path, line, f"no column `{name}` in the header; columns found: {_some(header)}. Name another with {option}"
+        )
     if header.count(name) > 1:
-        raise _row_error(path, 1, f"{header.count(name)} columns are called `{name}`; rename or drop all but one")
+        raise row_error(path, line, f"{header.count(name)} columns are called `{name}`; rename or drop all but one")
     return header.index(name)
-
-
-def _found(header: list[str]) -> str:
-    """The columns of a header, with a word about separators where it looks wrongly split."""
-    text = f"columns found: {_some(header)}"
-    others = [name for name, sign in (("semicolons", ";"), ("tabs", "\t"), ("commas", ",")) if sign in header[0]]
-    if len(header) == 1 and others:
-        text += f" (separated by {others[0]}? Expected commas in .csv, tabs in .tsv)"
-    return text
 
 
 def _width_message(width: int, header: list[str]) -> str:
@@ -295,17 +343,6 @@ def _width_message(width: int, header: list[str]) -> str:
         f"{width} column{'s' * (width != 1)}; expected {len(header)} as in the header ({_some(header)}). "
         "In CSV put texts that hold commas between double quotes; in TSV texts hold no tabs"
     )
-
-
-def _csv_message(reason: str) -> str:
-    """What the csv module found, in terms of the mend."""
-    if "field larger" in reason:
-        return f"a field is longer than {csv.field_size_limit():,} characters, or a double quote is never closed"
-    if "unexpected end" in reason:
-        return "a double quote is never closed; close it, or double it where it is part of the text"
-    if "new-line" in reason:
-        return "a carriage return outside of double quotes; end lines with \\n or \\r\\n"
-    return f"quoting is broken ({reason}); double the double quotes that are part of a text"
 
 
 def parse_number(label: str | None, path: str | os.PathLike[str], line: int) -> float:
@@ -324,16 +361,15 @@ def parse_number(label: str | None, path: str | os.PathLike[str], line: int) -> 
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _row_error(path, line, f"the label {_show(label or '')} is not a number; expected one")
+        cell = label or ""
+        hint = " with a decimal point" if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", cell) else ""
+        raise row_error(path, line, f"the label {_show(cell)} is not a number; expected one{hint}")
     return value
 
 
-def _row_error(path: str | os.PathLike[str], line: int, message: str) -> InputError:
-    return InputError(f"{os.fspath(path)}, row {line}: {message}")
-
-
-def _is_integer(label: str) -> bool:
-    return label.isascii() and label.isdigit() and len(label) < 19
+def _value(number: str) -> float:
+    """The value of a number, exact where it is whole."""
+    return int(number) if number.lstrip("+-").isdigit() and len(number) < 19 else float(number)
 
 
 def _show(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eelbert_tf.text.strings import SEPARATOR, TextOrPair, is_string_tensor
+from eelbert_tf.text.strings import TextOrPair, is_string_tensor
 
 _LIST_METHODS = ("to_pylist", "to_list", "tolist")  # pyarrow; pandas and polars; pandas' index and NumPy
 
@@ -144,7 +144,7 @@ def _text(value: Any, row: int, pair: bool) -> TextOrPair:
         ValueError: it is neither, or does not fit `pair`.
     """
     if isinstance(value, str | bytes):
-        if pair and SEPARATOR not in (value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")):
+        if pair:
             raise ValueError(
                 f"This model takes pairs: tuples of two texts. Received one text in row {row}: {value!r:.100}"
             )

@@ -78,7 +78,8 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
         weights_sha256 = str(fields["weights_sha256"])
     if not has_valid_checksum(fields):
         raise InputError(
-            f"{path}: damaged: its checksum differs. Copy it again; if you edited it, remove its field {CHECKSUM_FIELD!r}."
+            f"{path}: damaged: its checksum differs. Copy it again; if you edited it, remove its field "
+            f"{CHECKSUM_FIELD!r}."
         )
     return info, weights_sha256
 

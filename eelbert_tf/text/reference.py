@@ -171,14 +171,14 @@ def tokenize(data: bytes, max_tokens: int, max_bytes: int, pair: bool = False) -
     data = data[:max_bytes]
     tokens: list[tuple[bytes, int]] = []  # token, position after it
     separator = None  # number of tokens before the separator byte
-    p, word = 0, b""
+    p, word = 0, bytearray()
     while p < len(data):
         c = data[p]
         space = _space_length(data, p)
         symbol = 0 if space else _symbol_length(data, p)
         if (space or symbol) and word:
-            tokens.append((word, p))
-            word = b""
+            tokens.append((bytes(word), p))
+            word.clear()
         if pair and c == SEPARATOR_BYTE and separator is None:
             separator = len(tokens)
         if space:
@@ -187,10 +187,10 @@ def tokenize(data: bytes, max_tokens: int, max_bytes: int, pair: bool = False) -
             tokens.append((data[p : p + symbol], p + symbol))
             p += symbol
         else:
-            word += bytes([c + 32]) if 0x41 <= c <= 0x5A else bytes([c])
+            word.append(c + 32 if 0x41 <= c <= 0x5A else c)
             p += 1
     if word:
-        tokens.append((word, p))
+        tokens.append((bytes(word), p))
     # A token that touches the last byte read may be cut: it is dropped, unless nothing else would be left.
     if len(tokens) > 1 and tokens[-1][1] == max_bytes:
         tokens.pop()

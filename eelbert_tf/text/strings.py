@@ -18,8 +18,17 @@ _SPACE = 0x20
 
 
 def to_bytes(text: Text) -> bytes:
-    """UTF-8 of a text; lone surrogates pass through, bytes stay as they are."""
-    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    """UTF-8 of a text; bytes stay as they are.
+
+    Two surrogates that make a character are one, as in the strings of Java and JavaScript; lone ones pass through.
+    """
+    if isinstance(text, bytes):
+        return text
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        units = text.encode("utf-16-le", "surrogatepass")
+        return units.decode("utf-16-le", "surrogatepass").encode("utf-8", "surrogatepass")
 
 
 def join_pair(first: Text, second: Text, max_bytes: int) -> bytes:
@@ -37,9 +46,14 @@ def join_pair(first: Text, second: Text, max_bytes: int) -> bytes:
 
 
 def as_data(text: TextOrPair, max_bytes: int) -> bytes:
-    """At most `max_bytes` bytes of a text, or of a pair joined by the separator byte."""
-    data = join_pair(*text, max_bytes) if isinstance(text, tuple | list) else to_bytes(text)
-    return data[:max_bytes]
+    """At most `max_bytes` bytes of a text, or of a pair joined by the separator byte.
+
+    In a text of its own the separator byte is white space, as it always is for a model of single texts: a model of
+    pairs must not take such a text for two.
+    """
+    if isinstance(text, tuple | list):
+        return join_pair(*text, max_bytes)[:max_bytes]
+    return to_bytes(text)[:max_bytes].replace(SEPARATOR, b" ")
 
 
 def pad_bytes(rows: Sequence[bytes], width: int) -> np.ndarray:
@@ -68,10 +82,14 @@ def longest(strings: Tensor, max_bytes: int) -> Tensor:
 
 
 def decode_strings(strings: Tensor, max_bytes: int | Tensor) -> Tensor:
-    """`encode_texts` for a tf.string tensor of any shape, in the graph: int32 `[..., max_bytes]`."""
+    """`encode_texts` for a tf.string tensor in the graph: int32 `[..., max_bytes]`.
+
+    A tensor `[B]` holds texts, in which the separator byte is white space; any other holds tokens, left as they are.
+    """
     import tensorflow as tf
 
-    return tf.cast(tf.io.decode_raw(strings, tf.uint8, fixed_length=max_bytes), tf.int32)
+    data = tf.cast(tf.io.decode_raw(strings, tf.uint8, fixed_length=max_bytes), tf.int32)
+    return tf.where(data == SEPARATOR_BYTE, _SPACE, data) if strings.shape.rank == 1 else data
 
 
 def decode_pairs(first: Tensor, second: Tensor, max_bytes: int) -> Tensor:
@@ -79,9 +97,8 @@ def decode_pairs(first: Tensor, second: Tensor, max_bytes: int) -> Tensor:
     import tensorflow as tf
 
     def decode(strings: Tensor) -> tuple[Tensor, Tensor]:
-        data = decode_strings(strings, max_bytes)
         length = tf.minimum(tf.strings.length(strings), max_bytes)
-        return tf.where(data == SEPARATOR_BYTE, _SPACE, data), length[:, None]
+        return decode_strings(strings, max_bytes), length[:, None]
 
     a, a_length = decode(first)
     b, b_length = decode(second)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import lzma
 import os
-import zlib
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.disk.texts import open_text, read_error
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.words import clean
 
@@ -21,8 +19,6 @@ TFDS = "tfds:"
 
 _SUFFIXES = (".txt", ".gz", ".xz")
 _BLOCK_BYTES = 1 << 20
-_UTF8_MARK = b"\xef\xbb\xbf"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -53,15 +49,23 @@ class Source:
 
     @property
     def size(self) -> int:
-        """Bytes on the disk; 0 if unknown."""
-        return 0 if self.name.startswith(TFDS) else os.path.getsize(self.name)
+        """Bytes on the disk; 0 where that is not known.
+
+        Raises:
+            InputError: the file is gone, or may not be looked at.
+        """
+        return 0 if self.name.startswith(TFDS) else _stat(self.name).st_size
 
     def identity(self) -> dict[str, Any]:
-        """What identifies the source in a finished corpus: the file's name, size and time of change."""
+        """What tells whether a finished corpus is of this source: the file's name, size and time of change.
+
+        Raises:
+            InputError: the file is gone, or may not be looked at.
+        """
         if self.name.startswith(TFDS):
             return {"name": self.name, "kind": self.kind}
-        stat = os.stat(self.name)
-        return {"name": Path(self.name).name, "kind": self.kind, "bytes": stat.st_size, "changed": stat.st_mtime_ns}
+        found = _stat(self.name)
+        return {"name": Path(self.name).name, "kind": self.kind, "bytes": found.st_size, "changed": found.st_mtime_ns}
 
     def blocks(self) -> Iterator[Block]:
         """The cleaned text, in blocks of about 1 MB.
@@ -84,47 +88,54 @@ def find_sources(inputs: dict[str, list[str]]) -> list[Source]:
     sources = []
     for kind, names in inputs.items():
         for name in names:
-            path = Path(name)
-            if name.startswith(TFDS) or path.is_file():
+            mode = stat.S_IFREG if name.startswith(TFDS) else _stat(name).st_mode
+            if stat.S_ISREG(mode):
                 sources.append(Source(name, kind))
-            elif path.is_dir():
-                files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in _SUFFIXES)
-                if not files:
-                    raise InputError(
-                        f"{name}: no {', '.join(_SUFFIXES)} file in this folder; name the files one by one"
-                    )
-                sources += [Source(str(p), kind) for p in files]
+            elif stat.S_ISDIR(mode):
+                sources += [Source(str(path), kind) for path in _texts_below(name)]
             else:
-                raise InputError(f"{name}: no such file or folder")
+                raise InputError(f"{name}: is a pipe or a device; expected a file, which can be read again on a resume")
     if not sources:
         raise InputError("No input: name at least one file, folder or tfds:NAME")
     return sources
 
 
-def _file_blocks(name: str) -> Iterator[Block]:
+def _stat(name: str) -> os.stat_result:
+    """What the system knows of a file.
+
+    Raises:
+        InputError: there is none, or the system refuses.
+    """
     try:
-        with open(name, "rb") as raw:
-            stream: io.BufferedIOBase = raw
-            if name.endswith(".gz"):
-                stream = gzip.GzipFile(fileobj=raw)
-            elif name.endswith(".xz"):
-                stream = lzma.LZMAFile(raw)  # noqa: SIM115 - `raw` is closed above
-            position, first = 0, True
-            while data := stream.read(_BLOCK_BYTES):
-                if first:
-                    if data.startswith(_UTF16_MARKS):
-                        raise InputError(
-                            f"{name}: is UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)"
-                        )
-                    data, first = data.removeprefix(_UTF8_MARK), False
-                yield Block(clean(data), raw.tell() - position)
-                position = raw.tell()
-    except EOFError as error:
-        raise InputError(f"{name}: the compressed file is cut off; fetch it again") from error
-    except (gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
-        raise InputError(f"{name}: not a whole {Path(name).suffix} file ({error}); fetch it again") from error
+        return os.stat(name)
     except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
+        raise read_error(error, name, "a file or a folder") from None
+
+
+def _texts_below(folder: str) -> list[Path]:
+    """The text files below a folder, by name.
+
+    Raises:
+        InputError: there are none, or a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise read_error(error, error.filename or folder, "a folder")
+
+    walk = os.walk(folder, onerror=refuse)
+    files = sorted(Path(place, name) for place, _, names in walk for name in names if Path(name).suffix in _SUFFIXES)
+    files = [path for path in files if stat.S_ISREG(_stat(str(path)).st_mode)]
+    if not files:
+        raise InputError(f"{folder}: no {', '.join(_SUFFIXES)} file in this folder; name the files one by one")
+    return files
+
+
+def _file_blocks(name: str) -> Iterator[Block]:
+    with open_text(name) as stream:
+        position = 0
+        while data := stream.read(_BLOCK_BYTES):
+            yield Block(clean(data), stream.taken - position)
+            position = stream.taken
 
 
 def _dataset_blocks(name: str) -> Iterator[Block]:

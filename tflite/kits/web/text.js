@@ -16,14 +16,21 @@ export function utf8(text) {
   return bytes;
 }
 
+/** UTF-8 of a text, in which a separator byte is white space. */
+const spaced = (text) => utf8(text).map((c) => (c === SEPARATOR ? SPACE : c));
+
+/** The beginning of a text that has all of its first `maxBytes` bytes: each unit of a string gives one at least. */
+const head = (text, maxBytes) => (text.length > maxBytes ? text.slice(0, maxBytes + 1) : text);
+
 /**
  * The bytes of a text, or of two texts with the separator byte between them.
  *
- * Where both do not fit, the first is cut, at a space if it has one, to what the second leaves but never below half.
+ * A separator byte within a text is white space: it does not make a pair of it. Where both do not fit, the first is cut,
+ * at a space if it has one, to what the second leaves but never below half.
  */
 export function toBytes(text, second, maxBytes) {
-  if (second == null) return utf8(text);
-  const [a, b] = [text, second].map((t) => utf8(t).map((c) => (c === SEPARATOR ? SPACE : c)));
+  if (second == null) return spaced(head(text, maxBytes));
+  const [a, b] = [text, second].map((t) => spaced(head(t, maxBytes)));
   const room = Math.max(maxBytes - 1 - b.length, (maxBytes - 1) >> 1);
   if (a.length > room) {
     const space = a.lastIndexOf(SPACE, room);
@@ -105,10 +112,29 @@ export function tokenize(data, maxTokens, maxBytes, pair) {
   return [first, second.slice(0, room - first.length)];
 }
 
+/** A text with one space for each run of white space, or null where it has more to read than `most` bytes. */
+function spacedOnce(text, most) {
+  let spaced = "";
+  let count = 0;
+  let space = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c <= 0x20 || c === 0xa0 || (c >= 0x2000 && c <= 0x200f) || c === 0x3000) {
+      space = true;
+    } else {
+      if (++count > most) return null;
+      spaced += (space ? " " : "") + text[i];
+      space = false;
+    }
+  }
+  return spaced;
+}
+
 /** How a model with this metadata reads a text: its words, and whether some did not fit. */
 export function read(text, second, { max_tokens, max_bytes, pair }) {
   const words = tokenize(toBytes(text, second, max_bytes), max_tokens, max_bytes, pair);
-  const all = tokenize(toBytes(text, second, Infinity), Infinity, Infinity, pair);
-  const truncated = JSON.stringify(all) !== JSON.stringify(words);
-  return { words, truncated };
+  const [first, other] = [text, second].map((t) => (t == null ? t : spacedOnce(t, max_bytes)));
+  if (first === null || (other === null && second != null)) return { words, truncated: true };
+  const all = tokenize(toBytes(first, other, Infinity), Infinity, Infinity, pair);
+  return { words, truncated: JSON.stringify(all) !== JSON.stringify(words) };
 }

@@ -29,25 +29,52 @@ public final class Text {
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */
     public static boolean isTruncated(String text, String second, int maxTokens, int maxBytes, boolean pair) {
+        String first = spacedOnce(text, maxBytes);
+        String other = second == null ? "" : spacedOnce(second, maxBytes);
+        if (first == null || other == null) {
+            return true;
+        }
         List<List<byte[]>> kept = tokenize(toBytes(text, second, maxBytes), maxTokens, maxBytes, pair);
-        byte[] whole = toBytes(text, second, Integer.MAX_VALUE);
+        byte[] whole = toBytes(first, second == null ? null : other, Integer.MAX_VALUE);
         List<List<byte[]>> all = tokenize(whole, Integer.MAX_VALUE, Integer.MAX_VALUE, pair);
         return !Arrays.deepEquals(toArrays(kept), toArrays(all));
     }
 
     /**
+     * A text with one space for each run of white space, or null where it has more to read than {@code maxBytes}: a long
+     * text need not be split.
+     */
+    private static String spacedOnce(String text, int maxBytes) {
+        StringBuilder spaced = new StringBuilder();
+        boolean space = false;
+        int count = 0;
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            if (c <= 0x20 || c == 0xA0 || (c >= 0x2000 && c <= 0x200F) || c == 0x3000) {
+                space = true;
+                continue;
+            }
+            if (++count > maxBytes) {
+                return null;
+            }
+            spaced.append(space ? " " : "").append(c);
+            space = false;
+        }
+        return spaced.toString();
+    }
+
+    /**
      * The bytes of a text, or of two texts with the separator byte between them.
      *
-     * <p>Where both do not fit, the first is cut, at a space if it has one, to what the second leaves but never below
-     * half.
+     * <p>A separator byte within a text is white space: it does not make a pair of it. Where both do not fit, the first
+     * is cut, at a space if it has one, to what the second leaves but never below half.
      */
     static byte[] toBytes(String text, String second, int maxBytes) {
-        byte[] a = utf8(text);
+        byte[] a = withoutSeparators(utf8(head(text, maxBytes)));
         if (second == null) {
             return a;
         }
-        byte[] b = withoutSeparators(utf8(second));
-        a = withoutSeparators(a);
+        byte[] b = withoutSeparators(utf8(head(second, maxBytes)));
         int room = Math.max(maxBytes - 1 - b.length, (maxBytes - 1) / 2);
         int length = a.length;
         if (length > room) {
@@ -63,6 +90,11 @@ public final class Text {
         joined[length] = SEPARATOR;
         System.arraycopy(b, 0, joined, length + 1, b.length);
         return joined;
+    }
+
+    /** The beginning of a text that has all of its first bytes: each char of a string gives one at least. */
+    private static String head(String text, int maxBytes) {
+        return text.length() > maxBytes ? text.substring(0, maxBytes + 1) : text;
     }
 
     /** UTF-8, in which a lone surrogate becomes three bytes, as in Python's "surrogatepass". */
