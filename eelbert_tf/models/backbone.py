@@ -8,7 +8,6 @@ import keras
 from keras import ops
 
 from eelbert_tf.config import PACKAGE, EelbertConfig, named_config
-from eelbert_tf.text import splitting
 
 from .layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
 from .transformer import TransformerBlock, attention_bias
@@ -166,7 +165,7 @@ class EelbertBackbone(keras.Model):
             if len(data.shape) == 3:
                 raise ValueError("Ready tokens go through `NgramHashEmbedding` first; pass its result.")
             slots = self.config.max_tokens if mask is None else ops.shape(mask)[1]
-            hashed, tokens, layout = self.hash_embedding.embed_split(splitting.split(data), slots)
+            hashed, tokens, layout = self.hash_embedding.embed_split(self.hash_embedding.split(data), slots)
             embeddings, fields = hashed["embeddings"], hashed
             if self.lexicon is not None:
                 added = self.lexicon(tokens, slots=layout.slots, num_slots=slots)

@@ -72,7 +72,8 @@ def count_tokens(rows: Sequence[bytes], config: EelbertConfig, pair: bool = Fals
             continue
         width = min(config.max_bytes, max(16, -len(rows[chunk[-1]]) // 16 * -16))
         data = ops.convert_to_tensor(strings.pad_bytes([rows[i] for i in chunk], width).astype(np.int32))
-        _, layout = splitting.lay_out(splitting.split(data), config.max_bytes, config.max_tokens, pair)
+        tokens = splitting.split(data, config.hash.normalization if config.hash else 0)
+        _, layout = splitting.lay_out(tokens, config.max_bytes, config.max_tokens, pair)
         counts[chunk] = ops.convert_to_numpy(layout.padding_mask).sum(axis=1)
     return counts
 
