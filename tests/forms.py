@@ -35,6 +35,8 @@ FORMS = {
     "pairs": Form(FULL, pair=True),
     "sqrtn": Form(HashConfig(widths=(5, 4, 3, 2), pooling="sqrtn")),
     "long": Form(HashConfig(word_width=8), max_tokens=24, max_bytes=200, pair=True),
+    "normalized": Form(HashConfig(widths=(5, 4, 3), boundaries=True, normalization=1), max_tokens=20),
+    "normalized pairs": Form(HashConfig(widths=(5, 4), word_width=4, normalization=1), max_bytes=70, pair=True),
 }
 
 # What hard texts are made of: case, every class of the byte tables and its neighbours, and broken pieces of UTF-8.
@@ -46,6 +48,12 @@ PIECES = [
     *(c.encode() for c in "éßД\u00a0\u2000\u200f\u2010\u2019\u201c\u2028\u2040\u2069\u206f\u2070\u20ac"),
     *(c.encode() for c in "\u3000\u3001。かカ\u3100\u33ff\u3400\u4dff中\u9fff\ua000\uf8ff\uf900\ufaff\ufb00，한"),
     *(c.encode() for c in "\U0001efff\U0001f000😀\U00020000\U0003ffff"),
+    # and of those of `normalization=1`
+    *(c.encode() for c in "ÉıİßẞŉȺǅſÅΆΰςᾳἈЁйҊԱևأَשׂ\u0300\u036f\u0345\u0370\u06ff\u0700\u1dff\u1e00\u1eff\u1fff"),
+    *(c.encode() for c in "\x85\x9f\u00a1\u00ad\u00d7؟،؛\u200b\u200c\u200d\u202a\u202f\u205f\u2060\ufe00\ufe0f\ufeff।॥"),
+    *(c.encode() for c in "！Ａｚ０｡€❤\u2bff\u2c00\u2e00\u1680\u1360\ufe10\ufe6f\U000dffff\U000e0000\U000e01ff\U000e0200"),
+    *(c.encode() for c in "กิเๆ๚ກິໄကိ၊ကិក។"),
+    *(b"\xc0\xa0", b"\xe0\x80\xa0", b"\xe0\x84\xad", b"\xf0\x80\x80\xa0", b"\xed\xa0\x80", b"\xf3\xa0\x84"),
 ]
 
 
@@ -85,7 +93,8 @@ def by_ops(data: Any, form: Form) -> dict[str, Any]:
 
     from eelbert_tf.text import hashing, splitting
 
-    tokens, layout = splitting.lay_out(splitting.split(data), form.max_bytes, form.max_tokens, form.pair)
+    tokens = splitting.split(data, form.hash.normalization)
+    tokens, layout = splitting.lay_out(tokens, form.max_bytes, form.max_tokens, form.pair)
     rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, form.hash, LEXICON_SIZE)
     return {
         "embeddings": hashing.embed_tokens(
@@ -112,7 +121,8 @@ def check(texts: Sequence[bytes], form: Form, found: dict[str, Any]) -> None:
     """Asserts that `by_ops` gave what the reference gives: everything exact but the embeddings."""
     found = {key: np.asarray(value) for key, value in found.items()}
     for i, data in enumerate(texts):
-        words, segments = tokenize(data, form.max_tokens, form.max_bytes, form.pair).with_specials()
+        found_tokens = tokenize(data, form.max_tokens, form.max_bytes, form.pair, form.hash.normalization)
+        words, segments = found_tokens.with_specials()
         spare = [0] * (form.max_tokens - len(words))
         assert found["padding_mask"][i].tolist() == [1] * len(words) + spare, data
         assert found["segment_ids"][i].tolist() == segments + spare, data

@@ -2,14 +2,13 @@
 
 A character's first byte is a state, and each further byte leads to the next one or to what is to be done: a table for
 all steps. What is to be done, an effect, says for each byte of the character what is added to it and how it is read.
-Dropped bytes are then closed by moving the bytes before them to the right, so that what follows sees a text without
-them. The tables are small whole numbers in int8, and the products of what is read from them exact.
+Dropped bytes are then closed up by moving the bytes before them to the right, so that what follows sees a text without
+them. All is small whole numbers: tables of int8, int32 arithmetic, and sums in float32 that are exact.
 """
 
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,20 +17,20 @@ from keras import ops
 from eelbert_tf.config import SEPARATOR_BYTE
 
 from .folding import DROPPED, FIRST, SPACE, SYMBOL, SYMBOLS, WORD, Character, ascii_character, characters
-from .hashing import ahead, shift_right
+from .hashing import ahead, cut, shift_right
 
 Tensor = Any
 
-# How a byte is read. PLAIN, part of a word; GONE, dropped; HEAD, the first of a token of several bytes, or of a new
-# word; TAIL, the last of a token; ALONE, a token of one byte; the others are replaced: BLANK, white space.
-PLAIN, GONE, HEAD, TAIL, ALONE, BLANK, REPLACED = range(7)
-# Of each: whether it belongs to what comes before, to what comes behind, whether it is dropped, and whether replaced.
-_READINGS = np.array(
-    [[1, 1, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1], [1, 1, 0, 1]], np.int8
-)
-_MIDDLE = 128  # taken off what may not fit int8
-_FOLLOWING = 65  # ways on from a state: a byte that continues no character, or one of 64 that do
+# How a byte is read: 2 for one that may follow another of its token, and 1 for one that another may, less 3. So PLAIN
+# is part of a word; HEAD begins a token of several bytes, or a new word; TAIL ends a token; ALONE is one, or white
+# space; GONE is dropped.
+PLAIN, HEAD, TAIL, ALONE, GONE = 0, -2, -1, -3, -4
+
+_MIDDLE = 128  # taken off numbers that would not fit int8
+_WAYS = 66  # on from a state: 1 to 64 by a byte that continues a character; 0 and 65, other bytes, lead nowhere
+_BEFORE_TAILS = 0x7F
 _MOST_BYTES = 4
+_MOST_CHANGED = 3  # bytes of a character to which something is added are among its first three
 
 Effect = tuple[tuple[int, int], ...]  # for each byte of a character, what is added to it, and its reading
 
@@ -39,95 +38,104 @@ Effect = tuple[tuple[int, int], ...]  # for each byte of a character, what is ad
 class Tables(NamedTuple):
     """The tables; all int8."""
 
-    bytes: np.ndarray  # [256, 4]: state less 128; 1 to 64 where it continues a character; what is added; reading
-    steps: np.ndarray  # [states * 65 + 1]: the next state, or an effect's number plus that of states; less 128
-    effects: np.ndarray  # [effects, 8]: for four bytes what is added, then their readings; the first has none
-    states: int
+    # First bytes: 0 for none; numbers of states; then those of effects, for characters of one byte. Less 128.
+    firsts: np.ndarray  # [256]
+    first_states: int  # 0 and states of first bytes
+    first_steps: np.ndarray  # [first_states * 66 + 1]: 0 for none; numbers of states; then those of effects. Less 128.
+    states: int  # 0 and states of later bytes
+    steps: np.ndarray  # [states * 66 + 1]: likewise
+    effects: np.ndarray  # [effects, 3 + 4]: what is added to three bytes, and readings of four; the first has no effect
 
 
-def _effects(code: int, character: Character) -> list[Effect]:
-    """Ways to make a character of several bytes what it becomes: one, or two that do the same."""
+def _effect(code: int, character: Character) -> Effect:
+    """What makes a character what it becomes."""
     old, new, kind = chr(code).encode(), character.data, character.kind
-    if kind == SPACE:
-        return [((-_MIDDLE, BLANK),) * len(old)]
+    if len(old) == 1:
+        return ((new[0] - old[0], PLAIN if kind == WORD else ALONE),)
     gone = ((0, GONE),) * (len(old) - len(new))
-    if kind == SYMBOL and len(new) == 1:
-        return [(*gone, (new[0] - old[-1], ALONE))]
+    if kind == SPACE:  # the second byte becomes one of white space; none of them becomes the separator
+        return ((0, GONE), (-_MIDDLE, ALONE), *((0, GONE),) * (len(old) - 2))
+    if kind == SYMBOL and gone:
+        return (*gone, (new[0] - old[-1], ALONE))
     if kind == SYMBOL:
-        return [((0, HEAD), *((0, PLAIN),) * (len(old) - 2), (0, TAIL))]
+        return ((0, HEAD), *((0, PLAIN),) * (len(old) - 2), (0, TAIL))
     if kind == FIRST:
-        return [((0, HEAD), *((0, PLAIN),) * (len(old) - 1))]
-    added = tuple((a - b, PLAIN) for a, b in zip(new, old, strict=False))
-    put = tuple((a - _MIDDLE, REPLACED) for a in new)
-    return [(*way, *gone) for way in (added, put) if all(-128 <= x <= 127 for x, _ in way)]
+        return ((0, HEAD), *((0, PLAIN),) * (len(old) - 1))
+    if new and len(old) - len(new) == 2 and new[0] - old[0] < -_MIDDLE:  # full width
+        return (*gone, (new[0] - old[-1], PLAIN))
+    return (*((a - b, PLAIN) for a, b in zip(new, old, strict=False)), *gone)
 
 
 @functools.cache
 def tables() -> Tables:
     """The tables of the characters in `folding`."""
-    ways = {code: _effects(code, character) for code, character in characters().items()}
-    symbol = _effects(SYMBOLS[-1][0], Character(SYMBOL, chr(SYMBOLS[-1][0]).encode()))
-    gone = _effects(DROPPED[-1][0], Character(WORD, b""))
-    common = Counter(way for options in ways.values() for way in options)
-    numbers: dict[Effect, int] = {}
-    effect_of = np.zeros(0x10000, np.int32)  # 0 for none
-    for code, options in ways.items():
-        best = max(options, key=lambda way: (way in numbers, common[way]))
-        effect_of[code] = numbers.setdefault(best, len(numbers) + 1)
-    four_bytes = [numbers.setdefault(way[0], len(numbers) + 1) for way in (symbol, gone)]
+    numbers: dict[Effect, int] = {((0, PLAIN),): 0}  # of effects
 
-    rows: list[tuple[int, ...]] = []  # of states: for each byte that may follow a state, or an effect's number below 0
+    def number(code: int, character: Character) -> int:
+        return numbers.setdefault(_effect(code, character), len(numbers))
 
-    def state(row: Any) -> int:
-        """The number of a state, from 1; 0 where nothing follows."""
+    single = [number(code, ascii_character(code)) for code in range(0x80)]
+    by_code = np.zeros(0x10000, np.int32)
+    for code, character in characters().items():
+        by_code[code] = number(code, character)
+
+    def long_effect(code: int) -> int:
+        """Of 64 characters from U+10000 on, of four bytes."""
+        if SYMBOLS[-1][0] <= code <= SYMBOLS[-1][1]:
+            return number(code, Character(SYMBOL, chr(code).encode()))
+        return number(code, Character(WORD, b"")) if DROPPED[-1][0] <= code <= DROPPED[-1][1] else 0
+
+    later: dict[tuple[int, ...], int] = {}  # states of later bytes: a number for each way on, below 0 of an effect
+
+    def state(row: Any, states: dict[tuple[int, ...], int]) -> int:
         row = tuple(int(x) for x in row)
-        if not any(row):
-            return 0
-        if row not in rows:
-            rows.append(row)
-        return rows.index(row) + 1
+        return states.setdefault(row, len(states) + 1) if any(row) else 0
 
+    first: dict[tuple[int, ...], int] = {}
     leads = np.zeros(256, np.int32)
     for lead in range(0xC2, 0xE0):
-        leads[lead] = state(-effect_of[(lead & 0x1F) << 6 :][:64])
+        leads[lead] = state(-by_code[(lead & 0x1F) << 6 :][:64], first)
     for lead in range(0xE0, 0xF0):
-        first = (lead & 0x0F) << 12
-        leads[lead] = state([state(-effect_of[code:][:64]) for code in range(first, first + 0x1000, 64)])
+        start = (lead & 0x0F) << 12
+        codes = range(start, start + 0x1000, 64)  # those below U+0800 have a shorter form
+        leads[lead] = state([state(-by_code[c:][:64], later) if c >= 0x800 else 0 for c in codes], first)
     for lead in range(0xF0, 0xF5):
+        start = (lead & 0x07) << 18
         row = []
-        for first in range((lead & 7) << 18, ((lead & 7) << 18) + 0x40000, 0x1000):
-            found = [SYMBOLS[-1][0] <= c <= SYMBOLS[-1][1] and four_bytes[0] for c in range(first, first + 0x1000, 64)]
-            gone_too = [DROPPED[-1][0] <= c <= DROPPED[-1][1] for c in range(first, first + 0x1000, 64)]
-            found = [four_bytes[1] if g else f for f, g in zip(found, gone_too, strict=True)]
-            row.append(state([state([-effect] * 64) for effect in found]))
-        leads[lead] = state(row)
+        for second in range(start, start + 0x40000, 0x1000):
+            thirds = [state([-long_effect(c)] * 64, later) for c in range(second, second + 0x1000, 64)]
+            row.append(state(thirds, later))
+        leads[lead] = state(row, first)
 
-    states = len(rows) + 1
-    steps = np.zeros((states, _FOLLOWING), np.int32)
-    for number, row in enumerate(rows, 1):
-        steps[number, 1:] = [x if x >= 0 else states - 1 - x for x in row]
-    effects = np.zeros((len(numbers) + 1, 2 * _MOST_BYTES), np.int8)
-    for way, number in numbers.items():
-        effects[number, : len(way)] = [added for added, _ in way]
-        effects[number, _MOST_BYTES : _MOST_BYTES + len(way)] = [reading for _, reading in way]
-    singles = np.zeros((256, 4), np.int32)
-    singles[:, 0] = leads
-    singles[0x80:0xC0, 1] = range(1, 65)
-    for code in range(0x80):
-        kind, (new,) = ascii_character(code)
-        singles[code, 2:] = new - code, PLAIN if kind == WORD else ALONE
-    assert states - 1 + len(numbers) < 256
-    middle = np.array([_MIDDLE, 0, 0, 0])
-    flat = np.append(steps, 0) - _MIDDLE
-    return Tables((singles - middle).astype(np.int8), flat.astype(np.int8), effects, states)
+    def packed(states: dict[tuple[int, ...], int]) -> np.ndarray:
+        steps = np.zeros((len(states) + 1, _WAYS), np.int32)
+        for row, place in states.items():
+            steps[place, 1:65] = [x if x >= 0 else len(later) - x for x in row]
+        return _less(np.append(steps, 0))
+
+    firsts = leads.copy()
+    firsts[:0x80] = [x and len(first) + x for x in single]
+    effects = np.zeros((len(numbers), _MOST_CHANGED + _MOST_BYTES), np.int8)
+    for way, place in numbers.items():
+        added = [x for x, _ in way]
+        effects[place, : min(len(way), _MOST_CHANGED)] = added[:_MOST_CHANGED]
+        effects[place, _MOST_CHANGED : _MOST_CHANGED + len(way)] = [reading for _, reading in way]
+    return Tables(_less(firsts), len(first) + 1, packed(first), len(later) + 1, packed(later), effects)
 
 
-def _look_up(table: np.ndarray, index: Tensor) -> Tensor:
-    return ops.cast(ops.take(ops.convert_to_tensor(table), index, axis=0), "int32")
+def _less(numbers: np.ndarray) -> np.ndarray:
+    """Numbers from 0 to 255 as int8, less 128."""
+    if numbers.min() < 0 or numbers.max() > 255:
+        raise ValueError("Too many characters of different kinds for tables of one byte.")
+    return (numbers - _MIDDLE).astype(np.int8)
+
+
+def _look_up(table: np.ndarray, index: Tensor, dtype: str = "int32") -> Tensor:
+    return ops.cast(ops.take(ops.convert_to_tensor(table), index, axis=0), dtype)
 
 
 def normalize(data: Tensor, scatter: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Replaces and drops bytes and marks where tokens begin and go on.
+    """Replaces and drops bytes, and marks where tokens begin and go on.
 
     Args:
         data: int32 `[B, L]`, bytes of UTF-8 (or of anything), zero where the text has ended.
@@ -137,88 +145,91 @@ def normalize(data: Tensor, scatter: bool = True) -> tuple[Tensor, Tensor, Tenso
         Four int32 `[B, L]`, zeros first where bytes were dropped: bytes; 1 on the first byte of a token; 1 on its
         other bytes; 1 on separators.
     """
-    table = tables()
-    state, follows, added, reading = ops.unstack(_look_up(table.bytes, data), axis=-1)  # [B, L] each
-    follows = [x + _FOLLOWING * _MIDDLE for x in ahead(follows, _MOST_BYTES)[1:]]
-    step = _look_up(table.steps, state * _FOLLOWING + follows[0])
-    effect = step
-    for x in follows[1:]:
-        index = ops.minimum(step * _FOLLOWING + x, table.states * _FOLLOWING)  # where it is an effect, nothing follows
-        step = _look_up(table.steps, index)
-        effect = ops.maximum(effect, step)
-    effect = ops.maximum(effect, table.states - 1 - _MIDDLE) + (_MIDDLE + 1 - table.states)
-    effects = ops.cast(_look_up(table.effects, effect), "float32")  # [B, L, 8]
-    effects = ops.expand_dims(ops.pad(effects, ((0, 0), (_MOST_BYTES - 1, 0), (0, 0))), 1)
-    kernel = np.zeros((1, _MOST_BYTES, 2 * _MOST_BYTES, 2), np.float32)
-    for k in range(_MOST_BYTES):  # the effect of the byte k before
-        kernel[0, -1 - k, k, 0] = kernel[0, -1 - k, _MOST_BYTES + k, 1] = 1
-    spread = ops.conv(effects, kernel, padding="valid", data_format="channels_last")  # [B, 1, L, 2]
-    more, other = ops.unstack(ops.squeeze(ops.cast(spread, "int32"), 1), axis=-1)
-    before, behind, gone, replaced = ops.unstack(_look_up(_READINGS, reading + other), axis=-1)
-    chars = data + added + more + replaced * (_MIDDLE - data)
-    chars, before, behind = close_gaps([chars, before, behind], gone, scatter)
+    effect = _find_effects(data)
+    length = ops.shape(data)[1]
+    effect = ops.pad(effect, ((0, 0), (_MOST_BYTES - 1, 0)))
+    # In float32, since TFLite Micro transposes no int32.
+    columns = ops.unstack(ops.transpose(_look_up(tables().effects, effect, "float32"), (2, 0, 1)))  # each [B, L + 3]
+    # Of the character that begins here, of the one that began a byte before, and so on.
+    added, *others = [cut(x, _MOST_BYTES - 1 - k, length) for k, x in enumerate(columns[:_MOST_CHANGED])]
+    for other in others:
+        added = added + other
+    reading, *others = [cut(x, _MOST_BYTES - 1 - k, length) for k, x in enumerate(columns[_MOST_CHANGED:])]
+    for other in others:
+        reading = reading + other
+    gone = ops.cast(ops.less_equal(reading, GONE), "int32")
+    chars = data + ops.cast(added + (reading + 3.0) * 256.0, "int32")  # with their reading
+    chars = close_gaps(chars * (1 - gone), gone, scatter)
+    reading = ops.cast(ops.floor(ops.cast(chars, "float32") * (1 / 256)), "int32")
+    chars = chars - reading * 256
+    before = ops.cast(ops.greater_equal(reading, 2), "int32")
+    behind = reading - before * 2
     inside = ops.cast(ops.greater(chars, 0x20), "int32")
     continues = before * shift_right(behind, 1)
     separators = ops.cast(ops.equal(chars, SEPARATOR_BYTE), "int32")
     return chars, inside - continues, continues, separators
 
 
-def close_gaps(columns: list[Tensor], gone: Tensor, scatter: bool) -> list[Tensor]:
+def _find_effects(data: Tensor) -> Tensor:
+    """The number of the effect of the character that begins at each byte, 0 where there is none: int32 `[B, L]`."""
+    table = tables()
+    ways = ops.minimum(ops.maximum(data - _BEFORE_TAILS, 0), _WAYS - 1)
+    ways = [x + _WAYS * _MIDDLE for x in ahead(ways, _MOST_BYTES)[1:]]
+    first = _look_up(table.firsts, data)
+    # A number behind those of the states is that of an effect: nothing can follow, as in the last place of a table.
+    step = _look_up(table.first_steps, ops.minimum(first * _WAYS + ways[0], table.first_states * _WAYS))
+    effect = step
+    for way in ways[1:]:
+        step = _look_up(table.steps, ops.minimum(step * _WAYS + way, table.states * _WAYS))
+        effect = ops.maximum(effect, step)
+    effect = ops.maximum(effect, first - (table.first_states - table.states))
+    return ops.maximum(effect + (_MIDDLE + 1 - table.states), 0)
+
+
+def close_gaps(x: Tensor, gone: Tensor, scatter: bool) -> Tensor:
     """Moves to the right what is kept, over what is not, and fills up with zeros at the left.
 
     Args:
-        columns: int32 `[B, L]` each. Where nothing is scattered they are three, below 256, 2 and 2.
+        x: int32 `[B, L]`, 0 where nothing is kept, and below 1024.
         gone: int32 `[B, L]`, 1 where nothing is kept.
         scatter: see `normalize`.
 
     Returns:
-        The columns, likewise.
+        int32 `[B, L]`.
     """
     total = ops.cast(ops.cumsum(ops.cast(gone, "float32"), axis=1), "int32")
-    way = total[:, -1:] - total  # what is dropped behind each byte
-    kept = 1 - gone
-    if not scatter:
-        return _move(columns, way, kept)
     batch, length = ops.shape(gone)
+    way = cut(total, length - 1, 1) - total  # what is dropped behind each byte
+    if not scatter:
+        return _move(x, way)
     place = way + ops.expand_dims(ops.arange(length, dtype="int32"), 0)
-    if batch != 1:
+    if not isinstance(batch, int) or batch > 1:
         place = place + ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
-    rows = ops.stack(columns, axis=-1) * ops.expand_dims(kept, -1)  # what is dropped adds zeros
-    count = len(columns)
-    rows = ops.scatter(ops.reshape(place, (-1, 1)), ops.reshape(rows, (-1, count)), (batch * length, count))
-    return ops.unstack(ops.reshape(rows, (batch, length, count)), axis=-1)
+    x = ops.scatter(ops.reshape(place, (-1, 1)), ops.reshape(x, (-1,)), (batch * length,))  # what is dropped adds 0
+    return ops.reshape(x, (batch, length))
 
 
-_DIGIT = 16  # values of a digit of the way that is gone at a time
+_DIGIT = 16  # values of a digit of the way
 
 
-def _move(columns: list[Tensor], way: Tensor, kept: Tensor) -> list[Tensor]:
-    """`close_gaps` without scattering: bytes go the way's lowest digit first, and so never meet.
+def _move(x: Tensor, way: Tensor) -> Tensor:
+    """`close_gaps` without scattering: numbers go the way's lowest digit first, and so never meet.
 
-    For two of them the ways differ by no more than the number of bytes between them, and so do the lowest digits.
+    For two of them the ways differ by no more than the number of places between them, and so do the lowest digits.
     """
     length = way.shape[1]
-    sizes = np.array([1, 2**8, 2**9, 2**10], np.float32)
-    chars, before, behind = columns
-    number = (chars + before * int(sizes[1]) + behind * int(sizes[2]) + way * int(sizes[3])) * kept
-    x = ops.cast(number, "float32")  # exact up to 2 ** 14 bytes
+    number = ops.cast(x + way * ops.minimum(x, 1) * 1024, "float32")  # exact up to 2 ** 14 bytes
     unit = 1
     while unit < length:
         digits = min(_DIGIT, (length - 1) // unit + 1)
-        digit = ops.floor(x * (1 / (float(sizes[3]) * unit)))
+        digit = ops.floor(number * (1 / (1024 * unit)))
         if unit * _DIGIT < length:
             digit = digit - ops.floor(digit * (1 / _DIGIT)) * _DIGIT
-        those = ops.cast(ops.equal(ops.expand_dims(digit, -1), np.arange(digits, dtype="float32")), "float32")
-        those = those * ops.expand_dims(x, -1)  # [B, L, digits]
+        those = ops.equal(ops.expand_dims(digit, -1), np.arange(digits, dtype="float32"))
+        those = ops.cast(those, "float32") * ops.expand_dims(number, -1)  # [B, L, digits]
         those = ops.expand_dims(ops.pad(those, ((0, 0), ((digits - 1) * unit, 0), (0, 0))), 1)
         kernel = np.eye(digits, dtype=np.float32)[::-1].reshape(1, digits, digits, 1)
-        x = ops.conv(those, kernel, padding="valid", data_format="channels_last", dilation_rate=(1, unit))
-        x = ops.reshape(x, (-1, length))
+        number = ops.conv(those, kernel, padding="valid", data_format="channels_last", dilation_rate=(1, unit))
+        number = ops.reshape(number, (-1, length))
         unit *= _DIGIT
-    x = x - ops.floor(x * (1 / float(sizes[3]))) * float(sizes[3])
-    found = []
-    for size in (float(sizes[2]), float(sizes[1])):
-        part = ops.floor(x * (1 / size))
-        x = x - part * size
-        found.append(ops.cast(part, "int32"))
-    return [ops.cast(x, "int32"), found[1], found[0]]
+    return ops.cast(number - ops.floor(number * (1 / 1024)) * 1024, "int32")
