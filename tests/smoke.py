@@ -26,7 +26,7 @@ def main() -> None:
 
     home = Path(eelbert_tf.__file__).parent
     assert (home / "py.typed").is_file()
-    assert (home / "tflite" / "c" / "eelbert_front_end.c").is_file()
+    assert (home / "tflite" / "kits" / "c" / "eelbert_front_end.c").is_file()
     for module, _ in COMMANDS.values():
         importlib.import_module(module)
     for name in preset_names():

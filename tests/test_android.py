@@ -23,7 +23,7 @@ from eelbert_tf.tflite.runtimes.scores import is_cut
 from tests.small_models import LABELS, converted
 
 ROOT = Path(__file__).resolve().parent.parent
-KIT = ROOT / "tflite" / "android"
+KIT = ROOT / "tflite" / "kits" / "android"
 HARNESS = Path(__file__).parent / "java"
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
 STRICT = ["-Xlint:all,-options", "-Werror", "--release", "8"]

@@ -20,7 +20,7 @@ from eelbert_tf.text.reference import CLS, SEP, embed_token, lexicon_index, toke
 from eelbert_tf.text.strings import as_data
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ROOT / "tflite" / "c"
+SOURCES = ROOT / "tflite" / "kits" / "c"
 PROGRAMS = Path(__file__).parent / "c"
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
 

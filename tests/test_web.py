@@ -27,7 +27,7 @@ from tests import browser
 from tests.small_models import converted
 
 ROOT = Path(__file__).resolve().parent.parent
-WEB = ROOT / "tflite" / "web"
+WEB = ROOT / "tflite" / "kits" / "web"
 VENDORED = ROOT / "build" / "web" / "node_modules"  # where `make web` puts it
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
 
