@@ -27,6 +27,8 @@ MAX_WORD_BYTES = 2**WORD_DOUBLINGS
 # A token's code in the lexicon is counted in float32 on the way, which holds whole numbers up to here.
 MAX_LEXICON_CODES = 2**24
 
+NORMALIZATIONS = (0, 1)  # versions of `HashConfig.normalization`
+
 
 # Keras' dtype policies by the names that commands give them.
 POLICIES = {"none": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -42,6 +44,9 @@ class HashConfig:
         boundaries: whether the first and the last byte of a token are told apart from inner bytes.
         word_width: width of one more block, from the signature of the whole token; 0 for none.
         pooling: "mean" (the paper) or "sqrtn", the sum divided by the square root of the number of n-grams.
+        normalization: version of what is done to characters before they are hashed. 0: ASCII is lower-cased. 1: letters
+            are folded (capitals, accents, full width), invisible characters dropped, punctuation and signs of many
+            scripts are tokens by themselves.
 
     Raises:
         ValueError: a value is out of range.
@@ -52,6 +57,7 @@ class HashConfig:
     boundaries: bool = False
     word_width: int = 0
     pooling: str = "mean"
+    normalization: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(int(w) for w in self.widths))
@@ -61,6 +67,11 @@ class HashConfig:
             raise ValueError(f"`word_width` must not be negative. Received: word_width={self.word_width}")
         if self.pooling not in ("mean", "sqrtn"):
             raise ValueError(f'`pooling` must be "mean" or "sqrtn". Received: pooling={self.pooling!r}')
+        if self.normalization not in NORMALIZATIONS:
+            raise ValueError(
+                "`normalization` must be 0 or 1 (a larger one is of a newer version). "
+                f"Received: normalization={self.normalization!r}"
+            )
 
     @property
     def size(self) -> int:

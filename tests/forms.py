@@ -36,6 +36,8 @@ FORMS = {
     "pairs": Form(FULL, pair=True),
     "sqrtn": Form(HashConfig(widths=(5, 4, 3, 2), pooling="sqrtn")),
     "long": Form(HashConfig(word_width=8), max_tokens=24, max_bytes=200, pair=True),
+    "normalized": Form(HashConfig(widths=(5, 4, 3), boundaries=True, normalization=1), max_tokens=20),
+    "normalized pairs": Form(HashConfig(widths=(5, 4), word_width=4, normalization=1), max_bytes=70, pair=True),
 }
 
 
@@ -71,7 +73,8 @@ def by_ops(data: Any, form: Form) -> dict[str, Any]:
 
     from eelbert_tf.text import hashing, splitting
 
-    tokens, layout = splitting.lay_out(splitting.split(data), form.max_bytes, form.max_tokens, form.pair)
+    tokens = splitting.split(data, form.hash.normalization)
+    tokens, layout = splitting.lay_out(tokens, form.max_bytes, form.max_tokens, form.pair)
     rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, form.hash, LEXICON_SIZE)
     return {
         "embeddings": hashing.embed_tokens(
@@ -98,7 +101,8 @@ def check(texts: Sequence[bytes], form: Form, found: dict[str, Any]) -> None:
     """Asserts that `by_ops` gave what the reference gives: everything exact but the embeddings."""
     found = {key: np.asarray(value) for key, value in found.items()}
     for i, data in enumerate(texts):
-        words, segments = tokenize(data, form.max_tokens, form.max_bytes, form.pair).with_specials()
+        found_tokens = tokenize(data, form.max_tokens, form.max_bytes, form.pair, form.hash.normalization)
+        words, segments = found_tokens.with_specials()
         spare = [0] * (form.max_tokens - len(words))
         assert found["padding_mask"][i].tolist() == [1] * len(words) + spare, data
         assert found["segment_ids"][i].tolist() == segments + spare, data

@@ -37,6 +37,7 @@ ABOUT = [
     "tokens: `embedding` holds float32 numbers as the uint32 with the same bits, so that they can be compared exactly.",
     "texts: `data` is what the model reads; `tokens` are all filled slots in order, [CLS] and [SEP] included;"
     " `segments` are their segment numbers.",
+    "normalized_texts: the same for hashes with `normalization` 1; in `texts` it is 0.",
     "pairs: `joined` is the byte string of `first` and `second` for that many bytes, before it is padded with zeros.",
 ]
 
@@ -116,6 +117,41 @@ TEXTS: list[tuple[bytes, int, int, bool]] = [
     (b"abcdef\x1fg", 8, 7, True),
 ]
 
+# The same for `normalization=1`.
+NORMALIZED_TEXTS: list[tuple[bytes, int, int, bool]] = [
+    (b"", 8, 32, False),
+    (b"Turn ON the lights, please! [CLS]", 16, 64, False),
+    ("ÉTAT État é e\u0301tat Straße STRASSE ẞ ŁÓDŹ İstanbul ılık".encode(), 32, 128, False),
+    ("Tiếng Việt TIẾNG VIỆT tie\u0302\u0301ng vie\u0302\u0323t".encode(), 32, 128, False),
+    ("ΚΑΛΆ καλά καλα\u0301 ΣΟΦΌΣ σοφός ᾈδης ΐ".encode(), 32, 128, False),
+    ("ПРИВЕТ Привет Ёлка мой мои\u0306 Ґанок Їжак ҚАЗАҚ".encode(), 32, 128, False),
+    ("ԲԱՐԵՎ բարեւ բարև։ ինչո՞ւ".encode(), 16, 128, False),
+    ("ＡＢＣ ａｂｃ１２３！？（ｘ） ｶﾅ｡「日本」".encode(), 32, 128, False),
+    ("won\u00adder\u200bful co\u200cop\u200d \ufeffa\u2060b\ufe0f c\u061cd\u200ee".encode(), 16, 128, False),
+    ("أَهْلًا وسهلا، كيف؟ نعم؛ آه٪".encode(), 24, 128, False),
+    ("שָׁלוֹם ״עולם״ בית־ספר".encode(), 24, 128, False),
+    ("नमस्ते दुनिया। कैसे॥ हो".encode(), 24, 128, False),
+    ("বাংলা। தமிழ் తెలుగు ಕನ್ನಡ മലയാളം ਪੰਜਾਬੀ".encode(), 24, 160, False),
+    ("ภาษาไทยไม่มี abcดี".encode(), 40, 128, False),
+    ("ພາສາລາວ မြန်မာစာ။ ភាសាខ្មែរ។".encode(), 48, 160, False),
+    ("ሰላም፡ዓለም። བོད་ཡིག ქართული ᲥᲐᲠᲗᲣᲚᲘ".encode(), 24, 160, False),
+    ("我爱ＢＥＲＴ，東京。かなカナ한국어 ﾊﾝｶｸ".encode(), 32, 128, False),
+    ("\u00bfQué? \u00a1Ya! \u00abvoilà\u00bb 20\u00a0€ 3×4 5°C m² №1 a\u00b7b".encode(), 40, 128, False),
+    ("❤\ufe0f☀✓ 👩\u200d👩\u200d👧 👍🏽 🏴\U000e0067\U000e007f 1\ufe0f\u20e3".encode(), 32, 128, False),
+    ("a\u2028b\u2029c\u202fd\u205fe\u1680f\u3000g\u0085h\u009fi".encode(), 24, 64, False),
+    (b"\xc0\xa0 \xe0\x84\xad \xe2\xc2\xad\x80\x80 \xf0\x80\x80\xa0 \xed\xa0\x80 \xcc \xff\xc3", 16, 64, False),
+    ("one two\u00ad".encode(), 16, 9, False),
+    ("one two \u00ad".encode(), 16, 10, False),
+    ("one, \u00ad".encode(), 16, 7, False),
+    ("one,\u00ad".encode(), 16, 6, False),
+    ("\u00ad\u200b".encode(), 16, 5, False),
+    ("ab é".encode(), 16, 4, False),
+    ("A man É\u00ad.\x1fNobody ＥＡＴＳ!".encode(), 16, 64, True),
+    ("\u00ad\x1f\u00ad".encode(), 8, 32, True),
+    ("a b c d e f\u200b\x1fé\u0301 h i j k l".encode(), 10, 64, True),
+    ("no separator \u009f but ẞ".encode(), 8, 64, True),
+]
+
 # first, second, max_bytes
 PAIRS: list[tuple[bytes, bytes, int]] = [
     (b"", b"", 8),
@@ -136,6 +172,11 @@ PAIRS: list[tuple[bytes, bytes, int]] = [
 ]
 
 
+def _hash_fields(config: HashConfig) -> dict[str, Any]:
+    """The fields that matter to tokens; the normalization matters to texts alone."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name != "normalization"}
+
+
 def _token_record(name: str, token: bytes) -> dict[str, Any]:
     config = HASHES[name]
     units = token_units(token, config.boundaries)
@@ -150,8 +191,8 @@ def _token_record(name: str, token: bytes) -> dict[str, Any]:
     return record
 
 
-def _text_record(data: bytes, max_tokens: int, max_bytes: int, pair: bool) -> dict[str, Any]:
-    tokens, segments = tokenize(data, max_tokens, max_bytes, pair).with_specials()
+def _text_record(data: bytes, max_tokens: int, max_bytes: int, pair: bool, normalization: int = 0) -> dict[str, Any]:
+    tokens, segments = tokenize(data, max_tokens, max_bytes, pair, normalization).with_specials()
     settings = {"data": data.hex(), "max_tokens": max_tokens, "max_bytes": max_bytes, "pair": pair}
     return {**settings, "tokens": [token.hex() for token in tokens], "segments": segments}
 
@@ -166,9 +207,10 @@ def golden() -> dict[str, list[Any]]:
     return {
         "about": ABOUT,
         "multipliers": [{"seed": seed, "values": multipliers(seed, 8).view(np.uint32).tolist()} for seed in SEEDS],
-        "hashes": [{"name": name, **dataclasses.asdict(config)} for name, config in HASHES.items()],
+        "hashes": [{"name": name, **_hash_fields(config)} for name, config in HASHES.items()],
         "tokens": [_token_record(name, token) for name in HASHES for token in TOKENS],
         "texts": [_text_record(*text) for text in TEXTS],
+        "normalized_texts": [_text_record(*text, normalization=1) for text in NORMALIZED_TEXTS],
         "pairs": [_pair_record(*pair) for pair in PAIRS],
     }
 

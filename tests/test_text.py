@@ -48,6 +48,18 @@ def test_golden_texts(vectors: dict[str, Any]) -> None:
         check([data], form, by_ops(ops.convert_to_tensor(padded([data], form.max_bytes)), form))
 
 
+def test_golden_normalized_texts(vectors: dict[str, Any]) -> None:
+    """The same for `normalization=1`."""
+    config = HashConfig(widths=(2, 1), normalization=1)
+    for record in vectors["normalized_texts"]:
+        data = bytes.fromhex(record["data"])
+        form = Form(config, record["max_tokens"], record["max_bytes"], record["pair"])
+        tokens, segments = tokenize(data, form.max_tokens, form.max_bytes, form.pair, 1).with_specials()
+        assert [token.hex() for token in tokens] == record["tokens"]
+        assert segments == record["segments"]
+        check([data], form, by_ops(ops.convert_to_tensor(padded([data], form.max_bytes)), form))
+
+
 def test_golden_pairs(vectors: dict[str, Any]) -> None:
     """The golden pairs join to the golden bytes, on the host and in the graph."""
     for record in vectors["pairs"]:
@@ -76,7 +88,7 @@ def test_byte_tables() -> None:
         assert found == tokenize(case, width, width).first, case
 
 
-@pytest.mark.parametrize("name", ["texts", "pairs"])
+@pytest.mark.parametrize("name", ["texts", "pairs", "normalized", "normalized pairs"])
 @examples
 @given(batch=batches)
 def test_random_texts(name: str, batch: list[bytes]) -> None:

@@ -11,7 +11,6 @@ from keras import ops
 from eelbert_tf.config import PACKAGE, EelbertConfig, named_config
 from eelbert_tf.saving.info import CONFIG_FILE, ModelInfo, damage_in
 from eelbert_tf.saving.stored import StoredModel, backbone_prefix, read_stored
-from eelbert_tf.text import splitting
 
 from .layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
 from .presets import Saveable, assign
@@ -182,7 +181,7 @@ class EelbertBackbone(Saveable, keras.Model):
             if len(data.shape) == 3:
                 raise ValueError("Ready tokens go through `NgramHashEmbedding` first; pass its result.")
             slots = self.config.max_tokens if mask is None else ops.shape(mask)[1]
-            hashed, tokens, layout = self.hash_embedding.embed_split(splitting.split(data), slots)
+            hashed, tokens, layout = self.hash_embedding.embed_split(self.hash_embedding.split(data), slots)
             embeddings, fields = hashed["embeddings"], hashed
             if self.lexicon is not None:
                 added = self.lexicon(tokens, slots=layout.slots, num_slots=slots)

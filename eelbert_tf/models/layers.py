@@ -73,6 +73,7 @@ class NgramHashEmbedding(keras.layers.Layer):
         # For exporters: columns computed at a time, all of them by default, and whether sums are scattered.
         self.columns: int | None = None
         self.scatter = False
+        self.scatter_bytes = True  # likewise: whether normalization puts bytes to their places or moves them in steps
 
     def build(self, input_shape: Any = None) -> None:
         """There is nothing to create."""
@@ -97,7 +98,11 @@ class NgramHashEmbedding(keras.layers.Layer):
         data = to_byte_tensor(inputs, self.max_bytes)
         if len(data.shape) == 3:
             return self._embed_ready(data)
-        return self.embed_split(splitting.split(data), num_slots)[0]
+        return self.embed_split(self.split(data), num_slots)[0]
+
+    def split(self, data: Tensor) -> splitting.Split:
+        """Tokens of bytes, int32 `[B, L]`, as the hash's normalization has them."""
+        return splitting.split(data, self.hash.normalization, self.scatter_bytes)
 
     def embed_split(
         self, tokens: splitting.Split, num_slots: int | Tensor | None = None

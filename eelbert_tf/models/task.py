@@ -49,7 +49,7 @@ class Task(Saveable, keras.Model):
         super().__init__(**{"dtype": backbone.dtype_policy, **kwargs})
         config = backbone.config
         if preprocessor is None and config.hash is not None:
-            preprocessor = HashedTexts(config.max_tokens, config.max_bytes, backbone.pair)
+            preprocessor = HashedTexts(config.max_tokens, config.max_bytes, backbone.pair, config.hash.normalization)
         if preprocessor is not None:
             _check_fit(preprocessor, backbone)
         self.backbone = backbone
@@ -373,7 +373,7 @@ def stored_preprocessor(stored: StoredModel, backbone: EelbertBackbone) -> Prepr
     """
     config = backbone.config
     if config.hash is not None:
-        return HashedTexts(config.max_tokens, config.max_bytes, backbone.pair)
+        return HashedTexts(config.max_tokens, config.max_bytes, backbone.pair, config.hash.normalization)
     if stored.vocabulary is None:
         raise InputError(f"{stored.path.parent / VOCABULARY_FILE}: missing: a model with a vocabulary needs its pieces")
     with damage_in(stored.path.parent / VOCABULARY_FILE):
@@ -392,8 +392,9 @@ def _check_fit(preprocessor: Preprocessor, backbone: EelbertBackbone) -> None:
         wanted = "HashedTexts" if config.hash is not None else "WordPiece"
         raise ValueError(f"This backbone needs a `{wanted}`. Received: preprocessor={type(preprocessor).__name__}")
     limits = [("max_tokens", config.max_tokens, preprocessor.max_tokens), ("pair", backbone.pair, preprocessor.pair)]
-    if isinstance(preprocessor, HashedTexts):
+    if isinstance(preprocessor, HashedTexts) and config.hash is not None:
         limits.append(("max_bytes", config.max_bytes, preprocessor.max_bytes))
+        limits.append(("normalization", config.hash.normalization, preprocessor.normalization))
     for name, ours, theirs in limits:
         if ours != theirs:
             raise ValueError(

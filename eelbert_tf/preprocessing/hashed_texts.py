@@ -25,6 +25,7 @@ class HashedTexts(Preprocessor):
         max_tokens: T, token slots of one input, [CLS] and [SEP]s included.
         max_bytes: L, bytes read of one input.
         pair: whether each example is two texts.
+        normalization: the rules by which the hash splits texts, as in `HashConfig`.
 
     Example:
 
@@ -34,9 +35,10 @@ class HashedTexts(Preprocessor):
 
     input_names = ("bytes", "padding_mask")
 
-    def __init__(self, max_tokens: int = 128, max_bytes: int = 512, pair: bool = False) -> None:
+    def __init__(self, max_tokens: int = 128, max_bytes: int = 512, pair: bool = False, normalization: int = 0) -> None:
         super().__init__(max_tokens, pair)
         self.max_bytes = max_bytes
+        self.normalization = normalization
 
     def encode(self, texts: Sequence[strings.TextOrPair]) -> EncodedBytes:
         """Texts ready for batching.
@@ -44,11 +46,11 @@ class HashedTexts(Preprocessor):
         Args:
             texts: strings, byte strings, or pairs of them.
         """
-        return EncodedBytes(texts, self.max_tokens, self.max_bytes, self.pair)
+        return EncodedBytes(texts, self.max_tokens, self.max_bytes, self.pair, self.normalization)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "max_bytes": self.max_bytes}
+        return {**super().get_config(), "max_bytes": self.max_bytes, "normalization": self.normalization}
 
 
 class EncodedBytes:
@@ -59,6 +61,7 @@ class EncodedBytes:
         max_tokens: T, token slots of one input.
         max_bytes: L, bytes read of one input.
         pair: whether the texts are pairs.
+        normalization: as in `HashConfig`.
 
     Attributes:
         rows: the bytes of each text, at most `max_bytes`.
@@ -68,12 +71,17 @@ class EncodedBytes:
     """
 
     def __init__(
-        self, texts: Sequence[strings.TextOrPair], max_tokens: int, max_bytes: int, pair: bool = False
+        self,
+        texts: Sequence[strings.TextOrPair],
+        max_tokens: int,
+        max_bytes: int,
+        pair: bool = False,
+        normalization: int = 0,
     ) -> None:
         self.rows = [strings.as_data(text, max_bytes) for text in texts]
         self.shapes = batch_shapes(max_tokens, max_bytes)
         lengths = np.array([len(row) for row in self.rows], np.int64)
-        self.token_counts = count_tokens(self.rows, max_tokens, max_bytes, pair)
+        self.token_counts = count_tokens(self.rows, max_tokens, max_bytes, pair, normalization)
         fits = [(self.token_counts <= slots) & (lengths <= width) for slots, width in self.shapes[:-1]]
         self.levels: np.ndarray = np.full(len(self.rows), len(self.shapes) - 1, np.int64)
         for fit in fits:
@@ -99,7 +107,9 @@ def batch_shapes(max_tokens: int, max_bytes: int) -> list[tuple[int, int]]:
     return [*shapes, (max_tokens, max_bytes)]
 
 
-def count_tokens(rows: Sequence[bytes], max_tokens: int, max_bytes: int, pair: bool = False) -> np.ndarray:
+def count_tokens(
+    rows: Sequence[bytes], max_tokens: int, max_bytes: int, pair: bool = False, normalization: int = 0
+) -> np.ndarray:
     """Filled token slots of each text, by the model's own front end: int32 `[n]`."""
     counts = np.zeros(len(rows), np.int32)
     order = np.argsort([len(row) for row in rows], kind="stable")
@@ -108,6 +118,6 @@ def count_tokens(rows: Sequence[bytes], max_tokens: int, max_bytes: int, pair: b
             continue
         width = min(max_bytes, max(16, -len(rows[chunk[-1]]) // 16 * -16))
         data = ops.convert_to_tensor(strings.pad_bytes([rows[i] for i in chunk], width).astype(np.int32))
-        _, layout = splitting.lay_out(splitting.split(data), max_bytes, max_tokens, pair)
+        _, layout = splitting.lay_out(splitting.split(data, normalization), max_bytes, max_tokens, pair)
         counts[chunk] = ops.convert_to_numpy(layout.padding_mask).sum(axis=1)
     return counts

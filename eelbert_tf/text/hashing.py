@@ -34,21 +34,26 @@ def wrap32(number: int) -> int:
     return (number + 2**31) % 2**32 - 2**31
 
 
+def cut(x: Tensor, start: int, length: int | Tensor) -> Tensor:
+    """`x[:, start : start + length]`, as an operator that copies whole rows. `[B, L]`."""
+    return ops.slice(x, (0, start), (ops.shape(x)[0], length))
+
+
 def shift_left(x: Tensor, k: int) -> Tensor:
     """`x[:, p + k]` at every `p`, zero past the end. int32 `[B, L]`."""
-    return ops.concatenate([x[:, k:], ops.zeros_like(x[:, :k])], axis=1) if k else x
+    return cut(ops.pad(x, ((0, 0), (0, k))), k, ops.shape(x)[1]) if k else x
 
 
 def shift_right(x: Tensor, k: int) -> Tensor:
     """`x[:, p - k]` at every `p`, zero before the start. int32 `[B, L]`."""
-    return ops.concatenate([ops.zeros_like(x[:, :k]), x[:, :-k]], axis=1)
+    return cut(ops.pad(x, ((0, 0), (k, 0))), 0, ops.shape(x)[1])
 
 
 def ahead(x: Tensor, count: int) -> list[Tensor]:
     """`x[:, p]`, `x[:, p + 1]` and so on at every `p`, `count` of them, zero past the end. int32 `[B, L]` each."""
     length = ops.shape(x)[1]
     padded = ops.pad(x, ((0, 0), (0, count - 1))) if count > 1 else x
-    return [x, *(padded[:, k : k + length] for k in range(1, count))]
+    return [x, *(cut(padded, k, length) for k in range(1, count))]
 
 
 def token_units(chars: Tensor, starts: Tensor, continues: Tensor, config: HashConfig) -> Tensor:

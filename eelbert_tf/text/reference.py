@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from eelbert_tf.config import (
     SEPARATOR_BYTE,
     HashConfig,
 )
+
+from .folding import FIRST, SPACE, SYMBOL, WORD, read_character
 
 _MASK32 = 0xFFFFFFFF
 CLS, SEP, MASK = b"[CLS]", b"[SEP]", b"[MASK]"
@@ -159,7 +162,27 @@ def _symbol_length(data: bytes, p: int) -> int:
     return 0
 
 
-def tokenize(data: bytes, max_tokens: int, max_bytes: int, pair: bool = False) -> Tokens:
+def _characters(data: bytes, normalization: int) -> Iterator[tuple[int, int, bytes]]:
+    """The characters of a text from left to right: kind, number of bytes, and what they become.
+
+    Kinds are those of `folding`. A byte that begins no character of the table is one, of a word.
+    """
+    p = 0
+    while p < len(data):
+        if normalization:
+            (kind, new), length = read_character(data, p)
+        elif length := _space_length(data, p):
+            kind, new = SPACE, data[p : p + length]
+        elif length := _symbol_length(data, p):
+            kind, new = SYMBOL, data[p : p + length]
+        else:
+            kind, length, c = WORD, 1, data[p]
+            new = bytes([c + 32]) if 0x41 <= c <= 0x5A else bytes([c])
+        yield kind, length, new
+        p += length
+
+
+def tokenize(data: bytes, max_tokens: int, max_bytes: int, pair: bool = False, normalization: int = 0) -> Tokens:
     """The tokens of one input (docs/hash.md, "Text to tokens").
 
     Args:
@@ -167,37 +190,36 @@ def tokenize(data: bytes, max_tokens: int, max_bytes: int, pair: bool = False) -
         max_tokens: token slots, [CLS] and [SEP]s included.
         max_bytes: bytes read.
         pair: whether the first separator byte divides two texts; otherwise it is white space.
+        normalization: as in `HashConfig`.
     """
     data = data[:max_bytes]
-    tokens: list[tuple[bytes, int]] = []  # token, position after it
+    tokens: list[bytes] = []
     separator = None  # number of tokens before the separator byte
-    p, word = 0, bytearray()
-    while p < len(data):
-        c = data[p]
-        space = _space_length(data, p)
-        symbol = 0 if space else _symbol_length(data, p)
-        if (space or symbol) and word:
-            tokens.append((bytes(word), p))
-            word.clear()
-        if pair and c == SEPARATOR_BYTE and separator is None:
+    word = b""
+    touching = False  # whether the last token ends where the bytes that were read end, but for dropped ones
+    for kind, _, new in _characters(data, normalization):
+        if kind == WORD:
+            touching = touching or bool(new)
+            word += new
+            continue
+        if word:
+            tokens.append(word)
+            word = b""
+        touching = kind != SPACE
+        if kind == FIRST:
+            word = new
+        elif kind == SYMBOL:
+            tokens.append(new)
+        elif pair and new == bytes([SEPARATOR_BYTE]) and separator is None:
             separator = len(tokens)
-        if space:
-            p += space
-        elif symbol:
-            tokens.append((data[p : p + symbol], p + symbol))
-            p += symbol
-        else:
-            word.append(c + 32 if 0x41 <= c <= 0x5A else c)
-            p += 1
     if word:
-        tokens.append((bytes(word), p))
+        tokens.append(word)
     # A token that touches the last byte read may be cut: it is dropped, unless nothing else would be left.
-    if len(tokens) > 1 and tokens[-1][1] == max_bytes:
+    if len(tokens) > 1 and touching and len(data) == max_bytes:
         tokens.pop()
-    words = [token for token, _ in tokens]
     if separator is None:
-        return Tokens(words[: max_tokens - 2], None)
+        return Tokens(tokens[: max_tokens - 2], None)
     room = max_tokens - 3
-    first, second = words[:separator], words[separator:]
+    first, second = tokens[:separator], tokens[separator:]
     first = first[: max(room - len(second), room - room // 2)]
     return Tokens(first, second[: room - len(first)])

@@ -16,6 +16,7 @@ from keras import ops
 from eelbert_tf.config import SEPARATOR_BYTE
 
 from .hashing import shift_left
+from .normalizing import normalize
 
 Tensor = Any
 
@@ -50,7 +51,7 @@ _BACK = 4  # a byte's mark depends on patterns that begin at most so far before 
 class Split(NamedTuple):
     """Bytes split into tokens; all int32 `[B, L]`."""
 
-    chars: Tensor  # bytes, ASCII letters lower-cased
+    chars: Tensor  # bytes, letters folded
     starts: Tensor  # 1 on the first byte of a token
     continues: Tensor  # 1 on its other bytes
     separators: Tensor  # 1 on the byte that separates a pair
@@ -151,14 +152,18 @@ def running_sum(x: Tensor) -> Tensor:
     return ops.cast(ops.cumsum(ops.cast(x, "float32"), axis=1), "int32")
 
 
-def split(data: Tensor) -> Split:
-    """Lower-cases ASCII and marks where tokens begin and go on.
+def split(data: Tensor, normalization: int = 0, scatter: bool = True) -> Split:
+    """Folds letters and marks where tokens begin and go on.
 
     Args:
         data: int32 `[B, L]`, bytes of UTF-8 (or of anything), zero where the text has ended.
+        normalization: as in `HashConfig`. With 1, dropped bytes make a text shorter: zeros then come before it.
+        scatter: as in `normalizing.normalize`.
     """
     if data.shape[0] == 0:  # Keras has no convolution of nothing
         return Split(data, data, data, data)
+    if normalization:
+        return Split(*normalize(data, scatter))
     look, below, find, surplus = _find_kernels()
     mark, bias = _mark_kernel()
     x = ops.cast(ops.pad(data, ((0, 0), (_BACK, _AHEAD))), "float32")

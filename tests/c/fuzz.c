@@ -4,10 +4,11 @@
  * The texts are made of what the tokenizer decides on: whole, broken and forbidden UTF-8, edges of its ranges, spaces,
  * separators, NUL, long words. Build it with sanitizers to find what must not happen. Each text gives one line:
  *
- *   SEED BOUNDARIES POOLING WORD_WIDTH PAIR MAX_TOKENS MAX_BYTES LEXICON_SIZE WIDTH,... FIRST SECOND TEXT SLOTS A B
+ *   SEED BOUNDARIES POOLING WORD_WIDTH PAIR MAX_TOKENS MAX_BYTES LEXICON_SIZE NORMALIZATION WIDTH,... FIRST SECOND TEXT
+ *   SLOTS A B
  *
  * TEXT joins FIRST and SECOND where these are not "-". A is the Adler-32 checksum of the tokens (segment, length modulo
- * 256, bytes in lower case), B that of their lexicon rows and of all embeddings, as little-endian words.
+ * 256, bytes as they are hashed), B that of their lexicon rows and of all embeddings, as little-endian words.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ static void random_config(eelbert_config *config)
     config->max_tokens = 4 + below(below(2) ? 8 : SLOTS - 3);
     config->max_bytes = 4 + below(below(2) ? 60 : BYTES - 3);
     config->lexicon_size = 2u << below(16);
+    config->normalization = (uint8_t)below(2);
 }
 
 /* At most `room` bytes of a random text. */
@@ -54,7 +56,15 @@ static size_t random_text(uint8_t *text, size_t room)
         "\xC2\xA0", "\xE2\x80\x83", "\xE2\x80\x8F", "\xE2\x80\x90", "\xE2\x80\x99", "\xE2\x81\xAF", "\xE2\x81\xB0",
         "\xE3\x80\x80", "\xE3\x80\x82", "\xE3\x81\x82", "\xE3\x90\x80", "\xE4\xB8\xAD", "\xE9\xBF\xBF", "\xEA\x80\x80",
         "\xEF\xA4\x80", "\xEF\xAC\x80", "\xEF\xBC\x81", "\xF0\x9F\x98\x80", "\xF0\xA0\x80\x80", "\xF0\x9E\xA4\x80",
-        "\xC3\xA9", "\x1F", "\x1F", "[CLS]", "don't", "Turn", " ", ", ", "\t\r\n"};
+        "\xC3\xA9", "\xC3\x9F", "\xC4\xB0", "\xC5\x81", "\xC8\xBA", "\xCE\x86", "\xCF\x82", "\xD0\x99", "\xD0\xB9",
+        "\xD2\x90", "\xD4\xB1", "\xD6\x87", "\xD8\xA3", "\xD8\x9F", "\xD7\xB4", "\xDB\xBF", "\xDC\x80", "\xC2\xBF",
+        "\xCC\x81", "\xCD\x85", "\xCD\xAF", "\xC2\x85", "\xC2\x9F", "\xC2\xAD", "\xE2\x80\x8B", "\xE2\x80\x8D",
+        "\xE2\x80\xA8", "\xE2\x80\xAF", "\xE2\x81\xA0", "\xEF\xBB\xBF", "\xEF\xB8\x8F", "\xF3\xA0\x81\xA7",
+        "\xE1\xB8\x80", "\xE1\xBA\xBF", "\xE1\xBA\x9E", "\xE1\xBA\x9A", "\xE1\xBB\xBE", "\xE1\xBC\x88", "\xE1\xBE\xB3",
+        "\xE1\xBF\xBF", "\xE0\xA5\xA4", "\xE0\xB8\x81", "\xE0\xB8\xB4", "\xE0\xB9\x84", "\xE1\x80\x80", "\xE1\x80\xAD",
+        "\xE1\x9E\x80", "\xE1\x9F\x92", "\xEF\xBC\xA1", "\xEF\xBD\x81", "\xEF\xBC\x9F", "\xEF\xBD\xA1", "\xE2\x9D\xA4",
+        "\xE2\x82\xAC", "\xE0\x84\xAD", "\xF0\x80\x80\xA0", "\xF4\x8F\xBF\xBF", "\x1F", "\x1F",
+        "[CLS]", "don't", "Turn", " ", ", ", "\t\r\n"};
     size_t n = 0, target = below(8) ? below(120) : below(BYTES);
 
     if (target > room)
@@ -132,10 +142,11 @@ static void print_config(const eelbert_config *config)
 {
     size_t i;
 
-    printf("%08lx%08lx %d %s %d %d %lu %lu %lu ", (unsigned long)(config->seed >> 32),
+    printf("%08lx%08lx %d %s %d %d %lu %lu %lu %d ", (unsigned long)(config->seed >> 32),
            (unsigned long)(config->seed & 0xFFFFFFFFu), config->boundaries,
            config->pooling == EELBERT_SQRTN ? "sqrtn" : "mean", config->word_width, config->pair,
-           (unsigned long)config->max_tokens, (unsigned long)config->max_bytes, (unsigned long)config->lexicon_size);
+           (unsigned long)config->max_tokens, (unsigned long)config->max_bytes, (unsigned long)config->lexicon_size,
+           config->normalization);
     for (i = 0; i < EELBERT_MAX_ORDERS && config->widths[i]; i++)
         printf(i ? ",%d" : "%d", config->widths[i]);
 }
@@ -181,15 +192,15 @@ static int run_one(void)
 
     eelbert_tokens_begin(&tokens, &config, text, length);
     for (slot = 0; eelbert_tokens_next(&tokens, &token); slot++) {
-        if (slot >= slots || !mask[slot] || segments[slot] != token.segment || !token.length)
+        static uint8_t bytes[BYTES];
+        size_t count = eelbert_token_bytes(&config, &token, bytes, BYTES);
+
+        if (slot >= slots || !mask[slot] || segments[slot] != token.segment || !count || count > token.length)
             return 0;
         add_byte(&tokens_sum, token.segment);
-        add_byte(&tokens_sum, (uint32_t)token.length);
-        for (i = 0; i < token.length; i++) {
-            uint32_t c = token.bytes[i];
-
-            add_byte(&tokens_sum, c >= 'A' && c <= 'Z' && !token.special ? c + 32 : c);
-        }
+        add_byte(&tokens_sum, (uint32_t)count);
+        for (i = 0; i < count; i++)
+            add_byte(&tokens_sum, bytes[i]);
         add_word(&floats_sum, eelbert_lexicon_row(&config, &token));
     }
     used = slot;

@@ -1,7 +1,8 @@
 /*
  * Holds the C front end to vectors: vectors [FILE], by default vectors.txt. Bytes stand in hexadecimal, "-" for none.
  *
- *   config SEED BOUNDARIES POOLING WORD_WIDTH PAIR MAX_TOKENS MAX_BYTES LEXICON_SIZE WIDTH...   for the lines below
+ *   config SEED BOUNDARIES POOLING WORD_WIDTH PAIR MAX_TOKENS MAX_BYTES LEXICON_SIZE NORMALIZATION WIDTH...
+ *                                      for the lines below
  *   token BYTES ROW BITS...            a token as it is hashed, its row in the lexicon, its embedding's float32 bits
  *   text BYTES SLOTS SEGMENT:TOKEN...  a text, and what fills the slots of the encoder's input
  *   join FIRST SECOND BYTES            a pair of texts, joined
@@ -60,6 +61,7 @@ static void read_config(void)
     config.max_tokens = (uint32_t)next_number();
     config.max_bytes = (uint32_t)next_number();
     config.lexicon_size = (uint32_t)next_number();
+    config.normalization = (uint8_t)next_number();
     while ((width = strtok(NULL, blank)) != NULL)
         config.widths[order++] = (uint16_t)atoi(width);
 }

@@ -78,6 +78,7 @@ def prepare(model: Any, quantize: str) -> None:
         quantize: with "int8" the GELU stays one operator, which quantization makes a table of.
     """
     model.backbone.hash_embedding.columns = COLUMNS
+    model.backbone.hash_embedding.scatter_bytes = False
     if model.backbone.lexicon is not None:
         model.backbone.lexicon.scatter = False
     for block in model.backbone.blocks:

@@ -20,7 +20,16 @@ static int between(uint32_t x, uint32_t low, uint32_t high)
     return x - low <= high - low;
 }
 
-/* ---- Text to tokens ---- */
+/* ---- Characters ---- */
+
+enum { SPACE, WORD, FIRST, SYMBOL, DROPPED }; /* FIRST: of a word, and begins a new one */
+
+typedef struct {
+    uint8_t kind;     /* not DROPPED, which is a WORD of no bytes */
+    uint8_t length;   /* bytes in the text */
+    uint8_t count;    /* bytes that it becomes */
+    uint8_t bytes[4];
+} character;
 
 /*
  * What begins at `p`, where `left` bytes are there to read: white space of n bytes (-n), a character of n bytes that
@@ -53,25 +62,225 @@ static int classify(const uint8_t *p, size_t left)
     return 0;
 }
 
+/*
+ * What becomes of letters, from U+0080 to U+06FF and from U+1E00 to U+1FFF: runs of characters with one rule. From the
+ * highest bit on: 12 bits, place of the first among those covered; 7 bits, how many follow; 2 bits, kind; 11 bits,
+ * value. Kinds: 0, all become the letter `value`; 1, they become `value`, `value` + 1 and so on; 2, the first, third
+ * and so on become the next character; 3, by value: 0 dropped, 1 a token by itself, 2 the letters ss.
+ */
+static const uint32_t letter_runs[] = { /* written by tests/make_letters.py */
+    0x02111801, 0x02B03801, 0x02D01800, 0x02E07801, 0x03401801, 0x03500BBC, 0x03605801, 0x03B01801, 0x03F01801,
+    0x0400A061, 0x046008E6, 0x04700863, 0x04806065, 0x04C06069, 0x050008F0, 0x0510286E, 0x0530606F, 0x05701801,
+    0x058008F8, 0x05906075, 0x05D00879, 0x05E008FE, 0x05F01802, 0x0600A061, 0x06700863, 0x06806065, 0x06C06069,
+    0x0710286E, 0x0730606F, 0x07701801, 0x07906075, 0x07D00879, 0x07F00879, 0x0800A061, 0x0860E063, 0x08E02064,
+    0x09003111, 0x09212065, 0x09C0E067, 0x0A402068, 0x0A603127, 0x0A810069, 0x0B203133, 0x0B40206A, 0x0B60206B,
+    0x0B90A06C, 0x0BF07140, 0x0C30A06E, 0x0CA0314B, 0x0CC0A06F, 0x0D203153, 0x0D40A072, 0x0DA0E073, 0x0E206074,
+    0x0E603167, 0x0E816075, 0x0F402077, 0x0F604079, 0x0F90A07A, 0x0FF00873, 0x10100A53, 0x10207183, 0x10600A54,
+    0x10703188, 0x10902A56, 0x10B0318C, 0x10E009DD, 0x10F00A59, 0x11000A5B, 0x11103192, 0x11300A60, 0x11400A63,
+    0x11600A69, 0x11700A68, 0x11803199, 0x11C00A6F, 0x11D00A72, 0x11F00A75, 0x1200206F, 0x122071A3, 0x12600A80,
+    0x127031A8, 0x12900A83, 0x12C031AD, 0x12E00A88, 0x12F02075, 0x13102A8A, 0x133071B4, 0x13700A92, 0x138031B9,
+    0x13C031BD, 0x144021C6, 0x147021C9, 0x14A021CC, 0x14D02061, 0x14F02069, 0x1510206F, 0x15312075, 0x15E06061,
+    0x162020E6, 0x164031E5, 0x16602067, 0x1680206B, 0x16A0606F, 0x16E02292, 0x1700086A, 0x171021F3, 0x17402067,
+    0x17600995, 0x177009BF, 0x1780206E, 0x17A02061, 0x17C020E6, 0x17E020F8, 0x18006061, 0x18406065, 0x18806069,
+    0x18C0606F, 0x19006072, 0x19406075, 0x19802073, 0x19A02074, 0x19C0321D, 0x19E02068, 0x1A00099E, 0x1A207223,
+    0x1A602061, 0x1A802065, 0x1AA0E06F, 0x1B202079, 0x1BB0323C, 0x1BD0099A, 0x1C103242, 0x1C300980, 0x1C400A89,
+    0x1C500A8C, 0x1C613247, 0x24207801, 0x2521B801, 0x2650D801, 0x26D01801, 0x26F21801, 0x280DF800, 0x2F007371,
+    0x2F400AB9, 0x2F501801, 0x2F603377, 0x2FE01801, 0x2FF00BF3, 0x30403801, 0x30600BB1, 0x30701801, 0x30800BB5,
+    0x30900BB7, 0x30A00BB9, 0x30C00BBF, 0x30E00BC5, 0x30F00BC9, 0x31000BB9, 0x31120BB1, 0x3230CBC3, 0x32A00BB9,
+    0x32B00BC5, 0x32C00BB1, 0x32D00BB5, 0x32E00BB7, 0x32F00BB9, 0x33000BC5, 0x342033C3, 0x34A00BB9, 0x34B00BC5,
+    0x34C00BBF, 0x34D00BC5, 0x34E00BC9, 0x34F00BD7, 0x35000BB2, 0x35100BB8, 0x353023D2, 0x35500BC6, 0x35600BC0,
+    0x3582F3D9, 0x37000BBA, 0x37100BC1, 0x37400BB8, 0x37500BB5, 0x37601801, 0x377033F8, 0x37900BF2, 0x37A033FB,
+    0x37D04B7B, 0x38002435, 0x38200C52, 0x38300C33, 0x38404C54, 0x38700C56, 0x38806C58, 0x38C00C3A, 0x38D00C38,
+    0x38E00C43, 0x38F00C5F, 0x39010C30, 0x39900C38, 0x39A2AC3A, 0x3B900C38, 0x3D002435, 0x3D300C33, 0x3D700C56,
+    0x3DC00C3A, 0x3DD00C38, 0x3DE00C43, 0x3E02B461, 0x3F602475, 0x3F813479, 0x40201801, 0x40309800, 0x40A6B48B,
+    0x44000CCF, 0x44102436, 0x443174C4, 0x45006430, 0x454034D5, 0x45602435, 0x458034D9, 0x45A024D9, 0x45C02436,
+    0x45E02437, 0x460034E1, 0x46206438, 0x4660243E, 0x468034E9, 0x46A024E9, 0x46C0244D, 0x46E0A443, 0x47402447,
+    0x476034F7, 0x4780244B, 0x47A6B4FB, 0x4B14AD61, 0x4DA0B801, 0x50903801, 0x50D05801, 0x51159800, 0x53E01801,
+    0x53F01800, 0x54001801, 0x54103800, 0x54301801, 0x54403800, 0x54601801, 0x54701800, 0x57303801, 0x5800B800,
+    0x58613801, 0x59015800, 0x59B01801, 0x59C01800, 0x59D05801, 0x5A202627, 0x5A400E48, 0x5A500E27, 0x5A600E4A,
+    0x5CB29800, 0x5EA07801, 0x5F001800, 0x64000ED5, 0x64200EC1, 0x65300ED2, 0x65401801, 0x6560F800, 0x65E01801,
+    0x65F0B800, 0x66703800, 0x66901801, 0x66A07800, 0x67D03801, 0x68002061, 0x6820A062, 0x68802063, 0x68A12064,
+    0x69412065, 0x69E02066, 0x6A002067, 0x6A212068, 0x6AC06069, 0x6B00A06B, 0x6B60E06C, 0x6BE0A06D, 0x6C40E06E,
+    0x6CC0E06F, 0x6D406070, 0x6D80E072, 0x6E012073, 0x6EA0E074, 0x6F212075, 0x6FC06076, 0x70012077, 0x70A06078,
+    0x70E02079, 0x7100A07A, 0x71600868, 0x71700874, 0x71800877, 0x71900879, 0x71B00873, 0x71E01802, 0x7202E061,
+    0x7381E065, 0x74806069, 0x74C2E06F, 0x7641A075, 0x7720E079, 0x7801E3B1, 0x7900A3B5, 0x7980A3B5, 0x7A01E3B7,
+    0x7B01E3B9, 0x7C00A3BF, 0x7C80A3BF, 0x7D00E3C5, 0x7D900BC5, 0x7DB00BC5, 0x7DD00BC5, 0x7DF00BC5, 0x7E01E3C9,
+    0x7F0023B1, 0x7F2023B5, 0x7F4023B7, 0x7F6023B9, 0x7F8023BF, 0x7FA023C5, 0x7FC023C9, 0x8001E3B1, 0x8101E3B7,
+    0x8201E3C9, 0x830083B1, 0x8360C3B1, 0x83E00BB9, 0x842043B7, 0x846023B7, 0x848023B5, 0x84A043B7, 0x850063B9,
+    0x8560A3B9, 0x860063C5, 0x864023C1, 0x8660A3C5, 0x86C00BC1, 0x872043C9, 0x876023C9, 0x878023BF, 0x87A043C9,
+};
+
+/* Other characters below U+10000. */
+static const struct {
+    uint16_t first, last;
+    uint8_t kind;
+} ranges[] = {
+    {0x0080, 0x0084, DROPPED}, {0x0085, 0x0085, SPACE}, {0x0086, 0x009F, DROPPED}, {0x00A0, 0x00A0, SPACE},
+    {0x0964, 0x0965, SYMBOL}, {0x0970, 0x0970, SYMBOL}, {0x0E00, 0x0E2F, FIRST}, {0x0E3E, 0x0E44, FIRST},
+    {0x0E46, 0x0E46, FIRST}, {0x0E4F, 0x0E7F, FIRST}, {0x0E80, 0x0EAF, FIRST}, {0x0EBE, 0x0EC4, FIRST},
+    {0x0EC6, 0x0EC6, FIRST}, {0x0ECF, 0x0EFF, FIRST}, {0x0F0B, 0x0F14, SYMBOL}, {0x1000, 0x102A, FIRST},
+    {0x103F, 0x1055, FIRST}, {0x1360, 0x1368, SYMBOL}, {0x1680, 0x1680, SPACE}, {0x1780, 0x17B3, FIRST},
+    {0x17D4, 0x17FF, FIRST}, {0x2000, 0x200A, SPACE}, {0x200B, 0x200F, DROPPED}, {0x2010, 0x2027, SYMBOL},
+    {0x2028, 0x2029, SPACE}, {0x202A, 0x202E, DROPPED}, {0x202F, 0x202F, SPACE}, {0x2030, 0x205E, SYMBOL},
+    {0x205F, 0x205F, SPACE}, {0x2060, 0x206F, DROPPED}, {0x20A0, 0x2BFF, SYMBOL}, {0x2E00, 0x2FFF, SYMBOL},
+    {0x3000, 0x3000, SPACE}, {0x3001, 0x303F, SYMBOL}, {0x3400, 0x9FFF, SYMBOL}, {0xF900, 0xFAFF, SYMBOL},
+    {0xFE00, 0xFE0F, DROPPED}, {0xFE10, 0xFE6F, SYMBOL}, {0xFEFF, 0xFEFF, DROPPED}, {0xFF61, 0xFF65, SYMBOL},
+};
+
+/* The run of the place, or 0. */
+static uint32_t find_run(uint32_t place)
+{
+    size_t low = 0, high = sizeof letter_runs / sizeof *letter_runs;
+
+    while (low < high) { /* the first run behind the place */
+        size_t middle = (low + high) / 2;
+
+        if (letter_runs[middle] >> 20 <= place)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!low || place - (letter_runs[low - 1] >> 20) > (letter_runs[low - 1] >> 13 & 0x7F))
+        return 0;
+    return letter_runs[low - 1];
+}
+
+/* Makes the character the letter with this code, below U+0800. */
+static void put_letter(character *c, uint32_t code)
+{
+    c->kind = WORD;
+    c->count = code < 0x80 ? 1 : 2;
+    c->bytes[0] = (uint8_t)(code < 0x80 ? code : 0xC0 | code >> 6);
+    c->bytes[1] = (uint8_t)(0x80 | (code & 0x3F));
+}
+
+static void put_ascii(character *c, uint32_t a)
+{
+    int letter = between(a | 0x20, 'a', 'z');
+
+    c->kind = a <= 0x20 ? SPACE : letter || between(a, '0', '9') ? WORD : SYMBOL;
+    c->count = 1;
+    c->bytes[0] = (uint8_t)(letter ? a | 0x20 : a);
+}
+
+static void drop(character *c)
+{
+    c->kind = WORD;
+    c->count = 0;
+}
+
+/* The character at `p` by the rules of normalization 1: `c` holds its first byte, as a word's. */
+static void normalize(const uint8_t *p, size_t left, character *c)
+{
+    uint32_t a = p[0], code, run, place;
+    uint8_t length = a < 0xE0 ? 2 : a < 0xF0 ? 3 : 4;
+    size_t i;
+
+    if (a < 0x80)
+        put_ascii(c, a);
+    if (!between(a, 0xC2, 0xF4) || left < length)
+        return;
+    code = a & (0xFFu >> (length + 1));
+    for (i = 1; i < length; i++) {
+        if (!between(p[i], 0x80, 0xBF))
+            return;
+        code = code << 6 | (p[i] & 0x3F);
+    }
+    if ((length == 3 && code < 0x800) || (length == 4 && code < 0x10000)) /* not its shortest form */
+        return;
+
+    if (between(code, 0xFF01, 0xFF5E)) { /* full width */
+        c->length = length;
+        put_ascii(c, code - 0xFEE0);
+        return;
+    }
+    if (between(code, 0x80, 0x6FF) || between(code, 0x1E00, 0x1FFF)) {
+        place = code < 0x1E00 ? code - 0x80 : code - 0x1E00 + 0x680;
+        run = find_run(place);
+        if (run) {
+            uint32_t kind = run >> 11 & 3, value = run & 0x7FF, offset = place - (run >> 20);
+
+            if (kind == 2 && offset & 1)
+                return; /* small already */
+            c->length = length;
+            if (kind < 3) {
+                put_letter(c, kind ? value + offset : value);
+            } else if (value == 0) {
+                drop(c);
+            } else if (value == 1) {
+                c->kind = SYMBOL;
+                c->count = length;
+            } else {
+                c->count = 2;
+                c->bytes[0] = c->bytes[1] = 's';
+            }
+            return;
+        }
+    }
+    for (i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (between(code, ranges[i].first, ranges[i].last))
+            break;
+    if (i < sizeof ranges / sizeof *ranges)
+        c->kind = ranges[i].kind;
+    else if (between(code, 0x1F000, 0x3FFFF)) /* emoji and rare ideographs */
+        c->kind = SYMBOL;
+    else if (between(code, 0xE0000, 0xE01FF)) /* tags and variation selectors */
+        c->kind = DROPPED;
+    else
+        return;
+    c->length = c->count = length;
+    if (c->kind == DROPPED)
+        drop(c);
+}
+
+/* The character at `p`, where `left` bytes are there to read; a byte that begins none is one of a word. */
+static void read_character(const eelbert_config *config, const uint8_t *p, size_t left, character *c)
+{
+    size_t i;
+    int n;
+
+    for (i = 0; i < sizeof c->bytes; i++)
+        c->bytes[i] = i < left ? p[i] : 0;
+    c->kind = WORD;
+    c->length = c->count = 1;
+    if (config->normalization) {
+        normalize(p, left, c);
+        return;
+    }
+    n = classify(p, left);
+    if (n) {
+        c->kind = n < 0 ? SPACE : SYMBOL;
+        c->length = c->count = (uint8_t)(n < 0 ? -n : n);
+    }
+    if (between(p[0], 'A', 'Z'))
+        c->bytes[0] = (uint8_t)(p[0] | 0x20);
+}
+
+/* ---- Text to tokens ---- */
+
 /* The next word or symbol of the text being read; 0 at its end. */
 static int next_word(eelbert_tokens *tokens, eelbert_token *token)
 {
     const uint8_t *text = tokens->text;
-    size_t p = tokens->position, end = tokens->end, begin;
-    int kind = 0;
+    size_t p = tokens->position, end = tokens->end, begin = end;
+    uint8_t first = SPACE; /* kind of the character that begins the token */
+    character c;
 
-    while (p < end && (kind = classify(text + p, end - p)) < 0)
-        p += (size_t)-kind;
-    begin = p;
-    if (p < end && kind > 0)
-        p += (size_t)kind;
-    else
-        while (p < end && classify(text + p, end - p) == 0)
-            p++;
+    for (; p < end; p += c.length) {
+        read_character(tokens->config, text + p, end - p, &c);
+        if (first == SPACE) {
+            if (c.kind == SPACE || !c.count)
+                continue;
+            first = c.kind;
+            begin = p;
+        } else if (c.kind != WORD || (first == SYMBOL && c.count)) {
+            break;
+        }
+    }
     tokens->position = p;
 
     /* A token that touches the last byte read may be cut: it is dropped, unless nothing else would be left. */
-    if (p == begin || (p == tokens->cut && tokens->found))
+    if (first == SPACE || (p == tokens->cut && tokens->found))
         return 0;
     tokens->found = 1;
     token->bytes = text + begin;
@@ -89,6 +298,7 @@ void eelbert_tokens_begin(eelbert_tokens *tokens, const eelbert_config *config, 
         length = config->max_bytes;
     while (end < length && !(config->pair && bytes[end] == EELBERT_SEPARATOR))
         end++;
+    tokens->config = config;
     tokens->text = bytes;
     tokens->position = 0;
     tokens->end = end;
@@ -196,58 +406,126 @@ static float square_root(uint32_t n)
     return (float)root * scale;
 }
 
-/* The polynomial over the bytes from `begin` to `end` of a token, as they are hashed, going on from `s`. */
-static uint32_t signature(const eelbert_config *config, const eelbert_token *token, size_t begin, size_t end,
-                          uint32_t s)
-{
-    for (; begin < end; begin++) {
-        uint32_t byte = token->bytes[begin];
+/* A walk over the bytes of a token as they are hashed. */
+typedef struct {
+    const eelbert_config *config;
+    const uint8_t *position;
+    size_t left; /* bytes of the token in the text */
+    uint8_t special;
+    uint8_t used; /* bytes of the character that are out */
+    character c;
+} walk;
 
-        if (between(byte, 'A', 'Z') && !token->special)
-            byte += 'a' - 'A';
-        if (config->boundaries) {
-            if (begin == 0)
-                byte += FIRST_BYTE_FLAG;
-            if (begin + 1 == token->length)
-                byte += LAST_BYTE_FLAG;
+static void walk_begin(walk *w, const eelbert_config *config, const eelbert_token *token)
+{
+    w->config = config;
+    w->position = token->bytes;
+    w->left = token->length;
+    w->special = token->special;
+    w->used = w->c.count = 0;
+}
+
+/* The next byte, or -1 at the end. */
+static int walk_next(walk *w)
+{
+    while (w->used == w->c.count) {
+        uint8_t byte;
+
+        if (!w->left)
+            return -1;
+        if (w->config->normalization && !w->special) {
+            read_character(w->config, w->position, w->left, &w->c);
+            w->used = 0;
+            w->position += w->c.length;
+            w->left -= w->c.length;
+            continue;
         }
-        s = s * FNV_PRIME + byte;
+        byte = *w->position++;
+        w->left--;
+        return between(byte, 'A', 'Z') && !w->special ? byte | 0x20 : byte;
+    }
+    return w->c.bytes[w->used++];
+}
+
+size_t eelbert_token_bytes(const eelbert_config *config, const eelbert_token *token, uint8_t *out, size_t room)
+{
+    size_t count = 0;
+    walk w;
+    int byte;
+
+    walk_begin(&w, config, token);
+    for (; (byte = walk_next(&w)) >= 0; count++)
+        if (out && count < room)
+            out[count] = (uint8_t)byte;
+    return count;
+}
+
+/* Byte number `p` of a token's `count`, as it is hashed. */
+static uint32_t unit(const eelbert_config *config, int byte, size_t p, size_t count)
+{
+    uint32_t u = (uint32_t)byte;
+
+    if (config->boundaries) {
+        if (p == 0)
+            u += FIRST_BYTE_FLAG;
+        if (p + 1 == count)
+            u += LAST_BYTE_FLAG;
+    }
+    return u;
+}
+
+/* Only the last 64 bytes count, and in a longer token they start from zero: so the training graph can double. */
+static uint32_t word_signature(const eelbert_config *config, const eelbert_token *token, size_t count)
+{
+    size_t skipped = count > MAX_WORD_BYTES ? count - MAX_WORD_BYTES : 0, p;
+    uint32_t s = skipped ? 0 : FNV_OFFSET;
+    walk w;
+
+    walk_begin(&w, config, token);
+    for (p = 0; p < count; p++) {
+        int byte = walk_next(&w);
+
+        if (p >= skipped)
+            s = s * FNV_PRIME + unit(config, byte, p, count);
     }
     return s;
 }
 
-/* Only the last 64 bytes count, and in a longer token they start from zero: so the training graph can double. */
-static uint32_t word_signature(const eelbert_config *config, const eelbert_token *token)
-{
-    size_t n = token->length;
-
-    return n > MAX_WORD_BYTES ? signature(config, token, n - MAX_WORD_BYTES, n, 0)
-                              : signature(config, token, 0, n, FNV_OFFSET);
-}
-
 /* Dimensions `first` to `last` of an embedding, from the n-grams of one order; order 0 is the whole token. */
-static void embed_block(const eelbert_config *config, const eelbert_token *token, size_t order, size_t first,
-                        size_t last, float *out)
+static void embed_block(const eelbert_config *config, const eelbert_token *token, size_t count, size_t order,
+                        size_t first, size_t last, float *out)
 {
-    size_t span = order ? order : token->length, grams = 0, lanes, p, j;
+    size_t span = order ? order : count, grams = 0, lanes, p, i, j;
+    uint32_t whole = order ? 0 : word_signature(config, token, count);
     float divisor = 1.0f;
 
-    if (span && span <= token->length)
-        grams = token->length - span + 1;
+    if (span && span <= count)
+        grams = count - span + 1;
     if (grams > 1)
         divisor = config->pooling == EELBERT_SQRTN ? square_root((uint32_t)grams) : (float)grams;
     for (; first < last; first += lanes) {
-        uint32_t h[LANES];
+        uint32_t h[LANES], units[EELBERT_MAX_ORDERS] = {0}; /* the latest ones */
         int64_t sum[LANES];
+        walk w;
 
         lanes = last - first < LANES ? last - first : LANES;
         for (j = 0; j < lanes; j++) {
             h[j] = multiplier(config->seed, first + j);
             sum[j] = 0;
         }
-        for (p = 0; p < grams; p++) {
-            uint32_t s = order ? signature(config, token, p, p + span, FNV_OFFSET) : word_signature(config, token);
+        walk_begin(&w, config, token);
+        for (p = 0; p < (order ? count : grams); p++) {
+            uint32_t s = whole;
 
+            if (order) {
+                for (i = 1; i < order; i++)
+                    units[i - 1] = units[i];
+                units[order - 1] = unit(config, walk_next(&w), p, count);
+                if (p + 1 < order)
+                    continue;
+                for (s = FNV_OFFSET, i = 0; i < order; i++)
+                    s = s * FNV_PRIME + units[i];
+            }
             for (j = 0; j < lanes; j++)
                 sum[j] += (int32_t)(s * h[j]); /* "modulo B, centred", for B = 2 to the 32 */
         }
@@ -267,19 +545,19 @@ size_t eelbert_embedding_size(const eelbert_config *config)
 
 void eelbert_embed_token(const eelbert_config *config, const eelbert_token *token, float *out)
 {
-    size_t first = 0, order;
+    size_t count = eelbert_token_bytes(config, token, NULL, 0), first = 0, order;
 
     for (order = 1; order <= EELBERT_MAX_ORDERS && config->widths[order - 1]; order++) {
-        embed_block(config, token, order, first, first + config->widths[order - 1], out);
+        embed_block(config, token, count, order, first, first + config->widths[order - 1], out);
         first += config->widths[order - 1];
     }
-    embed_block(config, token, 0, first, first + config->word_width, out);
+    embed_block(config, token, count, 0, first, first + config->word_width, out);
 }
 
 uint32_t eelbert_lexicon_row(const eelbert_config *config, const eelbert_token *token)
 {
     uint32_t h = multiplier(config->seed, eelbert_embedding_size(config));
-    uint32_t product = word_signature(config, token) * h;
+    uint32_t product = word_signature(config, token, eelbert_token_bytes(config, token, NULL, 0)) * h;
 
     return (uint32_t)((uint64_t)product * config->lexicon_size >> 32); /* its top bits */
 }

@@ -1,7 +1,7 @@
 /*
  * From the bytes of a text to hashed token embeddings: what stands in front of an EELBERT encoder, for firmware.
  *
- * C99, no heap, no library, no tables: docs/hash.md is the specification, and every float below is the one that
+ * C99, no heap, no library, one table of 1.4 kB: docs/hash.md is the specification, and every float below is the one that
  * training saw, bit for bit. Any bytes are a text; nothing here can fail. All state is the caller's, so the functions
  * may be used from several threads or interrupts at once.
  */
@@ -34,18 +34,20 @@ typedef struct {
     uint32_t max_tokens;                 /* slots of the encoder's input, [CLS] and [SEP] included; at least 4 */
     uint32_t max_bytes;                  /* bytes read of a text; at least 4 */
     uint32_t lexicon_size;               /* rows of the model's lexicon, a power of two, or 0; squared for 2 lookups */
+    uint8_t normalization;               /* 0: capitals of ASCII become small; 1: see docs/hash.md, "Normalization" */
 } eelbert_config;
 
-/* One token. Its bytes lie in the text as they came: they are lower-cased as they are hashed. */
+/* One token. Its bytes lie in the text as they came: letters are folded as they are hashed. */
 typedef struct {
     const uint8_t *bytes; /* no terminator */
-    size_t length;
+    size_t length;        /* in the text */
     uint8_t segment; /* 0, or 1 in the second text of a pair */
     uint8_t special; /* 1 for [CLS] and [SEP], which are hashed in capitals and have no row in the lexicon */
 } eelbert_token;
 
 /* A walk over the tokens of one text; the fields are private. */
 typedef struct {
+    const eelbert_config *config;
     const uint8_t *text;
     size_t position; /* first byte not looked at yet */
     size_t end;      /* of the text being read: the first of a pair, then the second */
@@ -59,7 +61,7 @@ typedef struct {
     uint8_t found;    /* some word is out */
 } eelbert_tokens;
 
-/* Starts a walk. `text` is any `length` bytes; they must stay in place until the walk is over. */
+/* Starts a walk. `text` is any `length` bytes; they and `config` must stay in place until the walk is over. */
 void eelbert_tokens_begin(eelbert_tokens *tokens, const eelbert_config *config, const void *text, size_t length);
 
 /*
@@ -67,6 +69,12 @@ void eelbert_tokens_begin(eelbert_tokens *tokens, const eelbert_config *config, 
  * most `max_tokens`. Returns 0 where there is none.
  */
 int eelbert_tokens_next(eelbert_tokens *tokens, eelbert_token *token);
+
+/*
+ * The bytes of a token as they are hashed, in `out`, where not NULL, up to `room` of them. Returns their number, at most
+ * the token's length.
+ */
+size_t eelbert_token_bytes(const eelbert_config *config, const eelbert_token *token, uint8_t *out, size_t room);
 
 /* The width of an embedding: all blocks of the hash together. */
 size_t eelbert_embedding_size(const eelbert_config *config);
