@@ -60,11 +60,11 @@ def _plain_warnings(command: str) -> Iterator[None]:
     """Shows warnings about the user's input as errors are shown: one line, without a place in the program."""
     before = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, InputWarning):
             print(f"eelbert {command}: warning: {escape(' '.join(str(message).split()))}", file=sys.stderr)
         else:
-            before(message, category, *place)
+            before(message, category, *place, **more)
 
     with warnings.catch_warnings():
         warnings.simplefilter("once", InputWarning)

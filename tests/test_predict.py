@@ -218,3 +218,13 @@ def test_texts_spread_over_a_file(tmp_path):
     with subprocess.Popen(["cp", path, tmp_path / "pipe"]):
         few = spread_texts(str(tmp_path / "pipe"), None, 100)  # which cannot be read twice
     assert few == [f"row {i}" for i in range(0, 1203, 16)]
+
+
+def test_warnings_about_input_are_one_line(capsys, tmp_path):
+    path = tmp_path / "texts.csv"
+    path.write_text("text\na\n\nb\n")
+    assert main(["predict", "--model", str(converted("small")[0]), "--input", str(path)]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 3
+    (warning,) = [line for line in captured.err.splitlines() if "warning" in line]
+    assert warning.startswith(f"eelbert predict: warning: {path}: 1 row has an empty text (row 3)")

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     texts = parser.add_mutually_exclusive_group(required=True)
     texts.add_argument("--text", action="append", metavar="TEXT", help="one text; give it twice for a pair")
     texts.add_argument(
-        "--input", metavar="F", help="CSV or TSV with a header, a .txt with a text per line, - for stdin"
+        "--input", metavar="F", help="CSV or TSV with a header, JSON lines, a .txt with a text per line, - for stdin"
     )
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
     parser.add_argument(
