@@ -1,11 +1,12 @@
-r"""Scores on one task of GLUE of an encoder that is taught it by a larger one, for docs/results.md.
+r"""Scores on a GLUE task of a small model that is distilled from a fine-tuned larger one, for docs/results.md.
 
-    python experiments/taught.py --data GLUE --task STS-B --teacher tuned --answers answers.npz --output taught.json
+    python experiments/distilled.py --data GLUE --task STS-B --teacher tuned --answers answers.npz --output
+    distilled.json
 
-The teacher is what `eelbert finetune` made of the task's training file. It is asked about the training texts, made-up
-variants of them, and more texts: pairs of the other tasks, or lines of --texts where the task has single texts. The
-pupil learns all of it, as in `eelbert distill --train`. What holds a text of a development set is left out, and nothing
-is chosen by one. Interrupted, it goes on where it was.
+The teacher is the model that `eelbert finetune` wrote for the task. It predicts labels of the training texts, of
+generated variants of them, and of more texts: pairs of the other tasks, or lines of --texts if the task has single
+texts. The student learns from all of these, as in `eelbert distill --train`. Texts that contain a text of a development
+set are left out, and development sets are used for scoring only. An interrupted run can be continued.
 """
 
 from __future__ import annotations
@@ -34,17 +35,17 @@ from eelbert_tf.training.glue.tasks import TASKS, Task, read_task, scores
 
 @dataclass(frozen=True)
 class Experiment:
-    """One pupil.
+    """One training of a student.
 
     Args:
-        preset: what it starts from.
+        preset: the preset that it starts from.
         task: a name in `TASKS`.
-        teacher: what tells the teacher from others.
-        more, made_up: texts without labels; variants of each training text.
-        trust: share of the teacher's word where there is a label.
-        recipe: of the pupil.
-        lessons: all texts with their soft labels.
-        dev: texts to be scored on.
+        teacher: identifies the teacher's weights.
+        more, made_up: the number of texts without labels; of variants of each training text.
+        teacher_weight: the teacher's share in the target of a labelled text.
+        recipe: how the student is trained.
+        data: all texts with their soft targets.
+        dev: the development set.
     """
 
     preset: str
@@ -52,16 +53,16 @@ class Experiment:
     teacher: str
     more: int
     made_up: int
-    trust: float
+    teacher_weight: float
     recipe: Recipe
-    lessons: Labelled
+    data: Labelled
     dev: Table
 
     @property
     def key(self) -> str:
-        """What names its result."""
-        told = {**vars(self), "recipe": vars(self.recipe), "lessons": len(self.lessons.texts), "dev": len(self.dev)}
-        return json.dumps(told)
+        """The name of its result."""
+        fields = {**vars(self), "recipe": vars(self.recipe), "data": len(self.data.texts), "dev": len(self.dev)}
+        return json.dumps(fields)
 
     def run(self) -> Result:
         """Trains and scores: the official metrics of the development set."""
@@ -69,8 +70,8 @@ class Experiment:
         keras.utils.set_random_seed(self.recipe.seed)
         backbone, vocabulary = start(self.preset, read_config("eelbert_uno"), task.pair, {})
         classes = task.classes or None
-        pupil, _ = finetune(backbone, self.lessons, None, self.recipe, None, classes, vocabulary=vocabulary)
-        return {"sets": {"dev": scores(task, self.dev.labels, labels_of(pupil, self.dev.texts))}}
+        student, _ = finetune(backbone, self.data, None, self.recipe, None, classes, vocabulary=vocabulary)
+        return {"sets": {"dev": scores(task, self.dev.labels, labels_of(student, self.dev.texts))}}
 
 
 def other_pairs(data: Path, task: str) -> Iterator[Text]:
@@ -82,31 +83,31 @@ def other_pairs(data: Path, task: str) -> Iterator[Text]:
 
 
 def unlabelled(data: Path, task: Task, texts: Path | None, most: int) -> list[Text]:
-    """Texts for the teacher to label, in random order: none that holds a text of a development set."""
+    """Texts for the teacher to label, in random order, without those that contain a text of a development set."""
     held_out = {text for path in data.glob("*/dev*.tsv") for text in texts_of(path)}
-    found = other_pairs(data, task.name) if task.pair else texts.read_text("utf-8").splitlines() if texts else []
-    kept = [text for text in dict.fromkeys(found) if not held_out.intersection(sides(text))]
+    candidates = other_pairs(data, task.name) if task.pair else texts.read_text("utf-8").splitlines() if texts else []
+    kept = [text for text in dict.fromkeys(candidates) if not held_out.intersection(sides(text))]
     random.Random(0).shuffle(kept)
     return kept[:most]
 
 
 def main() -> None:
-    """Trains what is not in the output yet, and prints the teacher's score and the pupils'."""
+    """Trains the students that are not in the output yet, and prints the scores of the teacher and the students."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", required=True, type=Path, help="folder of GLUE's folders")
     add("--task", required=True, choices=[name for name, task in TASKS.items() if len(task.dev) == 1])
-    add("--teacher", required=True, help="what `eelbert finetune` wrote")
+    add("--teacher", required=True, help="the folder that `eelbert finetune` wrote")
     add("--preset", default="uno_en")
-    add("--texts", type=Path, help="a file with one text a line, as experiments/preset_texts.py writes it")
+    add("--texts", type=Path, help="a file with one text per line, as experiments/preset_texts.py writes it")
     add("--more", type=int, default=20_000, help="texts without labels, at most")
     add("--made-up", type=int, default=2, help="variants of each training text")
-    add("--trust", type=float, default=0.5, help="share of the teacher's word where there is a label")
+    add("--teacher-weight", type=float, default=0.5, help="the teacher's share in the target of a labelled text")
     add("--epochs", type=int, default=3)
     add("--batch-size", type=int, default=32)
     add("--learning-rate", type=float, default=1e-3)
     add("--seeds", type=int, default=3)
-    add("--answers", type=Path, required=True, help="what the teacher says is kept in this .npz")
+    add("--answers", type=Path, required=True, help="the teacher's predictions are kept in this .npz")
     add("--output", required=True, type=Path)
     args = parser.parse_args()
 
@@ -116,22 +117,29 @@ def main() -> None:
     more = unlabelled(args.data, task, args.texts, args.more)
     teacher, digest = EelbertClassifier.from_preset(args.teacher), weights_digest(args.teacher)
     learned = lessons(
-        teacher, data.train, more, args.made_up, args.trust, held_out=dev.texts, kept=args.answers, identity=digest
+        teacher,
+        data.train,
+        more,
+        args.made_up,
+        args.teacher_weight,
+        held_out=dev.texts,
+        kept=args.answers,
+        identity=digest,
     )
 
-    kept = Scores(args.output, {"script": "experiments/taught.py", f"task {task.name}": {"sha256": data.digest}})
+    kept = Scores(args.output, {"script": "experiments/distilled.py", f"task {task.name}": {"sha256": data.digest}})
     results = []
     for seed in range(args.seeds):
         recipe = Recipe(args.epochs, args.batch_size, args.learning_rate, seed=seed)
         experiment = Experiment(
-            args.preset, task.name, digest, args.more, args.made_up, args.trust, recipe, learned, dev
+            args.preset, task.name, digest, args.more, args.made_up, args.teacher_weight, recipe, learned, dev
         )
         if kept.get(experiment) is None:
             kept.add(experiment, experiment.run())
         results.append(kept.results[experiment.key]["sets"]["dev"])
     rows = [
         ["the teacher", *cells([scores(task, dev.labels, labels_of(teacher, dev.texts))])],
-        [f"{args.preset}, taught", *cells(results)],
+        [f"{args.preset}, distilled", *cells(results)],
     ]
     print(f"{len(data.train):,} labelled texts, {len(learned.texts) - len(data.train):,} more, dev {len(dev):,}")
     print(markdown_table([task.name, *task.metrics, "mean"], rows), end="")
