@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import json
 import shutil
@@ -38,6 +39,10 @@ CONFIGS = {
     ),
     "pair_means": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4),
     "uno": named_config("eelbert_uno").replace(max_tokens=32, max_bytes=128),
+    "normalized": _SMALL.replace(hash=HashConfig(widths=(6, 5, 5), normalization=1)),
+    "normalized_pair": _SMALL.replace(
+        hash=dataclasses.replace(_EVERYTHING, normalization=1), lexicon_size=64, lexicon_width=4
+    ),
 }
 
 # What learns from a teacher.
@@ -60,7 +65,7 @@ def saved(name: str) -> Path:
     from eelbert_tf import EelbertBackbone, EelbertClassifier, save_model
 
     keras.utils.set_random_seed(7)
-    backbone = EelbertBackbone(CONFIGS[name], pair=name.startswith("pair"))
+    backbone = EelbertBackbone(CONFIGS[name], pair="pair" in name)
     if name == "regression":
         model = EelbertClassifier(backbone, 1, task="regression")
     else:

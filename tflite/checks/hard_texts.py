@@ -19,7 +19,8 @@ _PIECES = [
     *(bytes([c]) for c in (0x80, 0xBF, 0xC2, 0xE2, 0xE3, 0xE4, 0xE9, 0xEF, 0xF0, 0xF4, 0xFF)),
     *(c.encode() for c in "\u00a0\u2003\u200f\u2010\u2019\u201c\u201d\u2026\u206f\u2070\u3000\u3001\u30a2\u4e2d\u9fff"),
     *(c.encode() for c in "\u00e9\u0301\u200d\uf900\uff01\U0001f600\U0001f3fd\U00020000"),
-    *(b"\xe2\x80", b"\xf0\x9f\x98", b"\xe4\xb8", b"\xef\xa4", b"\xed\xa0\x80", b"\xc0\xaf"),
+    *(c.encode() for c in "ÉßẾΆЙԱأ؟\u00ad\u0300\u0085\u2028\u2060\ufe0f\ufeffＡ！।กิကខ❤€\U000e0067"),
+    *(b"\xe2\x80", b"\xf0\x9f\x98", b"\xe4\xb8", b"\xef\xa4", b"\xed\xa0\x80", b"\xc0\xaf", b"\xe0\x84\xad"),
 ]
 
 _FIXED: list[str | bytes] = [
@@ -54,6 +55,12 @@ _FIXED: list[str | bytes] = [
     "\ufeffbyte order mark",
     "\ud83d lone surrogate",
     "İıſßŒ ﬁ ﬂ",
+    "ÉTAT état e\u0301tat Straße STRASSE ẞ TIẾNG tiếng ΚΑΛΆ καλά ПРИВЕТ мой ԲԱՐԵՎ բարեւ",
+    "ＡＢＣ ａｂｃ１２３！？ won\u00adder\u200bful co\u200dop a\u2060b\ufe0f",
+    "أَهْلًا، كيف؟ שָׁלוֹם נמשך ״כן״ नमस्ते। ¿Qué? «voilà» 20\u202f€",
+    "ภาษาไทยไม่มี ພາສາລາວ မြန်မာစာ။ ភាសាខ្មែរ។ ሰላም፡ዓለም።",
+    "\u00ad\u200b",
+    "é" * 40 + "\u00ad" * 400,
     b"\xff\xfe\xfd",
     b"\xc3",
     b"caf\xc3",

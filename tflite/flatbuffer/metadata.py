@@ -57,6 +57,11 @@ class Settings:
     quantize: str = "none"
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def normalization(self) -> int:
+        """What is done to characters: that of the hash; 0 where an older version wrote the file."""
+        return int((self.config.get("hash") or {}).get("normalization", 0))
+
 
 def label_names(labels: Sequence[str] | None, num_classes: int) -> list[str]:
     """Names of the classes; their numbers where they have none."""

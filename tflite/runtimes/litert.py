@@ -92,7 +92,8 @@ class Runtime:
         Returns:
             `True` where something is left out.
         """
-        return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
+        s = self.settings
+        return is_cut(text, s.max_tokens, s.max_bytes, s.pair, s.normalization)
 
 
 class EelbertRuntime(Runtime):

@@ -71,7 +71,8 @@ class KerasModel:
         """Whether the model reads only a part of the text."""
         from .scores import is_cut
 
-        return is_cut(text, self.settings.max_tokens, self.settings.max_bytes, self.settings.pair)
+        s = self.settings
+        return is_cut(text, s.max_tokens, s.max_bytes, s.pair, s.normalization)
 
 
 def default_runtime(model: str) -> str:

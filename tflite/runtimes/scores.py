@@ -35,17 +35,17 @@ def rank(logits: np.ndarray, settings: Settings) -> list[tuple[str, float]]:
     return [(names[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
 
 
-def is_cut(text: TextOrPair, max_tokens: int, max_bytes: int, pair: bool) -> bool:
+def is_cut(text: TextOrPair, max_tokens: int, max_bytes: int, pair: bool, normalization: int = 0) -> bool:
     """Whether tokens of a text, or of a pair, do not fit the model, by the reference tokenizer."""
     if isinstance(text, tuple | list):
         whole = join_pair(*text, sum(map(len, map(to_bytes, text))) * 2 + 4)
     else:
         whole = to_bytes(text)
-    kept = tokenize(as_data(text, max_bytes), max_tokens, max_bytes, pair)
+    kept = tokenize(as_data(text, max_bytes), max_tokens, max_bytes, pair, normalization)
     for end in (max_bytes + _LOOK_AHEAD, len(whole)):
         while end < len(whole) and 0x80 <= whole[end] < 0xC0:  # not within a character
             end += 1
         part = whole[:end]
-        if tokenize(part, len(part) + 4, len(part) + 1, pair) != kept:
+        if tokenize(part, len(part) + 4, len(part) + 1, pair, normalization) != kept:
             return True
     return False

@@ -85,7 +85,8 @@ public final class Eelbert implements AutoCloseable {
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */
     public boolean isCut(String text, String second) {
-        return Text.isCut(text, second, settings.maxTokens, settings.maxBytes, settings.isPair);
+        return Text.isCut(
+                text, second, settings.maxTokens, settings.maxBytes, settings.isPair, settings.normalization);
     }
 
     /** Frees the model's memory. */
