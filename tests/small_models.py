@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -27,6 +28,10 @@ CONFIGS = {
     ),
     "pair_means": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4),
     "uno": named_config("eelbert_uno").replace(max_tokens=32, max_bytes=128),
+    "normalized": _SMALL.replace(hash=HashConfig(widths=(6, 5, 5), normalization=1)),
+    "normalized_pair": _SMALL.replace(
+        hash=dataclasses.replace(_EVERYTHING, normalization=1), lexicon_size=64, lexicon_width=4
+    ),
 }
 
 
@@ -41,7 +46,7 @@ def _save(name: str, path: Path) -> None:
     from eelbert_tf import EelbertBackbone, EelbertClassifier
 
     keras.utils.set_random_seed(7)
-    backbone = EelbertBackbone(CONFIGS[name], pair=name.startswith("pair"))
+    backbone = EelbertBackbone(CONFIGS[name], pair="pair" in name)
     if name == "regression":
         model = EelbertClassifier(backbone, 1, task="regression")
     else:

@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from eelbert_tf.config import NORMALIZATIONS
 from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import as_data, encode_texts, join_pair
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
@@ -94,16 +95,16 @@ def _flag(value: bool) -> str:
     return str(value).lower()
 
 
-def _words(data: bytes, max_tokens: int, max_bytes: int, pair: bool) -> str:
-    words = tokenize(data, max_tokens, max_bytes, pair)
+def _words(data: bytes, max_tokens: int, max_bytes: int, pair: bool, normalization: int) -> str:
+    words = tokenize(data, max_tokens, max_bytes, pair, normalization)
     lists = [words.first] if words.second is None else [words.first, words.second]
     return "|".join(",".join(word.hex() for word in words) for words in lists)
 
 
 def test_golden_vectors_in_java(java):
     golden = json.loads(GOLDEN.read_text())
-    for record in golden["texts"]:
-        limits = record["max_tokens"], record["max_bytes"], _flag(record["pair"])
+    for normalization, record in [(n, r) for n, key in enumerate(("texts", "normalized_texts")) for r in golden[key]]:
+        limits = record["max_tokens"], record["max_bytes"], _flag(record["pair"]), normalization
         first, *second = java("words", "x" + record["data"], *limits).split("|")
         tokens = [b"[CLS]".hex(), *filter(None, first.split(",")), b"[SEP]".hex()]
         if second:
@@ -121,36 +122,37 @@ def test_golden_vectors_in_java(java):
     assert checked > 10
 
 
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("pair", [False, True])
-def test_the_same_bytes_words_and_cuts_as_in_python(java, pair):
+def test_the_same_bytes_words_and_cuts_as_in_python(java, pair, normalization):
     """Texts that Java can hold, lone surrogates among them; and any bytes, for the words."""
     strings = [text for text in hard_texts(200) if isinstance(text, str)]
     texts: list[Any] = list(zip(strings, strings[::-1], strict=True)) if pair else strings
     texts += [(" " * 3_000, "b"), ("\x1fa\x1f", "\u3000" * 3_000)] if pair else ["\ud83d\ude00" + " " * 3_000]
     for max_tokens, max_bytes in LIMITS:
-        limits = max_tokens, max_bytes, _flag(pair)
+        limits = max_tokens, max_bytes, _flag(pair), normalization
         for text in texts:
             first, second = map(_hex, text if pair else (text, None))
             encoded = np.array(java("encode", first, second, max_bytes).split(), np.int32)
             np.testing.assert_array_equal(encoded, encode_texts([text], max_bytes)[0])
-            assert java("truncated", first, second, *limits) == _flag(
-                is_truncated(text, max_tokens, max_bytes, pair)
-            ), text
+            cut = is_truncated(text, max_tokens, max_bytes, pair, normalization)
+            assert java("truncated", first, second, *limits) == _flag(cut), text
         for data in (as_data(text, max_bytes) for text in hard_inputs(pair, 200)):
-            assert java("words", "x" + data.hex(), *limits) == _words(data, max_tokens, max_bytes, pair), data
+            expected = _words(data, max_tokens, max_bytes, pair, normalization)
+            assert java("words", "x" + data.hex(), *limits) == expected, data
     if pair:
         assert java("join", _hex("a b"), _hex("c"), 64) == join_pair("a b", "c", 64).hex()
 
 
-@pytest.mark.parametrize("name", ["small", "pair"])
+@pytest.mark.parametrize("name", ["small", "pair", "normalized_pair"])
 def test_one_call_classifies_as_python_does(java, name):
     """From an asset to ranked classes, the model run by LiteRT."""
     path = converted(name, quantize="int8")[0]
     java.runtime = EelbertRuntime(path)
     java.loaded.clear()
     for first in ("Turn ON the lights, naïve café!", "", "a" * 300, "größer 😀"):
-        text = (first, "and off") if name == "pair" else first
-        answer = java("classify", path, _hex(first), _hex("and off" if name == "pair" else None))
+        text = first if name == "small" else (first, "and off")
+        answer = java("classify", path, _hex(first), _hex(None if name == "small" else "and off"))
         scores = [(bytes.fromhex(label).decode(), float(p)) for label, p in (s.split(":") for s in answer.split())]
         expected = java.runtime.classify(text)
         assert [label for label, _ in scores] == [label for label, _ in expected]
@@ -158,8 +160,8 @@ def test_one_call_classifies_as_python_does(java, name):
     assert java.loaded == [zlib.crc32(path.read_bytes())] * 4
     limits = java.runtime.metadata
     labels = ",".join(label.encode().hex() for label in LABELS)
-    expected_metadata = f"{limits.max_tokens} {limits.max_bytes} false {_flag(name == 'pair')} {labels}"
-    assert java("metadata", path) == expected_metadata
+    kind = f"false {_flag(name != 'small')} {int('normalized' in name)}"
+    assert java("metadata", path) == f"{limits.max_tokens} {limits.max_bytes} {kind} {labels}"
 
 
 def test_regression_gives_a_number(java):

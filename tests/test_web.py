@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eelbert_tf.config import NORMALIZATIONS
 from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import as_data, encode_texts
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
@@ -52,16 +53,17 @@ def _node(calls: list[list[Any]]) -> list[Any]:
     return json.loads(done.stdout)
 
 
-def _words(data: bytes, max_tokens: int, max_bytes: int, pair: bool) -> list[Any]:
-    words = tokenize(data, max_tokens, max_bytes, pair)
+def _words(data: bytes, max_tokens: int, max_bytes: int, pair: bool, normalization: int) -> list[Any]:
+    words = tokenize(data, max_tokens, max_bytes, pair, normalization)
     return [[list(w) for w in words.first], None if words.second is None else [list(w) for w in words.second]]
 
 
 def test_golden_vectors_in_javascript():
     golden = json.loads(GOLDEN.read_text())
     texts = [
-        (list(bytes.fromhex(r["data"])), r["max_tokens"], r["max_bytes"], r["pair"], r["tokens"])
-        for r in golden["texts"]
+        (list(bytes.fromhex(r["data"])), r["max_tokens"], r["max_bytes"], r["pair"], normalization, r["tokens"])
+        for normalization, key in enumerate(("texts", "normalized_texts"))
+        for r in golden[key]
     ]
     found = _node([["tokenize", *arguments] for *arguments, _ in texts])
     cls, sep = b"[CLS]".hex(), b"[SEP]".hex()
@@ -85,8 +87,9 @@ def _is_utf8(*texts: str) -> bool:
         return False
 
 
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("pair", [False, True])
-def test_the_same_bytes_words_and_cuts_as_in_python(pair):
+def test_the_same_bytes_words_and_cuts_as_in_python(pair, normalization):
     """Texts that a page can hold, lone surrogates among them; and any bytes, for the words."""
     strings = [text for text in hard_texts(400) if isinstance(text, str)]
     texts: list[Any] = list(zip(strings, strings[::-1], strict=True)) if pair else strings
@@ -94,16 +97,18 @@ def test_the_same_bytes_words_and_cuts_as_in_python(pair):
     calls: list[list[Any]] = []
     expected: list[Any] = []
     for max_tokens, max_bytes in LIMITS:
-        metadata = {"max_tokens": max_tokens, "max_bytes": max_bytes, "pair": pair}
+        hash_fields = {"normalization": normalization} if normalization else {}  # an older file has none
+        config = {"hash": hash_fields}
+        metadata = {"max_tokens": max_tokens, "max_bytes": max_bytes, "pair": pair, "config": config}
         for text in texts:
             first, second = text if pair else (text, None)
             calls += [["encode", first, second, max_bytes], ["read", first, second, metadata]]
-            words = _words(as_data(text, max_bytes), max_tokens, max_bytes, pair)
-            truncated = is_truncated(text, max_tokens, max_bytes, pair)
+            words = _words(as_data(text, max_bytes), max_tokens, max_bytes, pair, normalization)
+            truncated = is_truncated(text, max_tokens, max_bytes, pair, normalization)
             expected += [encode_texts([text], max_bytes)[0].tolist(), {"words": words, "truncated": truncated}]
         for data in (as_data(text, max_bytes) for text in hard_inputs(pair, 400)):
-            calls.append(["tokenize", list(data), max_tokens, max_bytes, pair])
-            expected.append(_words(data, max_tokens, max_bytes, pair))
+            calls.append(["tokenize", list(data), max_tokens, max_bytes, pair, normalization])
+            expected.append(_words(data, max_tokens, max_bytes, pair, normalization))
     for call, found, wanted in zip(calls, _node(calls), expected, strict=True):
         assert found == wanted, call
 

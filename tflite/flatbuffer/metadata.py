@@ -56,6 +56,11 @@ class Metadata:
     quantize: str = "none"
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def normalization(self) -> int:
+        """What is done to characters: that of the hash; 0 where an older version wrote the file."""
+        return int((self.config.get("hash") or {}).get("normalization", 0))
+
 
 def to_json(metadata: Metadata) -> bytes:
     """Metadata as it stands in a file, with blanks where `add_checksum` writes the file's size and checksum."""

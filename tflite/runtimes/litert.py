@@ -96,7 +96,8 @@ class Runtime:
         Returns:
             `True` where something is left out.
         """
-        return is_truncated(text, self.metadata.max_tokens, self.metadata.max_bytes, self.metadata.pair)
+        m = self.metadata
+        return is_truncated(text, m.max_tokens, m.max_bytes, m.pair, m.normalization)
 
 
 class EelbertRuntime(Runtime):

@@ -60,7 +60,8 @@ class KerasModel:
 
     def is_truncated(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of the text."""
-        return is_truncated(text, self.metadata.max_tokens, self.metadata.max_bytes, self.metadata.pair)
+        m = self.metadata
+        return is_truncated(text, m.max_tokens, m.max_bytes, m.pair, m.normalization)
 
 
 def load_keras(name: str | Path, max_tokens: int | None = None, max_bytes: int | None = None) -> Any:

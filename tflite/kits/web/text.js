@@ -1,5 +1,7 @@
 // From a text to what a model reads: its UTF-8 bytes, cut and padded. docs/hash.md is the specification.
 
+import { FIRST, SPACE as BLANK, SYMBOL, WORD, readCharacter } from "./folding.js";
+
 const SEPARATOR = 0x1f;
 const SPACE = 0x20;
 
@@ -70,41 +72,46 @@ function symbolLength(data, p) {
   return 0;
 }
 
+/** The character at `p` where only ASCII is folded. */
+function plainCharacter(data, p) {
+  const space = spaceLength(data, p);
+  if (space) return { kind: BLANK, length: space, bytes: data.slice(p, p + space) };
+  const symbol = symbolLength(data, p);
+  if (symbol) return { kind: SYMBOL, length: symbol, bytes: data.slice(p, p + symbol) };
+  return { kind: WORD, length: 1, bytes: [data[p] >= 0x41 && data[p] <= 0x5a ? data[p] + 32 : data[p]] };
+}
+
 /**
  * The words that a model sees, [CLS] and [SEP]s left out: the graph does the same to the bytes by itself.
  *
  * @param data bytes of a text, or of a pair with the separator byte.
  * @param pair whether the first separator byte divides two texts.
+ * @param normalization that of the model's hash.
  * @returns two lists of words, each a list of bytes; the second is null where the input is no pair.
  */
-export function tokenize(data, maxTokens, maxBytes, pair) {
+export function tokenize(data, maxTokens, maxBytes, pair, normalization = 0) {
   data = data.slice(0, maxBytes);
   const words = [];
   let divide = null; // number of words before the separator byte
   let word = [];
-  let end = 0; // position after the last word
-  const close = (p) => {
-    if (word.length) {
-      words.push(word);
-      end = p;
-    }
-    word = [];
-  };
+  let touching = false; // whether the last word ends where the data end, but for dropped bytes
+  const character = normalization ? readCharacter : plainCharacter;
   for (let p = 0; p < data.length; ) {
-    const space = spaceLength(data, p);
-    const symbol = space ? 0 : symbolLength(data, p);
-    if (space || symbol) close(p);
-    if (pair && divide === null && data[p] === SEPARATOR) divide = words.length;
-    if (symbol) {
-      word = data.slice(p, p + symbol);
-      close(p + symbol);
-    } else if (!space) {
-      word.push(data[p] >= 0x41 && data[p] <= 0x5a ? data[p] + 32 : data[p]);
+    const { kind, length, bytes } = character(data, p);
+    if (kind === WORD) {
+      word.push(...bytes);
+      touching ||= bytes.length > 0;
+    } else {
+      if (word.length) words.push(word);
+      word = kind === FIRST ? [...bytes] : [];
+      touching = kind !== BLANK;
+      if (kind === SYMBOL) words.push(bytes);
+      if (pair && divide === null && data[p] === SEPARATOR) divide = words.length;
     }
-    p += space || symbol || 1;
+    p += length;
   }
-  close(data.length);
-  if (words.length > 1 && end === maxBytes) words.pop(); // it may be half a word
+  if (word.length) words.push(word);
+  if (words.length > 1 && touching && data.length === maxBytes) words.pop(); // it may be half a word
   if (divide === null) return [words.slice(0, maxTokens - 2), null];
   const room = maxTokens - 3;
   const [first, second] = [words.slice(0, divide), words.slice(divide)];
@@ -131,10 +138,14 @@ function spacedOnce(text, most) {
 }
 
 /** How a model with this metadata reads a text: its words, and whether some did not fit. */
-export function read(text, second, { max_tokens, max_bytes, pair }) {
-  const words = tokenize(toBytes(text, second, max_bytes), max_tokens, max_bytes, pair);
-  const [first, other] = [text, second].map((t) => (t == null ? t : spacedOnce(t, max_bytes)));
-  if (first === null || (other === null && second != null)) return { words, truncated: true };
-  const all = tokenize(toBytes(first, other, Infinity), Infinity, Infinity, pair);
+export function read(text, second, { max_tokens, max_bytes, pair, config }) {
+  const normalization = config?.hash?.normalization ?? 0;
+  const words = tokenize(toBytes(text, second, max_bytes), max_tokens, max_bytes, pair, normalization);
+  let [first, other] = [text, second];
+  if (!normalization) { // no character is dropped: a long text need not be split
+    [first, other] = [text, second].map((t) => (t == null ? t : spacedOnce(t, max_bytes)));
+    if (first === null || (other === null && second != null)) return { words, truncated: true };
+  }
+  const all = tokenize(toBytes(first, other, Infinity), Infinity, Infinity, pair, normalization);
   return { words, truncated: JSON.stringify(all) !== JSON.stringify(words) };
 }

@@ -32,15 +32,17 @@ final class Calls {
                 return hex(Text.toBytes(text(call[1]), text(call[2]), number(call[3])));
             case "words":
                 byte[] data = bytes(call[1]);
-                return words(Text.tokenize(data, number(call[2]), number(call[3]), Boolean.parseBoolean(call[4])));
+                boolean divided = Boolean.parseBoolean(call[4]);
+                return words(Text.tokenize(data, number(call[2]), number(call[3]), divided, number(call[5])));
             case "truncated":
                 boolean pair = Boolean.parseBoolean(call[5]);
-                return "" + Text.isTruncated(text(call[1]), text(call[2]), number(call[3]), number(call[4]), pair);
+                int[] limits = {number(call[3]), number(call[4])};
+                return "" + Text.isTruncated(text(call[1]), text(call[2]), limits[0], limits[1], pair, number(call[6]));
             case "metadata":
                 try (Eelbert eelbert = open(call[1])) {
                     Metadata s = eelbert.metadata;
-                    String limits = s.maxTokens + " " + s.maxBytes + " " + s.isRegression + " " + s.isPair;
-                    return limits + " " + labels(s.labels);
+                    String all = s.maxTokens + " " + s.maxBytes + " " + s.isRegression + " " + s.isPair;
+                    return all + " " + s.normalization + " " + labels(s.labels);
                 }
             case "classify":
                 try (Eelbert eelbert = open(call[1])) {

@@ -85,7 +85,8 @@ public final class Eelbert implements AutoCloseable {
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */
     public boolean isTruncated(String text, String second) {
-        return Text.isTruncated(text, second, metadata.maxTokens, metadata.maxBytes, metadata.isPair);
+        return Text.isTruncated(
+                text, second, metadata.maxTokens, metadata.maxBytes, metadata.isPair, metadata.normalization);
     }
 
     /** Frees the model's memory. */

@@ -27,12 +27,18 @@ public final class Metadata {
     public final boolean isRegression;
     /** Whether it reads two texts. */
     public final boolean isPair;
+    /** What it does to characters: that of its hash. */
+    public final int normalization;
 
     private Metadata(Map<?, ?> fields) {
         maxTokens = number(fields, "max_tokens");
         maxBytes = number(fields, "max_bytes");
         isRegression = "regression".equals(fields.get("task"));
         isPair = Boolean.TRUE.equals(fields.get("pair"));
+        Object config = fields.get("config");
+        Object hash = config instanceof Map ? ((Map<?, ?>) config).get("hash") : null;
+        boolean known = hash instanceof Map && ((Map<?, ?>) hash).containsKey("normalization");
+        normalization = known ? number((Map<?, ?>) hash, "normalization") : 0;
         List<String> names = new ArrayList<>();
         if (fields.get("labels") != null) {
             for (Object label : (List<?>) fields.get("labels")) {

@@ -28,15 +28,20 @@ public final class Text {
     }
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */
-    public static boolean isTruncated(String text, String second, int maxTokens, int maxBytes, boolean pair) {
-        String first = spacedOnce(text, maxBytes);
-        String other = second == null ? "" : spacedOnce(second, maxBytes);
-        if (first == null || other == null) {
-            return true;
+    public static boolean isTruncated(
+            String text, String second, int maxTokens, int maxBytes, boolean pair, int normalization) {
+        String first = text;
+        String other = second;
+        if (normalization == 0) { // no character is dropped: a long text need not be split
+            first = spacedOnce(text, maxBytes);
+            other = second == null ? null : spacedOnce(second, maxBytes);
+            if (first == null || (other == null && second != null)) {
+                return true;
+            }
         }
-        List<List<byte[]>> kept = tokenize(toBytes(text, second, maxBytes), maxTokens, maxBytes, pair);
-        byte[] whole = toBytes(first, second == null ? null : other, Integer.MAX_VALUE);
-        List<List<byte[]>> all = tokenize(whole, Integer.MAX_VALUE, Integer.MAX_VALUE, pair);
+        List<List<byte[]>> kept = tokenize(toBytes(text, second, maxBytes), maxTokens, maxBytes, pair, normalization);
+        byte[] whole = toBytes(first, other, Integer.MAX_VALUE);
+        List<List<byte[]>> all = tokenize(whole, Integer.MAX_VALUE, Integer.MAX_VALUE, pair, normalization);
         return !Arrays.deepEquals(toArrays(kept), toArrays(all));
     }
 
@@ -128,33 +133,40 @@ public final class Text {
      *
      * @param data bytes of a text, or of a pair with the separator byte.
      * @param pair whether the first separator byte divides two texts.
+     * @param normalization that of the model's hash.
      * @return one list of words, or two where the input is a pair.
      */
-    static List<List<byte[]>> tokenize(byte[] data, int maxTokens, int maxBytes, boolean pair) {
+    static List<List<byte[]>> tokenize(byte[] data, int maxTokens, int maxBytes, boolean pair, int normalization) {
         data = Arrays.copyOf(data, Math.min(data.length, maxBytes));
         List<byte[]> words = new ArrayList<>();
         ByteArrayOutputStream word = new ByteArrayOutputStream();
         int divide = -1; // number of words before the separator byte
-        int end = 0; // position after the last word
-        for (int p = 0; p <= data.length; ) {
-            int space = p == data.length ? 1 : spaceLength(data, p);
-            int symbol = space > 0 ? 0 : symbolLength(data, p);
-            if (space + symbol > 0 && word.size() > 0) {
-                words.add(word.toByteArray());
-                word.reset();
-                end = p;
+        boolean touching = false; // whether the last word ends where the data end, but for dropped bytes
+        for (int p = 0; p < data.length; ) {
+            Folding character = normalization == 0 ? plain(data, p) : Folding.read(data, p);
+            if (character.kind != Folding.WORD) {
+                if (word.size() > 0) {
+                    words.add(word.toByteArray());
+                    word.reset();
+                }
+                touching = false;
+                if (character.kind == Folding.SYMBOL) {
+                    words.add(character.bytes);
+                    touching = true;
+                } else if (pair && divide < 0 && data[p] == SEPARATOR) {
+                    divide = words.size();
+                }
             }
-            if (symbol > 0) {
-                words.add(Arrays.copyOfRange(data, p, p + symbol));
-                end = p + symbol;
-            } else if (space == 0) {
-                word.write(data[p] >= 'A' && data[p] <= 'Z' ? data[p] + 32 : data[p]);
-            } else if (pair && divide < 0 && p < data.length && data[p] == SEPARATOR) {
-                divide = words.size();
+            if (character.kind == Folding.WORD || character.kind == Folding.FIRST) {
+                word.write(character.bytes, 0, character.bytes.length);
+                touching |= character.bytes.length > 0;
             }
-            p += Math.max(1, space + symbol);
+            p += character.length;
         }
-        if (words.size() > 1 && end == maxBytes) {
+        if (word.size() > 0) {
+            words.add(word.toByteArray());
+        }
+        if (words.size() > 1 && touching && data.length == maxBytes) {
             words.remove(words.size() - 1); // it may be half a word
         }
         if (divide < 0) {
@@ -165,6 +177,17 @@ public final class Text {
         List<byte[]> second = words.subList(first.size(), words.size());
         first = head(first, Math.max(room - second.size(), room - room / 2));
         return Arrays.asList(first, head(second, room - first.size()));
+    }
+
+    /** The character at {@code p} where only ASCII is folded. */
+    private static Folding plain(byte[] data, int p) {
+        int space = spaceLength(data, p);
+        int symbol = space > 0 ? 0 : symbolLength(data, p);
+        if (space + symbol > 0) {
+            byte[] bytes = Arrays.copyOfRange(data, p, p + space + symbol);
+            return new Folding(space > 0 ? Folding.SPACE : Folding.SYMBOL, bytes.length, bytes);
+        }
+        return new Folding(Folding.WORD, 1, (byte) (data[p] >= 'A' && data[p] <= 'Z' ? data[p] + 32 : data[p]));
     }
 
     /** Bytes of the white space at {@code p}, 0 where there is none. */
