@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from eelbert_tf.config import NORMALIZATIONS
 from eelbert_tf.training.corpus.parts import PartDone
 from eelbert_tf.training.corpus.sources import Source, find_sources
 from eelbert_tf.training.corpus.writer import MAX_WORDS, PART_BYTES, build_corpus, usable_cores
@@ -48,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard-bytes", type=int, default=PART_BYTES, metavar="N", help=f"text per shard (default {PART_BYTES:,})"
     )
+    parser.add_argument(
+        "--normalization",
+        type=int,
+        choices=NORMALIZATIONS,
+        default=0,
+        help="that of the hash to be trained on it: 0, lower-case ASCII (default); 1, fold letters of many scripts",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus of other inputs in DIR")
 
 
@@ -63,7 +71,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     sources = find_sources({"documents": args.input, "paragraphs": args.paragraphs, "lines": args.lines})
     with _Bar(sources) as bar:
         return build_corpus(
-            sources, args.output, args.workers, args.max_words, args.shard_bytes, args.overwrite, progress=bar
+            sources,
+            args.output,
+            args.workers,
+            args.max_words,
+            args.shard_bytes,
+            args.overwrite,
+            progress=bar,
+            normalization=args.normalization,
         )
 
 

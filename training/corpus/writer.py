@@ -62,6 +62,7 @@ def build_corpus(
     part_bytes: int = PART_BYTES,
     overwrite: bool = False,
     progress: Progress | None = None,
+    normalization: int = 0,
 ) -> dict[str, Any]:
     """Builds a corpus, or finishes one that was interrupted; a finished one of the same inputs is left as it is.
 
@@ -73,6 +74,7 @@ def build_corpus(
         part_bytes: bytes of text in a shard.
         overwrite: whether a corpus of other inputs in `output` is replaced.
         progress: is told about parts and notes.
+        normalization: that of the models to be trained, as in `HashConfig`.
 
     Returns:
         `documents`, `words` (punctuation marks included), `distinct_words`, `bytes` (of text, decompressed), `shards`,
@@ -96,13 +98,14 @@ def build_corpus(
         "inputs": [source.identity() for source in sources],
         "max_words": max_words,
         "part_bytes": part_bytes,
+        "normalization": normalization,
     }
     index = _finished(folder, wanted, overwrite)
     reused, counted = len(index["shards"]) if index else 0, 0
     if index is None:
         parts = folder / _PARTS
         done = []
-        for part in write_parts(cut_parts(sources, part_bytes), parts, workers):
+        for part in write_parts(cut_parts(sources, part_bytes, normalization), parts, workers):
             done.append(part)
             progress.add(part)
         reused = sum(part.reused for part in done)
@@ -158,7 +161,8 @@ def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str
         return None
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text())
-        same = index["format_version"] == FORMAT_VERSION and all(index[key] == wanted[key] for key in wanted)
+        found = {"normalization": 0, **index}  # which older ones do not name
+        same = index["format_version"] == FORMAT_VERSION and all(found[key] == wanted[key] for key in wanted)
         entries = [*index["shards"], *index["files"]]
         whole = is_intact(index) and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
     except (ValueError, KeyError, TypeError, OSError):
