@@ -60,6 +60,7 @@ class _CConfig(ctypes.Structure):
         ("max_tokens", ctypes.c_uint32),
         ("max_bytes", ctypes.c_uint32),
         ("lexicon_size", ctypes.c_uint32),
+        ("normalization", ctypes.c_uint8),
     )
 
 
@@ -87,6 +88,7 @@ def c_front_end(config: Any, pair: bool, folder: Path) -> FrontEnd:
         max_tokens=config.max_tokens,
         max_bytes=config.max_bytes,
         lexicon_size=config.lexicon_size,
+        normalization=hash_.normalization,
     )
 
     def run(texts: Sequence[TextOrPair]) -> tuple[np.ndarray, np.ndarray]:
@@ -282,7 +284,8 @@ def compare(model_directory: str, texts: Sequence[TextOrPair], limits: dict[str,
             lengths = np.zeros(mask.shape, np.int64)
             for row, text in zip(lengths, chunk, strict=True):
                 data = as_data(text, config.max_bytes)
-                tokens, _ = tokenize(data, config.max_tokens, config.max_bytes, pair).with_specials()
+                normalization = config.hash.normalization
+                tokens, _ = tokenize(data, config.max_tokens, config.max_bytes, pair, normalization).with_specials()
                 row[: len(tokens)] = [len(token) for token in tokens]
             comparison.add_counts("reference", (lengths > 0).sum(axis=1), mask.sum(axis=1))
             for name, (embeddings, filled) in results.items():

@@ -159,6 +159,9 @@ def main(path: str) -> None:
     layer = jax.jit(NgramHashEmbedding(FULL, 16, 64, pair=True))
     for key, value in layer(padded(hard_texts(200), 64)).items():
         results[f"layer/{key}"] = np.asarray(value)
+    layer = jax.jit(NgramHashEmbedding(FORMS["normalized pairs"].hash, 16, 64, pair=True))
+    for key, value in layer(padded(hard_texts(200), 64)).items():
+        results[f"normalized/{key}"] = np.asarray(value)
     compiled = jax.jit(functools.partial(signatures_by_ops, config=HASHES["all"]))
     for key, value in compiled(*ready_arrays(TOKENS, 200)).items():
         results[f"golden/{key}"] = np.asarray(value)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eelbert_tf.config import HashConfig
+from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.reference import embed_token, lexicon_index, tokenize
 from eelbert_tf.text.words import clean, split_words
@@ -17,6 +17,8 @@ from eelbert_tf.training.corpus import counting as corpus_tokens
 from eelbert_tf.training.corpus.counting import MAX_WORD_LENGTH, Segment, count_words
 from eelbert_tf.training.corpus.reader import UNKNOWN
 from eelbert_tf.training.tokens.tables import embedding_table, lexicon_table
+from eelbert_tf.training.tokens.words import WordTables
+from tests.forms import PIECES
 from tests.small_corpora import build, documents_of, numbered_text
 
 NASTY = [
@@ -50,6 +52,27 @@ def test_cutting_the_work_into_slices_changes_no_word(monkeypatch, slice_bytes):
     counted = count_words([Segment("documents", clean(data))])
     assert [counted.words[i] for i in counted.ids] == split_words(data)
     assert counted.lengths.sum() == counted.counts.sum() == len(counted.ids)
+
+
+@pytest.mark.parametrize("slice_bytes", [7, 1 << 20])
+def test_normalized_words_of_a_corpus(monkeypatch, tmp_path, slice_bytes):
+    """With `normalization=1` they are the reference's, whatever the slices; an unfinished corpus of 0 is not reused."""
+    monkeypatch.setattr(corpus_tokens, "_SLICE_BYTES", slice_bytes)
+    pieces = [*NASTY, *PIECES, *(c.encode() for c in "É ß ﾊ Ａ ไม่ й \u00ad \u2028 ، 。 ₂ e\u0301")]
+    data = b"".join(random.Random(1).choices(pieces, k=3000)).replace(b"\n", b" ")
+    counted = count_words([Segment("documents", clean(data), 1)])
+    expected = tokenize(data, 10**9, 10**9, normalization=1).first
+    assert [counted.words[i] for i in counted.ids] == expected
+    plain = build(tmp_path, "État d’ÉTAT".encode())
+    with pytest.raises(InputError, match="a corpus of other inputs or options"):
+        build(tmp_path, "État d’ÉTAT".encode(), normalization=1)
+    corpus = build(tmp_path, "État d’ÉTAT".encode(), normalization=1, overwrite=True)
+    assert documents_of(corpus) == ["etat d ’ etat".encode()]
+    assert (plain.normalization, corpus.normalization) == (0, 1)
+    config = EelbertConfig(hidden_size=8, hash=HashConfig(widths=(4, 4)))
+    with pytest.raises(InputError, match=r"normalization 1, and the model's hash 0; .*--normalization 0"):
+        WordTables(corpus, config)
+    WordTables(corpus, config.replace(hash=HashConfig(widths=(4, 4), normalization=1)))
 
 
 def test_a_very_long_word_is_cut(tmp_path):

@@ -203,7 +203,9 @@ def test_golden_tokens(vectors: dict[str, Any], name: str, mode: str) -> None:
     check_golden(records, MODES[mode](lambda *x: signatures_by_ops(x[0], x[1], x[2], HASHES[name]))(*arrays))
 
 
-@pytest.mark.parametrize(("name", "mode"), [*((name, "eager") for name in FORMS), ("pairs", "xla")])
+@pytest.mark.parametrize(
+    ("name", "mode"), [*((name, "eager") for name in FORMS), ("pairs", "xla"), ("normalized", "xla")]
+)
 def test_texts_match_the_reference(name: str, mode: str) -> None:
     """From bytes to embeddings on hard texts, in TensorFlow."""
     form, texts = FORMS[name], hard_texts(200)
@@ -270,12 +272,13 @@ def test_golden_tokens_on_jax(vectors: dict[str, Any], jax_results: dict[str, np
     check_golden([record for record in vectors["tokens"] if record["hash"] == "all"], part(jax_results, "golden"))
 
 
-def test_layer_on_jax(jax_results: dict[str, np.ndarray]) -> None:
+@pytest.mark.parametrize(("name", "config"), [("layer", FULL), ("normalized", FORMS["normalized pairs"].hash)])
+def test_layer_on_jax(jax_results: dict[str, np.ndarray], name: str, config: HashConfig) -> None:
     """`NgramHashEmbedding` on bytes of pairs, on JAX, compiled, without TensorFlow."""
-    found = part(jax_results, "layer")
+    found = part(jax_results, name)
     for i, data in enumerate(hard_texts(200)):
-        tokens, segments = tokenize(data, 16, 64, pair=True).with_specials()
+        tokens, segments = tokenize(data, 16, 64, pair=True, normalization=config.normalization).with_specials()
         spare = [0] * (16 - len(tokens))
-        assert_close(found["embeddings"][i], [*tokens, *(b"" for _ in spare)], FULL)
+        assert_close(found["embeddings"][i], [*tokens, *(b"" for _ in spare)], config)
         assert found["padding_mask"][i].tolist() == [1] * len(tokens) + spare
         assert found["segment_ids"][i].tolist() == segments + spare

@@ -15,13 +15,15 @@ parity = script("parity")
 Comparison, all_front_ends, main = parity.Comparison, parity.all_front_ends, parity.main
 
 
-def test_all_ways_agree(capsys, tmp_path):
+@pytest.mark.parametrize("name", ["pair", "normalized_pair"])
+def test_all_ways_agree(capsys, tmp_path, name):
     """A model with all that there is, on lines of a file and fuzzed bytes."""
     if not shutil.which("cc"):
         pytest.skip("there is no C compiler")
     texts, output = tmp_path / "texts.txt", tmp_path / "parity.json"
-    texts.write_bytes(b"one line\nanother, longer line of text\n\xff\x00 bytes\n" * 20)
-    options = ["--model", str(saved("pair")), "--texts", str(texts), "--count", "120", "--output", str(output)]
+    lines = "one line\nanother, longer line of text\nÉ\u00adtat, ẾẞΆЙ ไม่ ＡＢ！ e\u0301\n".encode()
+    texts.write_bytes((lines + b"\xff\x00 bytes\n") * 20)
+    options = ["--model", str(saved(name)), "--texts", str(texts), "--count", "120", "--output", str(output)]
     assert main(options) == 0
     result = json.loads(capsys.readouterr().out)
     assert result == json.loads(output.read_text())

@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import Any
 
+from eelbert_tf.config import NORMALIZATIONS
 from eelbert_tf.disk.progress import Progress
 from eelbert_tf.training.corpus.parts import PartDone
 from eelbert_tf.training.corpus.sources import find_sources
@@ -48,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard-bytes", type=int, default=PART_BYTES, metavar="N", help=f"text per shard (default {PART_BYTES:,})"
     )
+    parser.add_argument(
+        "--normalization",
+        type=int,
+        choices=NORMALIZATIONS,
+        default=0,
+        help="that of the hash to be trained on it: 0, lower-case ASCII (default); 1, fold letters of many scripts",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus of other inputs in DIR")
 
 
@@ -65,7 +73,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with Progress("reading", sum(sizes) if all(sizes) else None, "byte", scale=True) as progress:
         listener = _Listener(progress)
         return build_corpus(
-            sources, args.output, args.workers, args.max_words, args.shard_bytes, args.overwrite, listener
+            sources,
+            args.output,
+            args.workers,
+            args.max_words,
+            args.shard_bytes,
+            args.overwrite,
+            listener,
+            args.normalization,
         )
 
 

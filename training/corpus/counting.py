@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eelbert_tf.text.words import WIDE_SPACE, WORD
+from eelbert_tf.text.words import WORDS, prepare
 
 # No word contains a byte up to 0x20. So `BREAK` can mark the end of a document, and `NEWLINE` separate words.
 BREAK = b"\x0c"
@@ -32,6 +32,7 @@ class Segment(NamedTuple):
 
     kind: str  # "documents": a blank line; "paragraphs": joined to passages; "lines": a line; "marked": `BREAK`
     text: bytes
+    normalization: int = 0  # as in `HashConfig`
 
 
 class CountedText(NamedTuple):
@@ -48,7 +49,7 @@ def count_words(segments: Iterable[Segment]) -> CountedText:
     numbers = _Numbers({BREAK: 0})
     texts, lengths = [], []
     for segment in segments:
-        ids = _word_ids(_mark_documents(segment), numbers)
+        ids = _word_ids(_mark_documents(segment), numbers, segment.normalization)
         is_break = ids == 0
         document_lengths = _document_lengths(is_break)
         if segment.kind == "paragraphs":
@@ -79,10 +80,10 @@ def _mark_documents(segment: Segment) -> bytes:
         text = _BLANK_LINES.sub(BREAK, text)
     elif segment.kind == "lines":
         text = text.replace(NEWLINE, BREAK)
-    return WIDE_SPACE.sub(b" ", text)
+    return prepare(text, segment.normalization)
 
 
-def _word_ids(text: bytes, numbers: _Numbers) -> np.ndarray:
+def _word_ids(text: bytes, numbers: _Numbers, normalization: int) -> np.ndarray:
     """The numbers of a text's words: uint32 `[words and breaks]`."""
     slices, start = [np.zeros(0, np.uint32)], 0
     while start < len(text):
@@ -93,7 +94,7 @@ def _word_ids(text: bytes, numbers: _Numbers) -> np.ndarray:
                 spaces = (text.find(mark, end) for mark in (b" ", NEWLINE, BREAK))
                 space = min((s for s in spaces if s >= 0), default=len(text))
             end = space + 1
-        words = WORD.findall(text, start, end)
+        words = WORDS[normalization].findall(text, start, end)
         slices.append(np.fromiter(map(numbers.__getitem__, words), np.uint32, len(words)))
         start = end
     return np.concatenate(slices)

@@ -40,7 +40,8 @@ class TextPart:
         """A hash of the text, by which a part on the disk is recognized."""
         state = hashlib.blake2b(repr((_VERSION, MAX_WORD_LENGTH, PASSAGE_WORDS)).encode(), digest_size=16)
         for segment in self.segments:
-            state.update(f"{segment.kind} {len(segment.text)}\n".encode())
+            version = f" {segment.normalization}" if segment.normalization else ""
+            state.update(f"{segment.kind} {len(segment.text)}{version}\n".encode())
             state.update(segment.text)
         return state.digest()
 
@@ -86,11 +87,11 @@ def read_part_words(folder: Path, number: int) -> tuple[list[bytes], list[int]]:
         return part["words"].tobytes().split(NEWLINE)[:-1], part["counts"].tolist()
 
 
-def cut_parts(sources: Iterable[Source], part_bytes: int) -> Iterator[TextPart]:
+def cut_parts(sources: Iterable[Source], part_bytes: int, normalization: int = 0) -> Iterator[TextPart]:
     """Cuts text into parts of at most `part_bytes`.
 
     A part ends after a document where that is possible, else after a line, else after a word. A document longer than a
-    part becomes several documents. The cuts depend on the text alone.
+    part becomes several documents. The cuts depend on the text alone. The segments are for words of that normalization.
     """
     number = text_bytes = read = 0
     segments: list[Segment] = []
@@ -102,13 +103,13 @@ def cut_parts(sources: Iterable[Source], part_bytes: int) -> Iterator[TextPart]:
             read += block.read
             while len(buffer) >= (room := part_bytes - text_bytes):
                 if cut := _cut(buffer, room, kind, must=not segments):
-                    segments.append(Segment(kind, bytes(buffer[:cut])))
+                    segments.append(Segment(kind, bytes(buffer[:cut]), normalization))
                     text_bytes += cut
                     del buffer[:cut]
                 yield TextPart(number, segments, text_bytes, read)
                 number, segments, text_bytes, read = number + 1, [], 0, 0
         if buffer:
-            segments.append(Segment(kind, bytes(buffer)))
+            segments.append(Segment(kind, bytes(buffer), normalization))
             text_bytes += len(buffer)
     if segments:
         yield TextPart(number, segments, text_bytes, read)

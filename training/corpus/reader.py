@@ -85,6 +85,7 @@ class Corpus:
         documents: int64 `[num_documents + 1]`, position of each document's first word, and last `num_tokens`.
         shards: uint32 `[n]` each, ids of the words.
         fingerprint: differs between lists of words.
+        normalization: what was done to the text's characters, as in `HashConfig`.
 
     Raises:
         InputError: the folder is no corpus, of another format version, empty, or has a missing or damaged file.
@@ -103,6 +104,7 @@ class Corpus:
         self.num_tokens = int(self._shard_starts[-1])
         self.num_documents = len(self.documents) - 1
         self.fingerprint = f"{entries['words.txt']['crc32']:08x}{len(self.words):x}"
+        self.normalization: int = index.get("normalization", 0)
         self._has_unknown = index["unknown_words"] > 0
         if not (self.num_tokens == index["words"] == self.documents[-1] == self.counts.sum() > 0):
             raise InputError(f"{self.directory / INDEX}: does not agree with its files; build the corpus again")

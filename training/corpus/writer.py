@@ -63,6 +63,7 @@ def build_corpus(
     part_bytes: int = PART_BYTES,
     overwrite: bool = False,
     listener: Listener | None = None,
+    normalization: int = 0,
 ) -> dict[str, Any]:
     """Builds a corpus, or finishes an interrupted one. A finished corpus of the same inputs is not changed.
 
@@ -74,6 +75,7 @@ def build_corpus(
         part_bytes: bytes of text in a shard.
         overwrite: whether to replace a corpus of other inputs in `output`.
         listener: receives reports about the work.
+        normalization: that of the models to be trained, as in `HashConfig`.
 
     Returns:
         `documents`, `words` (punctuation marks included), `distinct_words`, `bytes` (of text, decompressed), `shards`,
@@ -97,13 +99,14 @@ def build_corpus(
         "inputs": [source.identity() for source in sources],
         "max_words": max_words,
         "part_bytes": part_bytes,
+        "normalization": normalization,
     }
     index = _finished(folder, wanted, overwrite)
     reused, counted = len(index["shards"]) if index else 0, 0
     if index is None:
         parts = folder / _PARTS
         done = []
-        for part in write_parts(cut_parts(sources, part_bytes), parts, workers):
+        for part in write_parts(cut_parts(sources, part_bytes, normalization), parts, workers):
             done.append(part)
             listener.add(part)
         reused = sum(part.reused for part in done)
@@ -159,7 +162,8 @@ def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str
         return None
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text())
-        same = index["format_version"] == FORMAT_VERSION and all(index[key] == wanted[key] for key in wanted)
+        found = {"normalization": 0, **index}  # which older ones do not name
+        same = index["format_version"] == FORMAT_VERSION and all(found[key] == wanted[key] for key in wanted)
         entries = [*index["shards"], *index["files"]]
         whole = has_valid_checksum(index) and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
     except (ValueError, KeyError, TypeError, OSError):

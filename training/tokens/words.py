@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from eelbert_tf.config import EelbertConfig
+from eelbert_tf.errors import InputError
 from eelbert_tf.text.reference import CLS, MASK, SEP, embed_token
 from eelbert_tf.training.corpus.reader import Corpus
 
@@ -32,11 +33,20 @@ class WordTables(TokenSource):
     Returns:
         What `EelbertBackbone` takes: `embeddings` float `[B, T, hash.size]`, `padding_mask` int32 `[B, T]`, and
         `lexicon_rows` int32 `[B, T]` for a model with a lexicon.
+
+    Raises:
+        InputError: the corpus was built for another normalization.
     """
 
     def __init__(self, corpus: Corpus, config: EelbertConfig, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
         assert config.hash is not None
+        if corpus.normalization != config.hash.normalization:
+            raise InputError(
+                f"{corpus.directory}: its words have normalization {corpus.normalization}, and the model's hash "
+                f"{config.hash.normalization}; build the corpus again with `eelbert corpus --normalization "
+                f"{config.hash.normalization}`"
+            )
         self.corpus = corpus
         self.counts = corpus.counts
         self.output_scale = config.hidden_size**-0.5
