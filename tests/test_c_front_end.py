@@ -227,7 +227,7 @@ def test_device_agrees_on_fuzzed_texts(device: Run, tmp_path: Path) -> None:
 
 
 def test_code_size(core: tuple[str, list[str]], tmp_path: Path) -> None:
-    """Code and constants stay under four and a half kilobytes, of which two are the characters' tables, and there is no memory of its own."""
+    """Code and constants stay under 4.5 kB, of which 2 kB are the tables of characters; there is no static memory."""
     target = tmp_path / "front_end.o"
     _run("arm-none-eabi-gcc", *core[1], *STRICT, "-mthumb", "-Os", "-c", SOURCES / "eelbert_front_end.c", "-o", target)
     text, data, bss, *_ = _run("arm-none-eabi-size", target).splitlines()[1].split()
