@@ -133,7 +133,9 @@ def test_reserved_pieces_stand_anywhere(tmp_path: Path) -> None:
     assert read_stored(tmp_path / "model").vocabulary == pieces
     again = EelbertClassifier.from_preset(tmp_path / "model").preprocessor
     assert isinstance(again, WordPiece)
-    assert again(["cat"])["token_ids"][0, :4].tolist() == [pieces.index(p) for p in (b"[CLS]", b"cat", b"[SEP]", b"[PAD]")]
+    assert again(["cat"])["token_ids"][0, :4].tolist() == [
+        pieces.index(p) for p in (b"[CLS]", b"cat", b"[SEP]", b"[PAD]")
+    ]
 
 
 def test_a_damaged_vocabulary_is_seen(tmp_path: Path) -> None:

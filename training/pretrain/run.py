@@ -3,8 +3,8 @@
     settings = Settings(steps=10_000, objective="mlm")
     report = pretrain(Corpus("/data/corpus"), named_config("eelbert_uno"), settings, Path("/data/uno"))
 
-The folder it writes is a model (`EelbertBackbone.from_preset(folder)`), with log.csv, loss.png, run.json and checkpoints
-beside it.
+The folder it writes is a model (`EelbertBackbone.from_preset(folder)`), with log.csv, loss.png, run.json and
+checkpoints beside it.
 """
 
 from __future__ import annotations
