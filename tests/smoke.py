@@ -21,8 +21,6 @@ def main() -> None:
     from eelbert_tf.__main__ import main as eelbert
     from eelbert_tf.config import EelbertConfig, HashConfig
     from eelbert_tf.errors import InputError
-    from eelbert_tf.models.backbone import EelbertBackbone
-    from eelbert_tf.models.classifier import EelbertClassifier
     from eelbert_tf.tflite.conversion.convert import convert
     from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 
@@ -35,7 +33,9 @@ def main() -> None:
         EelbertBackbone.from_preset(name)
         with contextlib.suppress(InputError):  # an encoder has no head
             EelbertClassifier.from_preset(name).predict(["a text"], verbose=0)
-    for file in home.glob("presets/*/*.tflite"):
+    files = list(home.glob("saving/presets/*/*.tflite"))
+    assert files
+    for file in files:
         EelbertRuntime(file).predict(["a text"])
 
     config = EelbertConfig(

@@ -119,15 +119,15 @@ def test_fine_tuned_bert(tables: dict[str, Path], tmp_path: Path) -> None:
 
     from eelbert_tf import EelbertBackbone
     from eelbert_tf.models.classifier import EelbertClassifier
-    from eelbert_tf.preprocessing.wordpiece import RESERVED, BertClassifier
+    from eelbert_tf.preprocessing.wordpiece import RESERVED, WordPiece
     from tests.conftest import randomize
 
     keras.utils.set_random_seed(7)
     words = ["turn", "the", "light", "##s", "##ing", "on", "off", "it", "is", "dark", "in", "blinds", "open", "close"]
     pieces = [*RESERVED, *(word.encode() for word in words)]
     config = CONFIGS["small"].replace(hash=None, vocab_size=len(pieces))
-    vocabulary = {piece: i for i, piece in enumerate(pieces)}
-    model = randomize(BertClassifier(EelbertBackbone(config), 3, LABELS, vocabulary=vocabulary))
+    preprocessor = WordPiece(pieces, max_tokens=config.max_tokens)
+    model = randomize(EelbertClassifier(EelbertBackbone(config), labels=LABELS, preprocessor=preprocessor))
     table = read_table(tables["test"], ["sentence"], "kind")
     model.classifier.bias.assign_sub(model.predict(table.texts, verbose=0).mean(axis=0))  # else one class wins always
     model.save_to_preset(tmp_path / "bert")

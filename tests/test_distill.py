@@ -15,9 +15,9 @@ import pytest
 from eelbert_tf.__main__ import main
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.models.huggingface import is_bert_folder, load_bert
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
-from eelbert_tf.preprocessing.wordpiece import PieceTexts
+from eelbert_tf.preprocessing.wordpiece import WordPiece
+from eelbert_tf.saving.huggingface import is_bert_folder
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.corpus.sentences import sample
 from eelbert_tf.training.distill import teachers
@@ -26,7 +26,7 @@ from eelbert_tf.training.pretrain import settings
 from eelbert_tf.training.tokens.masking import Specials
 from tests.configs import STUDENT
 from tests.conftest import randomize
-from tests.small_berts import BERT, write_bert
+from tests.small_berts import BERT, PIECES, write_bert
 from tests.small_corpora import shared
 
 
@@ -54,9 +54,9 @@ def test_foreign_weights(teacher: Path) -> None:
     """A model in Hugging Face's layout gives what the model gave that it was written from."""
     keras.utils.set_random_seed(0)
     original = randomize(EelbertBackbone(BERT))
-    loaded, vocabulary = load_bert(teacher, max_tokens=16)
-    texts = PieceTexts(["abc de. f", "gh"], loaded.config, vocabulary)
-    batch = texts.batch(np.arange(2))
+    loaded = EelbertBackbone.from_preset(teacher, max_tokens=16)
+    assert loaded.config.max_tokens == 16
+    batch = WordPiece(PIECES, max_tokens=16)(["abc de. f", "gh"])
     for name in ("sequence_output", "pooled_output"):
         np.testing.assert_allclose(loaded(batch)[name], original(batch)[name], rtol=0, atol=1e-6)
 
@@ -69,7 +69,11 @@ def test_foreign_weights_are_checked(teacher: Path, tmp_path: Path) -> None:
         ({**config, "model_type": "roberta"}, weights, "found roberta"),
         (config, weights[:1000], "not a BERT model in Hugging Face's layout"),
         ({**config, "num_hidden_layers": 3}, weights, "has no encoder.layer.2"),
-        ({**config, "intermediate_size": 41}, weights, "expected"),
+        (
+            {**config, "intermediate_size": 41},
+            weights,
+            r"intermediate/kernel.* has shape \(24, 40\), .* asks for \(24, 41\)",
+        ),
         ({**config, "vocab_size": 10}, weights, "58 pieces"),
     )
     for fields, data, message in cases:
@@ -77,7 +81,7 @@ def test_foreign_weights_are_checked(teacher: Path, tmp_path: Path) -> None:
         (tmp_path / "model.safetensors").write_bytes(data)
         (tmp_path / "vocab.txt").write_bytes((teacher / "vocab.txt").read_bytes())
         with pytest.raises(InputError, match=message):
-            load_bert(tmp_path)
+            EelbertBackbone.from_preset(tmp_path)
     assert is_bert_folder(teacher)
     assert not is_bert_folder(tmp_path / "none")
 
@@ -114,12 +118,11 @@ def test_targets(teacher: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch)
     """The mean-pooled embeddings but for a rotation, and those of words; an interrupted teacher goes on."""
     monkeypatch.setattr(teachers, "_PART", 32)
     few = sample(corpus, 100, 12)
-    backbone, vocabulary = load_bert(teacher)
     texts = [b" ".join(corpus.words[i] for i in row if i >= 0).decode() for row in few.rows(np.arange(100))]
-    encoder = EelbertSentenceEncoder(backbone)
-    with pytest.raises(ValueError, match="with a vocabulary takes"):
-        encoder.predict(texts)
-    expected = encoder.predict_on_batch(PieceTexts(texts, backbone.config, vocabulary).batch(np.arange(100)))
+    encoder = EelbertSentenceEncoder.from_preset(teacher)
+    expected = encoder.predict(texts, verbose=0)
+    with pytest.raises(ValueError, match=r"build it with `preprocessor=WordPiece\(vocabulary\)`"):
+        EelbertSentenceEncoder(encoder.backbone).predict(texts)
 
     asked: list[int] = []
     load = teachers.load_teacher
@@ -143,8 +146,9 @@ def test_targets(teacher: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch)
     sentences = found[:, 0].astype(np.float32)
     np.testing.assert_allclose(sentences @ sentences.T, expected @ expected.T, rtol=0, atol=3e-3)
     row = int(few.lengths.argmax())
-    first = PieceTexts([texts[row]], backbone.config, vocabulary)
-    output = np.asarray(backbone(first.batch(np.arange(1)))["sequence_output"])[0]
+    assert encoder.preprocessor is not None
+    first = encoder.preprocessor([texts[row]])
+    output = np.asarray(encoder.backbone(first)["sequence_output"])[0]
     counts = [1 if word == "." else len(word) for word in texts[row].split()]  # pieces: one a letter
     ends = 1 + np.cumsum(counts)
     means = np.stack([output[end - count : end].mean(axis=0) for end, count in zip(ends, counts, strict=True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -14,11 +15,13 @@ from keras_hub.models import BertBackbone
 
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
 from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.models.classifier import EelbertClassifier, EelbertMaskedLM
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.presets import weight_names
-from eelbert_tf.preprocessing.batches import EncodedTexts, batch_shapes
+from eelbert_tf.preprocessing.hashed_texts import EncodedBytes, HashedTexts, batch_shapes
 from eelbert_tf.text.reference import CLS, SEP, embed_token, lexicon_index, tokenize
 from eelbert_tf.text.strings import encode_texts
+from eelbert_tf.training.objectives.masked import MaskedWords
+from eelbert_tf.training.objectives.registry import ObjectiveSettings
 from tests.conftest import randomize
 from tests.forms import hard_texts
 
@@ -30,6 +33,11 @@ def outputs(model: Any, inputs: Any) -> list[np.ndarray]:
     found = model(inputs)
     mask = np.asarray(found["padding_mask"]).astype(bool)
     return [np.asarray(found["sequence_output"])[mask], np.asarray(found["pooled_output"])]
+
+
+def encode(texts: list[Any], config: EelbertConfig, pair: bool = False) -> EncodedBytes:
+    """Texts as a model of this configuration reads them."""
+    return HashedTexts(config.max_tokens, config.max_bytes, pair).encode(texts)
 
 
 def same(found: list[np.ndarray], expected: list[np.ndarray], tolerance: float = 0.0) -> None:
@@ -61,9 +69,17 @@ def test_parameters_of_named_sizes(name: str, count: int, monkeypatch: pytest.Mo
 
 
 def test_parameters_of_uno_as_a_masked_language_model() -> None:
-    """The paper's number, with BERT's 30,522 output words: their embeddings are hashes and not parameters."""
-    model = EelbertMaskedLM(EelbertBackbone.from_name("eelbert_uno"), output_size=30_522)
-    assert sum(math.prod(v.shape) for v in model.trainable_variables) == 312_506
+    """The paper's number, with BERT's 30,522 output words: their embeddings are hashes and not parameters.
+
+    The pooler does not count: it learns nothing there.
+    """
+    words = np.ones(30_522, np.int64)
+    tokens: Any = SimpleNamespace(specials=None, counts=words, size=lambda max_size: min(max_size, len(words)))
+    backbone = EelbertBackbone.from_name("eelbert_uno")
+    head = MaskedWords(backbone.config, ObjectiveSettings(output_words=30_522), tokens)
+    head.build()
+    learned = [v for v in backbone.trainable_variables if "pooler" not in v.path] + head.trainable_variables
+    assert sum(math.prod(v.shape) for v in learned) == 312_506
 
 
 def independent(model: EelbertBackbone, table: np.ndarray) -> BertBackbone:
@@ -162,7 +178,8 @@ def test_every_kind_of_input_gives_one_result(rich: EelbertConfig) -> None:
     """Strings, bytes, ready embeddings, bytes under XLA, and the narrower shapes that batches come in."""
     model = randomize(EelbertBackbone(rich))
     texts = [text.rstrip(b"\0") for text in hard_texts(40)]
-    whole = EncodedTexts(texts, rich).rows
+    encoded = encode(texts, rich)
+    whole = encoded.rows
     data = encode_texts(whole, rich.max_bytes)
     expected = outputs(model, tf.constant(texts))
     same(outputs(model, data), expected)
@@ -170,21 +187,20 @@ def test_every_kind_of_input_gives_one_result(rich: EelbertConfig) -> None:
     compiled = tf.function(model, jit_compile=True)
     same(outputs(compiled, {"bytes": tf.constant(data)}), expected, 1e-5)
 
-    encoded = EncodedTexts(texts, rich)
     used = set()
     for level in np.unique(encoded.levels):
         chosen = np.flatnonzero(encoded.levels == level)
         batch = encoded.batch(chosen)
         used.add((batch["padding_mask"].shape[1], batch["bytes"].shape[1]))
         same(outputs(model, batch), outputs(model, data[chosen]), 1e-5)
-    assert used == set(batch_shapes(rich))
+    assert used == set(batch_shapes(rich.max_tokens, rich.max_bytes))
 
 
 def test_pairs_in_narrower_batches(rich: EelbertConfig) -> None:
     """Segments and the inner separator survive narrowing."""
     model = randomize(EelbertBackbone(rich, pair=True))
     pairs = [("a b", "c"), ("", ""), ("word " * 10, "more " * 8), ("word " * 90, "more words " * 40)]
-    encoded = EncodedTexts(pairs, rich, pair=True)
+    encoded = encode(pairs, rich, pair=True)
     assert len(set(encoded.levels.tolist())) > 1
     whole = np.asarray(model(encode_texts(pairs, rich.max_bytes))["pooled_output"])
     for i in range(len(pairs)):

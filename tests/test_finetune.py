@@ -15,7 +15,7 @@ from eelbert_tf.config import EelbertConfig, named_config
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.models.optimizer import WarmupLinearDecay, adamw, without_decay
+from eelbert_tf.models.optimizer import WarmupLinearDecay, adamw
 from eelbert_tf.saving.info import read_info
 from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.training.finetune.run import Labelled, Recipe, default_epochs, default_rate, finetune, score, start
@@ -60,14 +60,12 @@ def test_schedule() -> None:
 
 
 def test_decay_spares_biases_and_norms(rich: EelbertConfig) -> None:
-    """The set by name; then, with gradients of zero, every other weight shrinks and these do not."""
+    """With gradients of zero they stay, by name; every other weight shrinks."""
     model = EelbertClassifier(EelbertBackbone(rich))
     rng = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(rng.normal(size=weight.shape).astype(np.float32))
-    spared = {variable.path for variable in without_decay(model)}
-    small = ("bias", "beta", "gamma")
-    assert spared == {v.path for v in model.trainable_variables if v.path.endswith(small)}
+    spared = {v.path for v in model.trainable_variables if v.path.endswith(("bias", "beta", "gamma"))}
     decayed = {v.path.rpartition("/")[2] for v in model.trainable_variables if v.path not in spared}
     assert decayed == {"kernel", "table", "position_embedding", "segment_embedding"}
 
@@ -81,9 +79,13 @@ def test_decay_spares_biases_and_norms(rich: EelbertConfig) -> None:
 
 def test_start(preset: Path, tiny: EelbertConfig) -> None:
     """Fresh weights of a size, or those of a model, with fewer slots; impossible changes are the user's to mend."""
-    fresh, _ = start("scratch", named_config("eelbert_uno"), True, {"max_tokens": 8})
-    assert (fresh.config.hidden_size, fresh.config.max_tokens, fresh.pair) == (128, 8, True)
-    assert start(str(preset), named_config("eelbert_uno"), False, {})[0].config == tiny
+    uno = named_config("eelbert_uno")
+    fresh = start("scratch", uno, True, ["a", "b", "c"], {"max_tokens": 8})
+    assert (fresh.backbone.config.hidden_size, fresh.backbone.config.max_tokens, fresh.backbone.pair) == (128, 8, True)
+    assert (fresh.labels, fresh.num_classes, fresh.task) == (["a", "b", "c"], 3, "classification")
+    loaded = start(str(preset), uno, False, None, {})
+    assert loaded.backbone.config == tiny
+    assert (loaded.labels, loaded.num_classes, loaded.task) == (None, 1, "regression")
     for origin, changes, message in (
         (str(preset), {"max_tokens": 17}, "tiny: `max_tokens` must lie between 4 and"),
         ("scratch", {"max_tokens": 513}, "scratch: `max_tokens` must lie between 4 and"),
@@ -92,7 +94,7 @@ def test_start(preset: Path, tiny: EelbertConfig) -> None:
         ("scratch", {"max_bytes": 10**9}, "--max-bytes: must be at most"),
     ):
         with pytest.raises(InputError, match=message):
-            start(origin, named_config("eelbert_uno"), False, changes)
+            start(origin, uno, False, ["a", "b"], changes)
 
 
 @pytest.mark.parametrize(
@@ -161,10 +163,10 @@ def test_fresh_weights_of_a_file_shape(
 def test_regression_starts_at_the_mean(tiny: EelbertConfig, tmp_path: Path) -> None:
     """Numbers in, a score out; without that start the first epochs would only learn the mean."""
     keras.utils.set_random_seed(0)
-    backbone = EelbertBackbone(tiny.replace(hidden_dropout_prob=0.0))
+    model = EelbertClassifier(EelbertBackbone(tiny.replace(hidden_dropout_prob=0.0)), task="regression")
     data = Labelled(TEXTS, [101.0] * 5 + [103.0] * 5)
     recipe = Recipe(epochs=15, batch_size=5, learning_rate=0.02)
-    model, report = finetune(backbone, data, None, recipe, tmp_path / "m")
+    report = finetune(model, data, None, recipe, tmp_path / "m")
     assert report["loss"][0] < 3.0
     found = score(model, data)
     assert found["pearson"] > 0.9

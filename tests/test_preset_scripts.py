@@ -11,12 +11,12 @@ import pytest
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.models.huggingface import load_bert
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.presets import weight_names
-from eelbert_tf.preprocessing.wordpiece import BertClassifier
+from eelbert_tf.saving.stored import read_stored
 from tests.conftest import randomize
 from tests.pages import script
-from tests.small_berts import BERT, write_bert
+from tests.small_berts import BERT, PIECES, write_bert
 from tests.small_corpora import build
 from tests.small_models import saved
 
@@ -31,15 +31,16 @@ def test_blend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every weight lies between that of the BERT and that of the tuned one, by the share that was asked for."""
     keras.utils.set_random_seed(0)
     folder = write_bert(tmp_path / "bert", randomize(EelbertBackbone(BERT)))
-    backbone, vocabulary = load_bert(str(folder))
-    first = {name: variable.numpy() for name, variable in weight_names(backbone).items()}
-    for variable in weight_names(backbone).values():
+    tuned = EelbertClassifier.from_preset(folder, labels=["no", "yes"])
+    first = {name: variable.numpy() for name, variable in weight_names(tuned.backbone).items()}
+    for variable in weight_names(tuned.backbone).values():
         variable.assign(1.5 - variable)
-    last = {name: variable.numpy() for name, variable in weight_names(backbone).items()}
-    BertClassifier(backbone, 2, ["no", "yes"], vocabulary=vocabulary).save_to_preset(tmp_path / "tuned")
+    last = {name: variable.numpy() for name, variable in weight_names(tuned.backbone).items()}
+    tuned.save_to_preset(tmp_path / "tuned")
     words = ["--bert", folder, "--share", 0.25, "--output", tmp_path / "blend"]
     run("blend", monkeypatch, *words, "--tuned", tmp_path / "tuned")
-    found = weight_names(load_bert(str(tmp_path / "blend"))[0])
+    assert read_stored(tmp_path / "blend").vocabulary == PIECES
+    found = weight_names(EelbertBackbone.from_preset(tmp_path / "blend"))
     assert set(found) == set(first)
     for name, variable in found.items():
         np.testing.assert_allclose(variable.numpy(), 0.75 * first[name] + 0.25 * last[name], atol=1e-6, err_msg=name)

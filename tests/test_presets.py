@@ -19,6 +19,7 @@ from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.conversion.convert import convert
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.models import KerasModel
+from tests.make_preset_outputs import GOLDEN, TEXTS, compute
 
 READY = [name for name in preset_names() if preset_file(name)]
 
@@ -34,6 +35,22 @@ def test_card_and_weights(name: str) -> None:
     assert "**Limits.**" in card
     info, _ = read_info(PRESETS / name)
     assert not any(str(value).startswith("/") for value in info.notes.get("pretraining", {}).values())
+
+
+def test_outputs_of_presets_stay_as_they_are() -> None:
+    """Whatever becomes of the code, saved weights give what they gave; see tests/make_preset_outputs.py.
+
+    Processors and versions of TensorFlow add up in different orders, so float32 sums differ in their last bits.
+    """
+    golden = json.loads(GOLDEN.read_text("utf-8"))
+    assert golden["texts"] == TEXTS
+    found = compute(TEXTS)
+    for kind, models in found.items():
+        assert sorted(golden[kind]) == sorted(models)
+        for name, array in models.items():
+            np.testing.assert_allclose(array, golden[kind][name], rtol=0, atol=2e-5, err_msg=f"{kind} of {name}")
+    assert list(found["logits"]) == READY
+    assert sorted(found["pooled"]) == preset_names()
 
 
 def test_uno_is_small() -> None:

@@ -58,7 +58,8 @@ def save_tiny(folder: Path, labels: list[str] | None = None) -> None:
 
     folder.parent.mkdir(exist_ok=True)
     backbone = EelbertBackbone(TINY)
-    save_model(backbone if labels is None else EelbertClassifier(backbone, len(labels), labels), folder)
+    model = backbone if labels is None else EelbertClassifier(backbone, labels=labels)
+    model.save_to_preset(folder)
 
 
 @pytest.fixture

@@ -26,8 +26,9 @@ from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.presets import weight_names
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
+from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from eelbert_tf.saving.checksum import CHECKSUM_FIELD
-from eelbert_tf.saving.folders import WEIGHTS_FILE, find_model, read_weights
+from eelbert_tf.saving.folders import WEIGHTS_FILE, find_model, preset_names, read_weights
 from eelbert_tf.saving.info import CONFIG_FILE, read_info
 from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
@@ -117,6 +118,79 @@ def test_changes_that_do_not_touch_weights(saved: Path) -> None:
     assert EelbertClassifier.from_preset(saved, max_tokens=8, max_bytes=32).backbone.config.max_tokens == 8
     with pytest.raises(ValueError, match="between 4 and `max_position_embeddings`"):
         EelbertBackbone.from_preset(saved, max_tokens=64)
+
+
+def test_heads(original: EelbertClassifier, saved: Path) -> None:
+    """The saved head where its classes are asked for, in their order; else a fresh one on the saved encoder."""
+    head = original.classifier.kernel.numpy()
+    for kept in ({}, {"labels": ODD_LABELS}, {"num_classes": 5}, {"pair": True, "task": "classification"}):
+        model = EelbertClassifier.from_preset(saved, **kept)
+        assert (model.labels, model.num_classes, model.task) == (ODD_LABELS, 5, "classification")
+        np.testing.assert_array_equal(model.classifier.kernel.numpy(), head)
+    fresh: tuple[tuple[dict[str, Any], Any], ...] = (
+        ({"labels": ["bad", "good"]}, (["bad", "good"], 2, "classification", True)),
+        ({"labels": ODD_LABELS[::-1]}, (ODD_LABELS[::-1], 5, "classification", True)),
+        ({"num_classes": 3}, (None, 3, "classification", True)),
+        ({"labels": ("x", "y"), "pair": False}, (["x", "y"], 2, "classification", False)),
+        ({"task": "regression"}, (None, 1, "regression", True)),
+        ({"num_classes": 2, "task": "regression"}, (None, 2, "regression", True)),
+    )
+    names = weight_names(original.backbone)
+    for options, expected in fresh:
+        model = EelbertClassifier.from_preset(saved, dropout=0.3, **options)
+        assert (model.labels, model.num_classes, model.task, model.backbone.pair) == expected
+        assert model.dropout.rate == 0.3
+        found = model.classifier.kernel.numpy()
+        assert found.shape != head.shape or not np.allclose(found, head)
+        for name, variable in weight_names(model.backbone).items():
+            np.testing.assert_array_equal(variable.numpy(), names[name].numpy(), err_msg=name)
+    with pytest.raises(ValueError, match="one name per class. Received: 2 for 3"):
+        EelbertClassifier.from_preset(saved, labels=["a", "b"], num_classes=3)
+
+
+def test_limits_reach_the_preprocessor(original: EelbertClassifier, saved: Path) -> None:
+    """With fewer slots the rest of a text is not read, by any task."""
+    model = EelbertClassifier.from_preset(saved, max_tokens=8, max_bytes=48)
+    assert (model.backbone.config.max_tokens, model.backbone.config.max_bytes) == (8, 48)
+    assert isinstance(model.preprocessor, HashedTexts)
+    assert (model.preprocessor.max_tokens, model.preprocessor.max_bytes, model.preprocessor.pair) == (8, 48, True)
+    short, long = ("one two", "three"), ("one two", "three and many more words than fit")
+    same = model.predict([("one two", "three a b c d e"), ("one two", "three a b x y z")], verbose=0)
+    np.testing.assert_allclose(same[0], same[1], rtol=0, atol=2e-6)
+    both = [original.predict([pair], verbose=0) - model.predict([pair], verbose=0) for pair in (short, long)]
+    assert abs(both[0]).max() < 1e-5 < 1e-3 < abs(both[1]).max()
+    encoder = EelbertSentenceEncoder.from_preset(saved, pair=False, max_tokens=8)
+    assert encoder.predict(["a b c d e f g h i", "a b c d e f x y z"], verbose=0).shape == (2, 16)
+    assert encoder.preprocessor is not None
+    assert encoder.preprocessor.max_tokens == 8
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [("mixed_bfloat16", "float32"), ("bfloat16", "bfloat16")])
+def test_precisions(original: EelbertClassifier, saved: Path, tmp_path: Path, dtype: str, stored: str) -> None:
+    """The policy reaches every layer of every model; what is saved again is read at any other."""
+    pairs = [(text, "b") for text in TEXTS]
+    expected = original.predict(pairs, verbose=0)
+    model = EelbertClassifier.from_preset(saved, dtype=dtype)
+    assert {v.dtype for v in model.weights} == {stored}
+    assert model.backbone.blocks[0].query.compute_dtype == model.backbone.compute_dtype == "bfloat16"
+    found = model.predict(pairs, verbose=0).astype(np.float32)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.2)
+    assert abs(found - expected).max() > 0
+    for cls in (EelbertBackbone, EelbertSentenceEncoder):
+        assert {v.dtype for v in cls.from_preset(saved, dtype=dtype).weights} == {stored}
+    model.save_to_preset(tmp_path / "again")
+    again = EelbertClassifier.from_preset(tmp_path / "again")
+    for name, variable in weight_names(again).items():
+        assert variable.dtype == "float32"
+        kept = np.asarray(weight_names(model)[name]).astype(np.float32)
+        np.testing.assert_array_equal(variable.numpy(), kept, err_msg=name)
+
+
+def test_presets_of_each_class() -> None:
+    """Names, each with what its configuration notes."""
+    for cls in (EelbertBackbone, EelbertClassifier, EelbertSentenceEncoder):
+        assert sorted(cls.presets) == preset_names()
+        assert all(isinstance(notes, dict) for notes in cls.presets.values())
 
 
 def test_replaces_an_older_model_and_nothing_else(original: EelbertClassifier, tmp_path: Path) -> None:

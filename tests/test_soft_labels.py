@@ -60,7 +60,7 @@ def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pairs.write_text("text_a,text_b,label\na,b,yes\nb,a,no\n")
     assert distill(*common, "--output", tmp_path / "x", "--unlabelled", pairs) == 2
     assert "pairs.csv: expected single texts" in capsys.readouterr().err
-    save_model(EelbertClassifier(EelbertBackbone(STUDENT, name="backbone"), 2), tmp_path / "nameless")
+    EelbertClassifier(EelbertBackbone(STUDENT, name="backbone"), 2).save_to_preset(tmp_path / "nameless")
     assert distill("--teacher", tmp_path / "nameless", "--train", right, "--output", tmp_path / "x") == 2
     assert "names no classes" in capsys.readouterr().err
 

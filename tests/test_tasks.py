@@ -1,11 +1,7 @@
-"""Tasks: texts of every kind in, the same results out; reproducible; saved and reloaded elsewhere."""
+"""Tasks: texts in, the same results out; training that is reproducible, and mistakes that are told."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,10 +11,14 @@ import tensorflow as tf
 
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.models.classifier import EelbertClassifier, EelbertMaskedLM
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.models.optimizer import AdamW
+from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
+from eelbert_tf.preprocessing.batches import TrainingBatches
+from eelbert_tf.preprocessing.hashed_texts import HashedTexts
+from eelbert_tf.preprocessing.wordpiece import WordPiece
 from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
-from tests.forms import ROOT
 
 GOOD, BAD = ("what a good film", "good", "a good one, really"), ("what a bad film", "bad", "a bad one, really")
 TEXTS = [*GOOD, *BAD] * 4
@@ -63,27 +63,57 @@ def test_predict_keeps_the_order_of_texts(model: EelbertClassifier) -> None:
     assert model.predict([], verbose=0).shape == (0, 3)
 
 
-def test_every_container_of_texts(model: EelbertClassifier) -> None:
-    """Lists and tuples of str or bytes, NumPy arrays of three types, tensors, and datasets of batches."""
-    expected = model.predict(MIXED, verbose=0)
-    data = [text.encode() for text in MIXED]
-    for texts in (data, tuple(MIXED), np.array(MIXED), np.array(data), np.array(MIXED, object), tf.constant(MIXED)):
-        np.testing.assert_array_equal(model.predict(texts, verbose=0), expected)
-    dataset = tf.data.Dataset.from_tensor_slices(MIXED).batch(4)
-    np.testing.assert_allclose(model.predict(dataset, verbose=0), expected, rtol=0, atol=1e-5)
+class Batches(keras.utils.PyDataset):
+    """Texts three at a time."""
+
+    def __init__(self, *columns: list[Any]) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return -(-len(self.columns[0]) // 3)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return tuple(column[3 * index : 3 * index + 3] for column in self.columns)
 
 
-def test_every_container_of_pairs(pairs: EelbertClassifier) -> None:
-    """A list of tuples or lists, an array of two columns, a tuple of two sides."""
-    other = MIXED[::-1]
-    expected = pairs.predict(list(zip(MIXED, other, strict=True)), verbose=0)
-    alone = [pairs((tf.constant([a]), tf.constant([b]))).numpy()[0] for a, b in zip(MIXED, other, strict=True)]
-    np.testing.assert_allclose(expected, alone, rtol=0, atol=1e-5)
-    columns = np.array([MIXED, other]).T
-    for texts in ([list(row) for row in columns], columns, tf.constant(columns), (MIXED, other)):
-        np.testing.assert_array_equal(pairs.predict(texts, verbose=0), expected)
-    sides = (tf.constant(MIXED), np.array(other))
-    np.testing.assert_array_equal(pairs.predict(sides, verbose=0), expected)
+def test_streams_of_batches_of_any_width(model: EelbertClassifier) -> None:
+    """The last batches are wider than the first ones; other containers are tested with the columns."""
+    texts = sorted(MIXED, key=len)
+    labels = ["a", "b", "c"] * 3
+    batches = Batches(texts, labels)
+    expected = model.predict(texts, verbose=0)
+    dataset = tf.data.Dataset.from_tensor_slices(texts).batch(3)
+    for stream in (Batches(texts), dataset, (Batches(texts)[i] for i in range(3))):
+        np.testing.assert_allclose(model.predict(stream, verbose=0), expected, rtol=0, atol=1e-5)
+    scores = model.evaluate(texts, labels, return_dict=True, verbose=0)
+    for stream in (batches, (batches[i] for i in range(3))):
+        found = model.evaluate(stream, return_dict=True, verbose=0)
+        assert found == pytest.approx(scores, rel=1e-5)
+
+
+def test_fit_on_a_py_dataset(tiny: EelbertConfig) -> None:
+    """It learns, with the batches in another order in each epoch, and the dataset is told of an epoch's end."""
+    ends: list[int] = []
+    orders: list[list[int]] = [[]]
+
+    class Watched(Batches):
+        def __getitem__(self, index: int) -> tuple[Any, ...]:
+            orders[-1].append(index)
+            return super().__getitem__(index)
+
+        def on_epoch_end(self) -> None:
+            ends.append(len(orders[-1]))
+            orders.append([])
+
+    model = classifier(tiny, labels=["bad", "good"])
+    names = ["good" if label else "bad" for label in LABELS]
+    history = model.fit(Watched(TEXTS, names), epochs=12, verbose=0)
+    assert history.history["accuracy"][-1] == 1.0
+    assert len(ends) == 12
+    epochs = [order[-8:] for order in orders[:12]]
+    assert all(sorted(order) == list(range(8)) for order in epochs)
+    assert len({tuple(order) for order in epochs}) > 6
 
 
 def test_fit_learns_and_is_reproducible(tiny: EelbertConfig) -> None:
@@ -104,8 +134,11 @@ def test_fit_takes_what_predict_takes(tiny: EelbertConfig, monkeypatch: pytest.M
     """The same batches from a list, an array and a tensor; the seed gives their order, and `shuffle=False` none."""
     seen: list[list[bytes]] = []
 
-    def record(self: keras.Model, data: tf.data.Dataset, **kwargs: Any) -> None:
+    def record(self: keras.Model, data: tf.data.Dataset, **kwargs: Any) -> keras.callbacks.History:
         seen.append([row.tobytes() for inputs, _ in data for row in inputs["bytes"].numpy()])
+        history = keras.callbacks.History()
+        history.epoch = []
+        return history
 
     model = classifier(tiny)
     monkeypatch.setattr(keras.Model, "fit", record)
@@ -120,7 +153,7 @@ def test_fit_takes_what_predict_takes(tiny: EelbertConfig, monkeypatch: pytest.M
 
 
 def test_fit_on_a_dataset_of_strings(tiny: EelbertConfig) -> None:
-    """`tf.data` of (strings, labels) goes to Keras as it is."""
+    """`tf.data` of (strings, labels) is encoded on its way to Keras."""
     model = classifier(tiny)
     dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(8)
     history = model.fit(dataset, epochs=8, shuffle=False, verbose=0)
@@ -135,6 +168,97 @@ def test_fit_compiled_by_xla(tiny: EelbertConfig) -> None:
     texts = [("word " * n, "other") for n in (1, 2, 4, 5)]
     history = model.fit(texts, [0, 0, 1, 1], 2, epochs=20, shuffle=False, verbose=0)
     assert history.history["loss"][-1] < history.history["loss"][0] / 2
+
+
+def test_every_epoch_has_an_order_of_its_own(tiny: EelbertConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether epochs are fitted at once or call by call; `initial_epoch` says where a new process goes on."""
+
+    def orders(calls: list[dict[str, int]]) -> list[bytes]:
+        model = classifier(tiny)
+        found: list[bytes] = []
+        order = TrainingBatches._order
+
+        def watch(self: TrainingBatches, epoch: int) -> np.ndarray:
+            drawn = order(self, epoch)
+            found.append(drawn.tobytes())
+            return drawn
+
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainingBatches, "_order", watch)
+            used = []
+            for options in calls:
+                found.clear()
+                epochs = len(model.fit(TEXTS, LABELS, 8, seed=1, verbose=0, **options).epoch)
+                used += found[:epochs]
+        return used
+
+    at_once = orders([{"epochs": 3}])
+    assert len(set(at_once)) == 3
+    assert orders([{"epochs": 1}] * 3) == at_once
+    assert orders([{"epochs": 2}, {"epochs": 1}]) == at_once
+    assert orders([{"epochs": 1}, {"epochs": 3, "initial_epoch": 1}]) == at_once
+    assert orders([{"epochs": 3, "initial_epoch": 2}]) == at_once[2:]
+
+
+def test_validation_split(tiny: EelbertConfig) -> None:
+    """The last share of the texts is scored and never learned, with its weights, as Keras does it with arrays."""
+    model = classifier(tiny, labels=["bad", "good"])
+    held_out = ["zzz"] * 6
+    names = ["good" if label else "bad" for label in LABELS]
+    weights = np.array([1.0] * len(TEXTS) + [2.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    history = model.fit(
+        [*TEXTS, *held_out],
+        [*names, *["good"] * 6],
+        8,
+        validation_split=0.2,
+        sample_weight=weights,
+        epochs=2,
+        verbose=0,
+    ).history
+    alone = model.evaluate(held_out, ["good"] * 6, sample_weight=weights[-6:], return_dict=True, verbose=0)
+    assert history["val_loss"][-1] == pytest.approx(alone["loss"], rel=1e-5)
+    again = classifier(tiny, labels=["bad", "good"])
+    again.fit(TEXTS, names, 8, sample_weight=weights[:-6], epochs=2, verbose=0)
+    for a, b in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+    for share in (-0.1, 1.0, 1.5, 0.999, float("nan")):
+        with pytest.raises(ValueError, match="must lie between 0 and 1 and leave texts in both parts"):
+            model.fit(["a", "b"], [0, 1], validation_split=share, verbose=0)
+    with pytest.raises(ValueError, match="Give `validation_data` or `validation_split`, not both"):
+        model.fit(TEXTS, LABELS, validation_split=0.1, validation_data=(TEXTS, LABELS), verbose=0)
+
+
+def test_compiled_when_it_is_made(tiny: EelbertConfig) -> None:
+    """AdamW that spares biases, cross-entropy and accuracy; the mean squared error for scores."""
+    keras.utils.set_random_seed(5)
+    model = EelbertClassifier(EelbertBackbone(tiny), labels=["bad", "good"])
+    assert isinstance(model.optimizer, AdamW)
+    assert float(model.optimizer.learning_rate) == pytest.approx(5e-4)
+    assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
+    names = ["good" if label else "bad" for label in LABELS]
+    history = model.fit(TEXTS, names, 4, epochs=60, verbose=0).history
+    assert history["accuracy"][-1] == 1.0
+    assert model.classify("what a good film")[0][0] == "good"
+    model.compile("sgd")
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+    assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
+    scores = EelbertClassifier(EelbertBackbone(tiny), task="regression")
+    assert isinstance(scores.loss, keras.losses.MeanSquaredError)
+    assert list(scores.fit(["a", "b"], [0.5, 1.5], verbose=0).history) == ["loss"]
+
+
+def test_classify(model: EelbertClassifier, pairs: EelbertClassifier, tiny: EelbertConfig) -> None:
+    """Classes with probabilities, the likeliest first; for one text, for a column, for a pair."""
+    shares = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict(MIXED[:2], verbose=0)))
+    first, second = model.classify(MIXED[:2])
+    assert [name for name, _ in first] == [["a", "b", "c"][i] for i in (-shares[0]).argsort()]
+    np.testing.assert_allclose([share for _, share in second], np.sort(shares[1])[::-1], rtol=1e-5)
+    np.testing.assert_allclose([share for _, share in model.classify(MIXED[0])], np.sort(shares[0])[::-1], rtol=1e-4)
+    assert [name for name, _ in pairs.classify(("a", "b"))] == [name for name, _ in pairs.classify([("a", "b")])[0]]
+    assert {name for name, _ in pairs.classify(("a", "b"))} == {"0", "1"}
+    assert model.classify([]) == []
+    with pytest.raises(ValueError, match="A regression has a score and no classes: use `predict`"):
+        EelbertClassifier(EelbertBackbone(tiny), task="regression").classify("a")
 
 
 def test_weights_of_samples_and_classes(tiny: EelbertConfig) -> None:
@@ -167,25 +291,26 @@ def test_regression(tiny: EelbertConfig) -> None:
 @pytest.mark.parametrize(
     ("texts", "labels", "message"),
     [
-        (["a", 3], [0, 1], "Expected texts: strings, bytes. Received among them: 3"),
-        (["a", None], [0, 1], "Expected texts: strings, bytes. Received among them: None"),
-        (np.array(["a", 1.5], object), [0, 1], "Received among them: 1.5"),
-        (np.array([["a", "b", "c"]]), [0], "Received among them: array"),
+        (["a", 3], [0, 1], "Expected texts: strings, bytes. Received in row 1: 3"),
+        (["a", None], [0, 1], "Row 1 has no text. Received: None"),
+        (np.array(["a", 1.5], object), [0, 1], "Received in row 1: 1.5"),
+        (np.array([["a", "b", "c"]]), [0], r"Received an array of shape \(1, 3\)"),
         ("a text", [0], "Expected a list of texts. Received one text: 'a text'"),
         (b"a text", [0], "Expected a list of texts"),
-        (tf.constant("a text"), [0], "Expected a list of texts"),
+        (tf.constant("a text"), [0], "Expected one column of texts"),
         ([("a", "b")], [0], "one text per example, not pairs: build it with `pair=True`"),
         (np.array([["a", "b"]]), [0], "not pairs"),
         ((["a"], ["b"]), [0], "not pairs"),
         ([], [], "at least one text. Received none"),
         (["a", "b"], None, "one label per text. Received: y=None"),
-        (["a", "b"], [0], "one label per text. Received: 2 texts and 1"),
-        (["a", "b"], ["good", "bad"], "each label to be a number"),
-        (["a", "b"], [0, 3], "below `num_classes`, which is 3. Received among them: 3"),
+        (["a", "b"], [0], "one label per text. Received: 2 texts and 1 labels"),
+        (["a", "b"], 1, "one label per text. Received a single one: 1"),
+        (["a", "b"], ["good", "bad"], "Unknown label. Known: 'a', 'b', 'c'. Received in row 0: 'good'"),
+        (["a", "b"], [0, 3], "from 0 to 2, or names of classes. Received in row 1: 3"),
     ],
 )
 def test_wrong_texts_and_labels(model: EelbertClassifier, texts: Any, labels: Any, message: str) -> None:
-    """`fit` and `evaluate` refuse them before anything is traced."""
+    """`fit` and `evaluate` refuse them before anything is traced; columns of every kind have tests of their own."""
     for call in (model.fit, model.evaluate):
         with pytest.raises(ValueError, match=message):
             call(texts, labels, verbose=0)
@@ -193,138 +318,40 @@ def test_wrong_texts_and_labels(model: EelbertClassifier, texts: Any, labels: An
         model.fit(["a", "b"], [0, 1], validation_data=(texts, labels), verbose=0)
 
 
-def test_wrong_options_of_fit(model: EelbertClassifier, pairs: EelbertClassifier) -> None:
-    """What texts do not support is said so."""
-    for options, message in (
-        ({"validation_split": 0.1}, "`validation_split` is not supported for texts: pass `validation_data`"),
-        ({"sample_weight": [1.0]}, "one sample weight per text. Received: 2 texts and 1"),
+def test_wrong_preprocessors(tiny: EelbertConfig) -> None:
+    """One that makes other inputs, or reads other lengths, than the backbone."""
+    backbone = EelbertBackbone(tiny)
+    pieces = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], tiny.max_tokens)
+    bert = EelbertBackbone(tiny.replace(hash=None, vocab_size=5))
+    for encoder, preprocessor, message in (
+        (backbone, pieces, "needs a `HashedTexts`. Received: preprocessor=WordPiece"),
+        (bert, HashedTexts(tiny.max_tokens, tiny.max_bytes), "needs a `WordPiece`. Received: preprocessor=HashedTexts"),
+        (backbone, HashedTexts(8, tiny.max_bytes), "agree on `max_tokens`. Received: 16 in the backbone, 8 in the"),
+        (backbone, HashedTexts(16, 32), "agree on `max_bytes`. Received: 64 in the backbone, 32 in the"),
+        (backbone, HashedTexts(16, 64, pair=True), "agree on `pair`. Received: False in the backbone, True in the"),
     ):
-        with pytest.raises(ValueError, match=message):
-            model.fit(["a", "b"], [0, 1], verbose=0, **options)
-    with pytest.raises(ValueError, match=r"`class_weight` needs labels \[n\]"):
-        model.fit(["a", "b"], np.eye(2, 3), class_weight={0: 2.0}, verbose=0)
-    with pytest.raises(ValueError, match="A pair's sides differ in length. Received: 2 and 1"):
-        pairs.predict((["a", "b"], ["c"]), verbose=0)
-    with pytest.raises(ValueError, match=r"strings, bytes, or tuples of two. Received among them: \('a', 'b', 'c'\)"):
-        pairs.predict([("a", "b", "c")], verbose=0)
+        for task in (EelbertClassifier, EelbertSentenceEncoder):
+            with pytest.raises(ValueError, match=message):
+                task(encoder, preprocessor=preprocessor)
+    without = EelbertClassifier(bert)
+    for call in (without.predict, without.predict_on_batch, without, lambda x: without.fit(x, [0])):
+        with pytest.raises(ValueError, match=r"build it with `preprocessor=WordPiece\(vocabulary\)`"):
+            call(["a"])
+    assert without.predict({"token_ids": np.zeros((1, 5), np.int32)}, verbose=0).shape == (1, 2)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"task": "ranking"}, '"classification" or "regression". Received: task=\'ranking\''),
-        ({"labels": ["a"]}, "one name per class. Received: 1 for 2"),
+        ({"labels": ["a"], "num_classes": 2}, "one name per class. Received: 1 for 2"),
         ({"num_classes": 0}, "must be positive"),
+        ({"labels": "bad good"}, "must be a list of names. Received: labels='bad good'"),
+        ({"labels": ["a", "b", "a"]}, "must differ from one another"),
+        ({"labels": [1, "1"]}, "must differ from one another"),
     ],
 )
 def test_wrong_arguments(tiny: EelbertConfig, arguments: dict[str, Any], message: str) -> None:
     """The constructor names what is wrong."""
     with pytest.raises(ValueError, match=message):
         EelbertClassifier(EelbertBackbone(tiny), **arguments)
-
-
-def test_masked_language_model(tiny: EelbertConfig) -> None:
-    """Logits for every slot or for masked positions only; the output words' embeddings stay as they are."""
-    rng = np.random.default_rng(0)
-    words = rng.normal(size=(30, 16)).astype(np.float32)
-    model = EelbertMaskedLM(EelbertBackbone(tiny), words)
-    randomize(model.backbone)
-    texts = tf.constant(["turn on the lights", "off"])
-    whole = model(texts)
-    assert whole.shape == (2, 16, 30)
-    positions = np.array([[3, 1], [1, 0]], np.int32)
-    found = model({"bytes": texts, "masked_positions": positions})
-    np.testing.assert_allclose(found, np.take_along_axis(whole.numpy(), positions[..., None], 1), rtol=0, atol=1e-5)
-    assert whole.dtype == tf.float32
-    np.testing.assert_array_equal(model.output_embeddings, words)
-
-    trainable = {id(variable) for variable in model.trainable_variables}
-    assert id(model.output_embeddings) not in trainable
-    assert not any("pooler" in variable.path for variable in model.trainable_variables)
-    assert id(model.output_bias) in trainable
-    before = [weight.numpy() for weight in model.weights]
-    model.compile(keras.optimizers.Adam(0.02), loss(), run_eagerly=True)
-    inputs = {"bytes": texts, "masked_positions": tf.constant(positions)}
-    model.fit(tf.data.Dataset.from_tensors((inputs, [[3, 4], [5, 6]])).repeat(12), shuffle=False, verbose=0)
-    names = [weight.path.partition("/")[2] for weight in model.weights]
-    still = {n for n, w, b in zip(names, model.weights, before, strict=True) if (w.numpy() == b).all()}
-    assert {"output_embeddings", "pooler/kernel", "pooler/bias"} <= still
-    assert not still - {"output_embeddings", "pooler/kernel", "pooler/bias", "block_0/key/bias"}
-    better = keras.ops.softmax(model(inputs)).numpy().ravel()[[3, 34, 65, 96]]
-    assert (better > keras.ops.softmax(found).numpy().ravel()[[3, 34, 65, 96]]).all()
-
-    bert = EelbertMaskedLM(EelbertBackbone(tiny.replace(hash=None, vocab_size=9)))
-    assert bert({"token_ids": np.zeros((1, 5), np.int32)}).shape == (1, 5, 9)
-    with pytest.raises(ValueError, match="needs `output_embeddings` or `output_size`"):
-        EelbertMaskedLM(EelbertBackbone(tiny))
-
-
-ELSEWHERE = """
-import sys
-import keras, numpy as np
-folder, texts = sys.argv[1], np.load(sys.argv[1] + "/texts.npy")
-results = {}
-def record(name, model, outputs):
-    results[name] = np.asarray(outputs)
-    results[name + "/weights"] = np.concatenate([np.asarray(w).ravel() for w in model.weights])
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-    import eelbert_tf.models.classifier
-    for name in ("single", "pair", "masked", "regression"):
-        model = keras.models.load_model(f"{folder}/{name}.keras")
-        inputs = (tf.constant(texts), tf.constant(texts[::-1])) if name == "pair" else tf.constant(texts)
-        record(name, model, model(inputs))
-else:
-    sys.modules["tensorflow"] = None  # whoever imports it now fails
-from eelbert_tf.models.classifier import EelbertClassifier
-model = EelbertClassifier.from_preset(folder + "/saved")
-record("saved", model, model.predict(texts, verbose=0))
-results["labels"] = np.array(model.labels)
-np.savez(f"{folder}/{keras.backend.backend()}.npz", **results)
-"""
-
-
-def test_saved_models_are_the_same_in_fresh_processes(
-    tmp_path: Path, model: EelbertClassifier, pairs: EelbertClassifier, tiny: EelbertConfig
-) -> None:
-    """Keras's own `.keras` files of every task, and this library's directories, these on JAX without TensorFlow too.
-
-    Weights have equal bits. Outputs may differ by a rounding: no two processes share out their work alike.
-    """
-    texts = np.array([*MIXED, "größer 中 😀"])
-    np.save(tmp_path / "texts.npy", texts)
-    model.save_to_preset(tmp_path / "saved")
-    tasks = {
-        "single": model,
-        "pair": pairs,
-        "masked": randomize(EelbertMaskedLM(EelbertBackbone(tiny), output_size=7)),
-        "regression": randomize(EelbertClassifier(EelbertBackbone(tiny), 1, dropout=0.2, task="regression")),
-    }
-    for name, task in tasks.items():
-        task.save(tmp_path / f"{name}.keras")
-    processes = {
-        backend: subprocess.Popen(
-            [sys.executable, "-c", ELSEWHERE, str(tmp_path)],
-            cwd=tmp_path,
-            env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for backend in ("jax", "tensorflow")
-    }
-    inputs = tf.constant(texts)
-    expected = {name: task(inputs) for name, task in tasks.items() if name != "pair"}
-    expected["pair"] = pairs((inputs, tf.constant(texts[::-1])))
-    expected["saved"] = expected["single"]
-    weights = {**tasks, "saved": model}
-    for backend, process in processes.items():
-        errors = process.communicate()[1]
-        assert process.returncode == 0, errors[-2000:]
-        with np.load(tmp_path / f"{backend}.npz") as results:
-            assert results["labels"].tolist() == ["a", "b", "c"]
-            names = set(expected) & set(results)
-            assert names == (set(expected) if backend == "tensorflow" else {"saved"})
-            for name in names:
-                np.testing.assert_allclose(results[name], expected[name], rtol=0, atol=2e-6, err_msg=name)
-                bits = np.concatenate([weight.numpy().ravel() for weight in weights[name].weights])
-                np.testing.assert_array_equal(results[name + "/weights"], bits, err_msg=name)

@@ -58,6 +58,21 @@ class Saveable:
         preprocessor = getattr(self, "preprocessor", None)
         write_model(folder, info, arrays, vocabulary or getattr(preprocessor, "vocabulary", None))
 
+    def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """`keras.Model.save`, which checks the model before it opens the file: an older one there stays whole.
+
+        Args:
+            filepath: where to, a name that ends in `.keras`.
+            overwrite: whether an older file may be replaced without a question.
+            zipped: as Keras takes it.
+            **kwargs: likewise.
+
+        Raises:
+            ValueError: a layer is in a state that a file cannot hold.
+        """
+        check_saveable(self)
+        super().save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)  # type: ignore[misc]
+
     def saved_state(self) -> dict[str, Any]:
         """What Keras's files hold of a model beside its constructor's own arguments.
 

@@ -12,7 +12,7 @@ import numpy as np
 from eelbert_tf.errors import InputError
 from eelbert_tf.preprocessing.base import EncodedTexts, Preprocessor
 from eelbert_tf.preprocessing.batches import OrderedBatches, TrainingBatches, for_backend
-from eelbert_tf.preprocessing.columns import as_texts, class_weights
+from eelbert_tf.preprocessing.columns import as_texts, class_weights, one_line
 from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from eelbert_tf.preprocessing.streams import TextStream
 from eelbert_tf.preprocessing.wordpiece import WordPiece
@@ -182,16 +182,21 @@ class Task(Saveable, keras.Model):
         return history
 
     def _fit_stream(self, x: Any, y: Any, batch_size: int | None, class_weight: Any, **kwargs: Any) -> Any:
-        if isinstance(class_weight, dict) and self.labels:
-            index = {name: i for i, name in enumerate(self.labels)}
-            class_weight = {index.get(key, key): weight for key, weight in class_weight.items()}
-        with self._encoded(x, batch_size) as (data, size):
+        if isinstance(class_weight, str):
+            raise ValueError(
+                f"`class_weight` of a stream must be a dictionary: the labels are not known beforehand. Received: "
+                f"class_weight={class_weight!r:.100}"
+            )
+        if class_weight is not None:
+            number = self.num_outputs
+            class_weight = dict(enumerate(class_weights(class_weight, np.arange(number), self.labels, number).tolist()))
+        with self._encoded(x, batch_size, kwargs["shuffle"]) as (data, size):
             if hasattr(data, "element_spec"):  # a `tf.data.Dataset` has its order
                 kwargs["shuffle"] = False
             return super().fit(data, y, batch_size=size, class_weight=class_weight, **kwargs)
 
     @contextmanager
-    def _encoded(self, x: Any, batch_size: int | None) -> Iterator[tuple[Any, int | None]]:
+    def _encoded(self, x: Any, batch_size: int | None, shuffle: bool = False) -> Iterator[tuple[Any, int | None]]:
         """A stream of texts as one of inputs, and the batch size that Keras may be given; others as they are.
 
         Raises:
@@ -201,7 +206,7 @@ class Task(Saveable, keras.Model):
             yield x, batch_size
             return
         stream = TextStream(self.preprocessor, self.targets, batch_size or BATCH_SIZE)
-        data = stream.encode(x)
+        data = stream.encode(x, shuffle)
         try:
             yield data, batch_size if data is x else None  # a stream has its batches
         except Exception:
@@ -423,7 +428,10 @@ def _weights(sample_weight: Any, count: int) -> np.ndarray | None:
     """
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, np.float32)
+    try:
+        weights = np.asarray(sample_weight, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"Sample weights must be numbers, one per text. Received: {one_line(sample_weight)}") from None
     if weights.shape != (count,):
         raise ValueError(f"Expected one sample weight per text, [{count}]. Received weights of shape {weights.shape}")
     if not (np.isfinite(weights) & (weights >= 0)).all():

@@ -10,7 +10,7 @@ import numpy as np
 
 from eelbert_tf.text.strings import TextOrPair, is_string_tensor
 
-from .columns import as_texts
+from .columns import as_texts, one_line
 
 Tensor = Any
 
@@ -68,7 +68,7 @@ class Preprocessor:
         else:
             texts = as_texts(x, self.pair)
             if texts is None:
-                raise ValueError(f"Expected texts. Received: {type(x).__name__}: {x!r:.100}")
+                raise ValueError(f"Expected texts. Received: {type(x).__name__}: {one_line(x)}")
             inputs = self.encode(texts).batch(np.arange(len(texts)))
         return keras.utils.pack_x_y_sample_weight(inputs, y, sample_weight)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 
 from .base import EncodedTexts
+from .columns import one_line
 from .order import sort_within_windows
 
 
@@ -22,7 +24,9 @@ def _one_per_text(values: Any, texts: EncodedTexts, name: str) -> np.ndarray:
     if not len(texts):
         raise ValueError("Expected at least one text. Received none")
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"Expected each {name} to be a number, a class's index for example. Received: {values!r:.100}")
+        raise ValueError(
+            f"Expected each {name} to be a number, a class's index for example. Received: {one_line(values)}"
+        )
     if array.ndim == 0 or len(array) != len(texts):
         count = len(array) if array.ndim else "a single number"
         raise ValueError(f"Expected one {name} per text. Received: {len(texts)} texts and {count}")
@@ -131,19 +135,27 @@ class OrderedBatches(keras.utils.PyDataset):
         return ordered
 
 
-def for_backend(batches: keras.utils.PyDataset) -> Any:
+def for_backend(batches: keras.utils.PyDataset, shuffle: bool = False) -> Any:
     """`batches` as Keras needs them: on TensorFlow as a `tf.data.Dataset` that declares its varying widths.
 
     Keras takes the widths of the first two batches of a PyDataset for those of all.
+
+    Args:
+        batches: each a tuple of inputs and perhaps labels and weights.
+        shuffle: whether TensorFlow gets them in an order of its own in each epoch, as Keras has it for a PyDataset.
     """
     if keras.backend.backend() != "tensorflow":
         return batches
     import tensorflow as tf
 
     def generate() -> Any:
-        for index in range(len(batches)):
+        count = len(batches)
+        order = list(range(count))
+        if shuffle:
+            random.shuffle(order)  # of Python's own generator, which `keras.utils.set_random_seed` sets
+        for done, index in enumerate(order, 1):
             batch = batches[index]
-            if index == len(batches) - 1:  # now, since nobody waits for what follows the last `yield`
+            if done == count:  # now, since nobody waits for what follows the last `yield`
                 batches.on_epoch_end()
             yield batch
 

@@ -7,16 +7,22 @@ tensor, or a table with one column. None of those libraries is imported: what th
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence, ValuesView
+from collections.abc import KeysView, Sequence, ValuesView
 from typing import Any
 
 import numpy as np
 
 from eelbert_tf.text.strings import TextOrPair, is_string_tensor
 
+_PLAIN = (list, tuple, collections.deque, KeysView, ValuesView)
 _LIST_METHODS = ("to_pylist", "to_list", "tolist")  # pyarrow; pandas and polars; pandas' index and NumPy
 
 NO_PAIRS = "This model takes one text per example, not pairs: build it with `pair=True`."
+
+
+def one_line(value: Any) -> str:
+    """The beginning of what Python writes for a value, for messages; arrays take several lines."""
+    return " ".join(line.strip() for line in repr(value).splitlines())[:100]
 
 
 def as_list(x: Any) -> list[Any] | None:
@@ -31,15 +37,15 @@ def as_list(x: Any) -> list[Any] | None:
     Raises:
         ValueError: it is a single value, or has another number of columns than one or two.
     """
-    if isinstance(x, list | tuple | collections.deque | ValuesView):
+    if isinstance(x, _PLAIN):
         return list(x)
     if isinstance(x, str | bytes) or (not hasattr(x, "__len__") and not hasattr(x, "shape")):
         return None
     if is_string_tensor(x):
         if not hasattr(x, "numpy"):  # symbolic
             return None
-        x = x.numpy()
-    if hasattr(x, "columns") and hasattr(x, "shape"):  # a pandas or polars table
+        x = np.asarray(x)
+    if is_table(x):
         return _rows_of_table(x)
     shape = getattr(x, "shape", None)
     if isinstance(shape, tuple) and (len(shape) == 0 or len(shape) > 2 or (len(shape) == 2 and shape[1] != 2)):
@@ -50,14 +56,19 @@ def as_list(x: Any) -> list[Any] | None:
     return list(x) if isinstance(x, Sequence) else None
 
 
+def is_table(x: Any) -> bool:
+    """Whether `x` is a table of pandas, polars, pyarrow or `datasets`."""
+    return hasattr(x, "shape") and (hasattr(x, "columns") or hasattr(x, "column_names"))
+
+
 def _rows_of_table(table: Any) -> list[Any]:
     """The rows of a table of one or two columns.
 
     Raises:
         ValueError: it has another number.
     """
-    names = [str(name) for name in table.columns]
-    columns = [as_list(table[name]) or [] for name in table.columns]
+    names = list(table.column_names if hasattr(table, "column_names") else table.columns)
+    columns = [as_list(table[name]) or [] for name in names]
     if len(columns) == 1:
         return columns[0]
     if len(columns) == 2:
@@ -67,9 +78,9 @@ def _rows_of_table(table: Any) -> list[Any]:
 
 def is_missing(value: Any) -> bool:
     """Whether a value stands for none: `None`, NaN, pandas' NA and NaT."""
-    return (
-        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
-    )
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(value != value)
 
 
 def as_texts(x: Any, pair: bool) -> list[TextOrPair] | None:
@@ -118,10 +129,12 @@ def _may_hold_texts(x: Any) -> bool:
         return x.dtype.kind in "OSUT"
     if is_string_tensor(x):
         return hasattr(x, "numpy")
-    if isinstance(x, list | tuple | collections.deque | ValuesView):
+    if isinstance(x, _PLAIN):
         first = next(iter(x), "")
         return isinstance(first, str | bytes | tuple | list) or is_missing(first) or _is_text_array(first)
-    if hasattr(x, "columns") and hasattr(x, "shape"):
+    if is_table(x):
+        return True
+    if hasattr(x, "isna"):  # pandas' arrays, which lack `to_list`
         return True
     return any(hasattr(x, method) for method in _LIST_METHODS[:2]) or (
         isinstance(x, Sequence) and not isinstance(x, str | bytes) and not _is_batches(x)
@@ -146,7 +159,7 @@ def _text(value: Any, row: int, pair: bool) -> TextOrPair:
     if isinstance(value, str | bytes):
         if pair:
             raise ValueError(
-                f"This model takes pairs: tuples of two texts. Received one text in row {row}: {value!r:.100}"
+                f"This model takes pairs: tuples of two texts. Received one text in row {row}: {one_line(value)}"
             )
         return value
     if is_missing(value):
@@ -163,7 +176,7 @@ def _text(value: Any, row: int, pair: bool) -> TextOrPair:
             first, second = value
             return first, second
     raise ValueError(
-        f"Expected texts: strings, bytes{', or tuples of two' * pair}. Received in row {row}: {value!r:.100}"
+        f"Expected texts: strings, bytes{', or tuples of two' * pair}. Received in row {row}: {one_line(value)}"
     )
 
 
@@ -218,7 +231,7 @@ def class_weights(class_weight: Any, targets: np.ndarray, labels: Sequence[str] 
     if not isinstance(class_weight, dict):
         raise ValueError(
             '`class_weight` must be "balanced", or a dictionary of weights by class. '
-            f"Received: class_weight={class_weight!r:.100}"
+            f"Received: class_weight={one_line(class_weight)}"
         )
     index = {name: i for i, name in enumerate(labels or ())}
     for key, weight in class_weight.items():
@@ -244,8 +257,8 @@ def number_targets(y: Any) -> np.ndarray:
     except (TypeError, ValueError):
         for row, value in enumerate(values):
             if is_missing(value) or not isinstance(value, int | float | np.number | list | tuple | np.ndarray):
-                raise ValueError(f"Expected numbers as labels. Received in row {row}: {value!r:.100}") from None
-        raise ValueError(f"Expected numbers as labels, one per text. Received: {values!r:.100}") from None
+                raise ValueError(f"Expected numbers as labels. Received in row {row}: {one_line(value)}") from None
+        raise ValueError(f"Expected numbers as labels, one per text. Received: {one_line(values)}") from None
     finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
     if not finite.all():
         row = int(np.argmin(finite))
@@ -261,22 +274,38 @@ def _label_values(y: Any) -> Any:
     """
     if y is None:
         raise ValueError("Expected one label per text. Received: y=None")
-    if isinstance(y, str | bytes) or (np.ndim(y) == 0 and not hasattr(y, "__len__")):
-        raise ValueError(f"Expected one label per text. Received a single one: {y!r:.100}")
+    if isinstance(y, str | bytes) or not hasattr(y, "__len__") or tuple(getattr(y, "shape", (1,))) == ():
+        raise ValueError(f"Expected one label per text. Received a single one: {one_line(y)}")
     if hasattr(y, "numpy") and not hasattr(y, "to_numpy") and hasattr(y, "shape"):  # a tensor
         y = y.numpy()
-    if hasattr(y, "columns") and hasattr(y, "shape"):
-        return _rows_of_table(y) if len(y.columns) < 3 else np.asarray(y)
-    if isinstance(y, np.ndarray) and y.dtype.kind in "biuf":
-        return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if isinstance(y, np.ndarray) and y.ndim == 2:
-        return _label_values(np.asarray(y.tolist()))
-    values = as_list(y)
-    if values is None:
-        raise ValueError(f"Expected labels as a list or an array. Received: {type(y).__name__}")
-    if values and isinstance(values[0], list | tuple | np.ndarray):
-        return _label_values(np.asarray(values))
-    return values
+    if is_table(y):
+        y = _rows_of_table(y) if y.shape[1] < 3 else np.asarray(y)
+    if not isinstance(y, np.ndarray):
+        values = as_list(y)
+        if values is None:
+            raise ValueError(f"Expected labels as a list or an array. Received: {type(y).__name__}")
+        if not values or not isinstance(values[0], list | tuple | np.ndarray):
+            return values
+        y = _matrix(values)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim > 2 or (y.ndim == 2 and y.dtype.kind not in "biuf"):
+        raise ValueError(f"Expected one label per text, or numbers [n, k]. Received labels of shape {y.shape}")
+    return y if y.dtype.kind in "biuf" else y.tolist()
+
+
+def _matrix(rows: list[Any]) -> np.ndarray:
+    """Rows of several labels as an array `[n, k]`.
+
+    Raises:
+        ValueError: they differ in length.
+    """
+    for row, values in enumerate(rows):
+        if np.ndim(values) != 1 or len(values) != len(rows[0]):
+            raise ValueError(
+                f"Expected {len(rows[0])} labels in each row, as in row 0. Received in row {row}: {one_line(values)}"
+            )
+    return np.asarray(rows)
 
 
 def _class_index(value: Any, row: int, index: dict[str, int], num_classes: int) -> int:
@@ -295,16 +324,16 @@ def _class_index(value: Any, row: int, index: dict[str, int], num_classes: int) 
         if not index:
             raise ValueError(
                 f"Labels that are names need a model that knows them: build it with `labels=[...]`. "
-                f"Received in row {row}: {value!r:.100}"
+                f"Received in row {row}: {one_line(value)}"
             )
         known = ", ".join(map(repr, list(index)[:20])) + (", ..." if len(index) > 20 else "")
-        raise ValueError(f"Unknown label. Known: {known}. Received in row {row}: {value!r:.100}")
+        raise ValueError(f"Unknown label. Known: {known}. Received in row {row}: {one_line(value)}")
     is_number = isinstance(value, bool | int | float | np.number | np.bool_)
     if is_number and 0 <= value < num_classes and value == int(value):
         return int(value)
     raise ValueError(
         f"Labels must be whole numbers from 0 to {num_classes - 1}{', or names of classes' if index else ''}. "
-        f"Received in row {row}: {value!r:.100}"
+        f"Received in row {row}: {one_line(value)}"
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from eelbert_tf.text.strings import is_string_tensor
 
 from .base import Preprocessor
-from .batches import as_dataset
+from .batches import as_dataset, for_backend
 from .columns import as_texts
 
 
@@ -35,16 +35,18 @@ class TextStream:
         self.batch_size = batch_size
         self.error: ValueError | None = None
 
-    def encode(self, data: Any) -> Any:
+    def encode(self, data: Any, shuffle: bool = False) -> Any:
         """The stream, encoded where it holds texts.
 
         Args:
             data: what `fit` may be given.
+            shuffle: whether the batches of a `PyDataset` come in an order of their own in each epoch.
         """
         if hasattr(data, "element_spec") and hasattr(data, "map"):
             return self._encode_dataset(data)
         if isinstance(data, keras.utils.PyDataset):
-            return _EncodedDataset(data, self) if len(data) and self._holds_texts(data[0]) else data
+            holds_texts = len(data) and self._holds_texts(data[0])
+            return for_backend(_EncodedDataset(data, self), shuffle) if holds_texts else data
         if isinstance(data, types.GeneratorType):
             first = next(data, None)
             if first is None:

@@ -58,13 +58,13 @@ def read_bert(folder: Path, arrays: bool = False) -> tuple[ModelInfo, dict[str, 
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    for name in (FOREIGN_WEIGHTS_FILE, VOCABULARY_FILE):
+        if (folder / name).exists() and not (folder / name).is_file():
+            raise InputError(f"{folder / name}: is no regular file.")  # a device may never end
     try:
         info = ModelInfo(_config(_read_config(folder)))
         if not arrays:
             return info, {}, []
-        for name in (FOREIGN_WEIGHTS_FILE, VOCABULARY_FILE):
-            if (folder / name).exists() and not (folder / name).is_file():
-                raise ValueError(f"{name} is no regular file")
         theirs = load_file(folder / FOREIGN_WEIGHTS_FILE)
         pieces = (folder / VOCABULARY_FILE).read_bytes().removesuffix(b"\n").split(b"\n")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

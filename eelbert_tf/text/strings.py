@@ -114,5 +114,6 @@ def decode_pairs(first: Tensor, second: Tensor, max_bytes: int) -> Tensor:
 
 
 def is_string_tensor(x: Any) -> bool:
-    """Whether `x` is a tensor of strings."""
-    return getattr(getattr(x, "dtype", None), "name", None) == "string" or str(getattr(x, "dtype", "")) == "string"
+    """Whether `x` is a tensor of strings; a column of pandas, whose type may have the same name, is none."""
+    dtype = getattr(x, "dtype", "")
+    return "string" in (getattr(dtype, "name", None), str(dtype)) and not hasattr(x, "tolist")

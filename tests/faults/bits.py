@@ -8,11 +8,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from eelbert_tf import EelbertBackbone
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.preprocessing.wordpiece import BertClassifier
+from eelbert_tf.saving.stored import read_stored
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.pretrain.checkpoint import read_checkpoint, write_checkpoint
@@ -25,7 +24,7 @@ from tests.faults.bench import Bench, Tally
 from tests.faults.work import TEXTS
 from tests.small_corpora import build, topical_text
 from tests.small_models import converted, saved
-from tests.test_wordpiece import CONFIG, VOCABULARY
+from tests.test_wordpiece import bert
 
 Read = Callable[[Path], str]  # the folder to what a user gets of it
 
@@ -34,16 +33,9 @@ def bits(bench: Bench) -> list[Tally]:
     """Models, TFLite files, corpora, their caches, and all of a pretraining run's folder."""
     model = Path(shutil.copytree(saved("small"), bench.place / "model"))
     found = [_flip(bench, f"model: {p.name}", p, lambda _: _classify(model)) for p in sorted(model.iterdir())]
-    bert = bench.place / "bert"
-    save_model(BertClassifier(EelbertBackbone(CONFIG), 2, vocabulary=VOCABULARY), bert)
-    found.append(
-        _flip(
-            bench,
-            "model: vocab.txt",
-            bert / "vocab.txt",
-            lambda _: repr(EelbertClassifier.from_preset(bert).vocabulary),
-        )
-    )
+    pieces = bench.place / "bert"
+    bert().save_to_preset(pieces)
+    found.append(_flip(bench, "model: vocab.txt", pieces / "vocab.txt", lambda _: repr(read_stored(pieces).vocabulary)))
     for target, quantize in (("mobile", "none"), ("mobile", "dynamic"), ("micro", "none")):
         source, _ = converted("small", target=target, quantize=quantize)
         path = Path(shutil.copy(source, bench.place / f"{target}-{quantize}.tflite"))

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import keras
 
-from eelbert_tf import EelbertBackbone
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
