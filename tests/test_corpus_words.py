@@ -13,12 +13,12 @@ from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.reference import embed_token, lexicon_index, tokenize
 from eelbert_tf.text.words import clean, split_words
+from eelbert_tf.tflite.checks.hard_texts import PIECES
 from eelbert_tf.training.corpus import counting as corpus_tokens
 from eelbert_tf.training.corpus.counting import MAX_WORD_LENGTH, Segment, count_words
 from eelbert_tf.training.corpus.reader import UNKNOWN
 from eelbert_tf.training.tokens.tables import embedding_table, lexicon_table
 from eelbert_tf.training.tokens.words import WordTables
-from tests.forms import PIECES
 from tests.small_corpora import build, documents_of, numbered_text
 
 NASTY = [

@@ -96,7 +96,7 @@ def partly_frozen(config: EelbertConfig) -> EelbertClassifier:
 def trained(config: EelbertConfig) -> EelbertClassifier:
     """With a schedule, an optimizer that has done steps, another loss and other metrics."""
     model = EelbertClassifier(EelbertBackbone(config), labels=["a", "b"])
-    optimizer = adamw(model, 3e-3, total_steps=40, weight_decay=0.05, decay="cosine", average=0.9)
+    optimizer = adamw(model, 3e-3, total_steps=40, weight_decay=0.05)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     model.compile(optimizer, loss, metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(1)], jit_compile=False)
     model.fit(TEXTS, np.eye(2)[[0, 1, 0, 1]], 2, epochs=2, verbose=0)
@@ -222,7 +222,11 @@ def test_changes_that_a_file_cannot_hold(tiny: EelbertConfig, tmp_path: Path) ->
         model.backbone.blocks[0].query.enable_lora(2)
         return model
 
-    for make, message in ((quantized, r"is quantized \(int8.*Save the model before `quantize`"), (lora, "LoRA's matr")):
+    cases: tuple[tuple[Any, str], ...] = (
+        (quantized, r"is quantized \(int8.*Save the model before `quantize`"),
+        (lora, "LoRA's matr"),
+    )
+    for make, message in cases:
         model = make()
         places = {tmp_path / "model.keras": model.save, tmp_path / "folder": model.save_to_preset}
         for place, save in places.items():

@@ -80,7 +80,7 @@ def load_keras(name: str | Path, max_tokens: int | None = None, max_bytes: int |
     return EelbertClassifier.from_preset(name, **given_limits(max_tokens, max_bytes))
 
 
-def given_limits(max_tokens: int | None, max_bytes: int | None) -> dict[str, int]:
+def given_limits(max_tokens: int | None, max_bytes: int | None) -> dict[str, Any]:
     """Those limits that are to differ from the model's own, by the name of the configuration's field."""
     limits = {"max_tokens": max_tokens, "max_bytes": max_bytes}
     return {name: limit for name, limit in limits.items() if limit is not None}
