@@ -67,9 +67,8 @@ class Job:
         """Trains and scores: the official metrics of the development set."""
         task = TASKS[self.task]
         keras.utils.set_random_seed(self.recipe.seed)
-        backbone, vocabulary = start(self.preset, read_config("eelbert_uno"), task.pair, {})
-        classes = task.classes or None
-        pupil, _ = finetune(backbone, self.lessons, None, self.recipe, None, classes, vocabulary=vocabulary)
+        pupil = start(self.preset, read_config("eelbert_uno"), task.pair, task.classes or None, {})
+        finetune(pupil, self.lessons, None, self.recipe)
         return {"sets": {"dev": scores(task, self.dev.labels, labels_of(pupil, self.dev.texts))}}
 
 
