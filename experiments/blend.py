@@ -19,8 +19,8 @@ from safetensors.numpy import load_file, save_file
 from eelbert_tf.disk.files import replace_directory
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.models.huggingface import VOCABULARY_FILE, WEIGHTS_FILE, foreign_name
 from eelbert_tf.models.presets import weight_names
+from eelbert_tf.saving.huggingface import FOREIGN_WEIGHTS_FILE, VOCABULARY_FILE, foreign_name
 
 
 def main() -> None:
@@ -38,21 +38,21 @@ def main() -> None:
 
     if not 0 <= args.share <= 1:
         raise InputError(f"--share: must lie between 0 and 1, not {args.share}")
-    arrays = load_file(args.bert / WEIGHTS_FILE)
+    arrays = load_file(args.bert / FOREIGN_WEIGHTS_FILE)
     backbone = EelbertClassifier.from_preset(args.tuned).backbone
     if backbone.config.vocab_size is None:
         raise InputError(f"--tuned: {args.tuned}: is no BERT; expected the model that was tuned from {args.bert}")
     for name, variable in weight_names(backbone).items():
         theirs = foreign_name(name)
         if theirs not in arrays:
-            raise InputError(f"{args.bert / WEIGHTS_FILE}: has no {theirs}; expected the model that was tuned")
+            raise InputError(f"{args.bert / FOREIGN_WEIGHTS_FILE}: has no {theirs}; expected the model that was tuned")
         tuned = np.asarray(variable, np.float32)
         tuned = tuned.T if name.endswith("/kernel") else tuned
         arrays[theirs] = np.ascontiguousarray((1 - args.share) * arrays[theirs] + args.share * tuned)
     with replace_directory(args.output) as folder:
         for file in ("config.json", VOCABULARY_FILE):
             shutil.copy(args.bert / file, folder)
-        save_file(arrays, folder / WEIGHTS_FILE)
+        save_file(arrays, folder / FOREIGN_WEIGHTS_FILE)
 
 
 if __name__ == "__main__":

@@ -68,9 +68,8 @@ class Experiment:
         """Trains and scores: the official metrics of the development set."""
         task = TASKS[self.task]
         keras.utils.set_random_seed(self.recipe.seed)
-        backbone, vocabulary = start(self.preset, read_config("eelbert_uno"), task.pair, {})
-        classes = task.classes or None
-        student, _ = finetune(backbone, self.data, None, self.recipe, None, classes, vocabulary=vocabulary)
+        student = start(self.preset, read_config("eelbert_uno"), task.pair, task.classes or None, {})
+        finetune(student, self.data, None, self.recipe)
         return {"sets": {"dev": scores(task, self.dev.labels, labels_of(student, self.dev.texts))}}
 
 

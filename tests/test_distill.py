@@ -17,7 +17,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.preprocessing.wordpiece import WordPiece
-from eelbert_tf.saving.huggingface import is_bert_folder
+from eelbert_tf.saving.huggingface import is_foreign
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.corpus.sentences import sample
 from eelbert_tf.training.distill import teachers
@@ -82,8 +82,8 @@ def test_foreign_weights_are_checked(teacher: Path, tmp_path: Path) -> None:
         (tmp_path / "vocab.txt").write_bytes((teacher / "vocab.txt").read_bytes())
         with pytest.raises(InputError, match=message):
             EelbertBackbone.from_preset(tmp_path)
-    assert is_bert_folder(teacher)
-    assert not is_bert_folder(tmp_path / "none")
+    assert is_foreign(teacher)
+    assert not is_foreign(tmp_path / "none")
 
 
 def test_sentences(corpus: Corpus) -> None:

@@ -40,9 +40,9 @@ _BLOCK_NAMES = {
 _KINDS = {"kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias"}
 
 
-def is_bert_folder(folder: str | Path) -> bool:
-    """Whether a folder holds a BERT model in Hugging Face's layout."""
-    return _read_config(Path(folder)).get("model_type") == "bert"
+def is_foreign(folder: str | Path) -> bool:
+    """Whether a folder has Hugging Face's layout; `read_bert` tells whether it holds a BERT."""
+    return "model_type" in _read_config(Path(folder))
 
 
 def read_bert(folder: Path, arrays: bool = False) -> tuple[ModelInfo, dict[str, np.ndarray], list[bytes]]:

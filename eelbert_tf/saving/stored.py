@@ -10,7 +10,7 @@ import numpy as np
 from eelbert_tf.errors import InputError
 
 from .folders import VOCABULARY_FILE, WEIGHTS_FILE, find_model, read_vocabulary, read_weights
-from .huggingface import FOREIGN_WEIGHTS_FILE, is_bert_folder, read_bert
+from .huggingface import FOREIGN_WEIGHTS_FILE, is_foreign, read_bert
 from .info import ModelInfo, read_info
 
 
@@ -44,7 +44,7 @@ def read_stored_info(name: str | Path) -> ModelInfo:
     Raises:
         InputError: there is no such model, or it is damaged.
     """
-    return read_bert(Path(name))[0] if is_bert_folder(name) else read_info(find_model(name))[0]
+    return read_bert(Path(name))[0] if is_foreign(name) else read_info(find_model(name))[0]
 
 
 def read_stored(name: str | Path) -> StoredModel:
@@ -56,7 +56,7 @@ def read_stored(name: str | Path) -> StoredModel:
     Raises:
         InputError: there is no such model, or it is damaged.
     """
-    if is_bert_folder(name):
+    if is_foreign(name):
         info, arrays, vocabulary = read_bert(Path(name), arrays=True)
         path = Path(name, FOREIGN_WEIGHTS_FILE)
         model = StoredModel(path, info, arrays, vocabulary, optional=("pooler/",))

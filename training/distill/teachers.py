@@ -22,7 +22,7 @@ from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.task import stored_preprocessor
 from eelbert_tf.preprocessing.wordpiece import RESERVED, WordPiece
 from eelbert_tf.saving.folders import weights_digest
-from eelbert_tf.saving.huggingface import is_bert_folder
+from eelbert_tf.saving.huggingface import is_foreign
 from eelbert_tf.saving.stored import read_stored
 from eelbert_tf.training.corpus.parts import read_arrays
 from eelbert_tf.training.corpus.reader import Corpus
@@ -48,7 +48,7 @@ def load_teacher(folder: str, corpus: Corpus, precision: str = "none") -> Embed:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[precision])
     try:
-        return _bert(folder, corpus) if is_bert_folder(folder) else _own(folder, corpus)
+        return _bert(folder, corpus) if is_foreign(folder) else _own(folder, corpus)
     finally:
         keras.config.set_dtype_policy(policy)
 
