@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from eelbert_tf import HashConfig, InputError, encode_texts
+from eelbert_tf.__main__ import main
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.layers import HashLexicon, NgramHashEmbedding
 from eelbert_tf.text import splitting
@@ -19,6 +22,7 @@ from eelbert_tf.tflite.conversion.export import merge_added_constants
 from eelbert_tf.tflite.flatbuffer.file import operators, pack, parse
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
+from eelbert_tf.tflite.runtimes.models import KerasModel
 from tests.small_models import CONFIGS, LABELS, converted, saved
 
 
@@ -161,27 +165,181 @@ def test_other_limits(tmp_path):
     [
         ({"max_tokens": 33}, "max_tokens"),
         ({"max_bytes": 3}, "max_bytes"),
-        ({"model_directory": "no-such-model"}, "no-such-model"),
+        ({"max_bytes": 0}, "from 4 to 1048576.*Received: 0"),
+        ({"max_tokens": 3.5}, "from 4 to 32.*Received: 3.5"),
+        ({"max_tokens": True}, "from 4 to 32.*Received: True"),
+        ({"target": "esp32"}, "expected one of mobile, micro. Received: 'esp32'"),
+        ({"quantize": "INT8"}, "expected one of none, float16, dynamic, int8. Received: 'INT8'"),
+        ({"quantize": None}, "expected one of none, float16"),
+        ({"model": "no-such-model"}, "no-such-model"),
     ],
 )
 def test_refusals_leave_nothing(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
-        convert(**{"model_directory": saved("small"), "output": tmp_path / "a.tflite", **options})
+        convert(**{"model": saved("small"), "output": tmp_path / "a.tflite", **options})
     assert os.listdir(tmp_path) == []
 
 
 def test_a_bad_file_is_not_left(tmp_path, monkeypatch):
     """A file that disagrees with its model is refused, and an older file of that name stays."""
     path = tmp_path / "a.tflite"
-    path.write_bytes(b"older")
+    older = converted("pair")[0].read_bytes()
+    path.write_bytes(older)
     monkeypatch.setattr(EelbertRuntime, "predict", lambda self, texts: np.zeros((len(texts), 3), np.float32))
     with pytest.raises(InputError, match="not as good as its model"):
         convert(saved("small"), path)
     assert os.listdir(tmp_path) == ["a.tflite"]
-    assert path.read_bytes() == b"older"
+    assert path.read_bytes() == older
 
 
 def test_foreign_operators_are_refused(monkeypatch):
     monkeypatch.setattr(convert_module, "operators", lambda model: ["ADD", "CUSTOM:FlexStridedSlice"])
     with pytest.raises(InputError, match="CUSTOM:FlexStridedSlice"):
         convert_module.check_operators(parse(converted("small")[0].read_bytes()))
+
+
+def in_memory(name: str) -> Any:
+    return EelbertClassifier.from_preset(saved(name))
+
+
+def test_a_model_in_memory_is_converted_and_stays_as_it_is(tmp_path):
+    """The same file as from its directory; the model's weights, layers and answers are untouched."""
+    model = in_memory("means")
+    texts = hard_inputs(False, 60, seed=9)
+    before = model.predict(texts, verbose=0), model.get_weights(), [layer.call for layer in model._flatten_layers()]
+    scatter, activations = model.backbone.lexicon.scatter, [block.activation for block in model.backbone.blocks]
+    convert(model, tmp_path / "a.tflite")
+    assert (tmp_path / "a.tflite").read_bytes() == converted("means")[0].read_bytes()
+    convert(model, tmp_path / "b.tflite", target="micro", max_tokens=8)
+    assert EelbertRuntime(tmp_path / "b.tflite").metadata.max_tokens == 8
+    np.testing.assert_array_equal(model.predict(texts, verbose=0), before[0])
+    for weight, older in zip(model.get_weights(), before[1], strict=True):
+        np.testing.assert_array_equal(weight, older)
+    assert [layer.call for layer in model._flatten_layers()] == before[2]
+    assert model.backbone.lexicon.scatter == scatter
+    assert [block.activation for block in model.backbone.blocks] == activations
+    assert model.backbone.config.max_tokens == 16
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16", "float64"])
+def test_other_precisions_are_converted_in_float32(tmp_path, policy):
+    """The file is that of the same weights in float32, and the process's own policy stays."""
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = in_memory("small")
+        assert model.backbone.blocks[0].query.compute_dtype == policy.removeprefix("mixed_")
+        model.backbone.embeddings_norm.gamma.assign(model.backbone.embeddings_norm.gamma + 0.5)
+        convert(model, tmp_path / "a.tflite")
+        assert keras.config.dtype_policy().name == policy
+    finally:
+        keras.config.set_dtype_policy("float32")
+    same = in_memory("small")
+    same.set_weights([np.asarray(weight, np.float32) for weight in model.weights])
+    texts = hard_inputs(False, 60, seed=9)
+    assert np.abs(EelbertRuntime(tmp_path / "a.tflite").predict(texts) - same.predict(texts, verbose=0)).max() < 1e-5
+
+
+def test_what_is_no_classifier(tmp_path):
+    """An encoder, or a model with weights that its configuration does not tell of, is refused in one line."""
+    model = in_memory("small")
+    with pytest.raises(InputError, match="EelbertBackbone: expected an EelbertClassifier"):
+        convert(model.backbone, tmp_path / "a.tflite")
+    model.backbone.blocks[0].query.enable_lora(2)
+    with pytest.raises(InputError, match="enable_lora"):
+        convert(model, tmp_path / "a.tflite")
+    assert os.listdir(tmp_path) == []
+
+
+def test_keras_runs_a_model_in_memory():
+    """Its answers are the model's own, or those of a copy with other limits."""
+    model = in_memory("small")
+    texts = ["one two three four five six seven eight nine", "x"]
+    runs = KerasModel(model), KerasModel(model, max_tokens=8, max_bytes=40)
+    np.testing.assert_array_equal(runs[0].predict(texts), model.predict(texts, verbose=0))
+    limited = EelbertClassifier.from_preset(saved("small"), max_tokens=8, max_bytes=40).predict(texts, verbose=0)
+    np.testing.assert_allclose(runs[1].predict(texts), limited, rtol=0, atol=1e-6)
+    assert [run.metadata.max_tokens for run in runs] == [16, 8]
+    assert [run.is_truncated(texts[0]) for run in runs] == [False, True]
+    with pytest.raises(InputError, match="--max-tokens: expected a whole number from 4 to 32"):
+        KerasModel(model, max_tokens=33)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("path", ["classifier/bias", "backbone/block_0/query/kernel"])
+def test_weights_that_are_no_numbers(tmp_path, path, value):
+    """The message names the weight and the place, and nothing is written."""
+    model = in_memory("small")
+    weight = next(weight for weight in model.weights if weight.path.endswith(path))
+    values = np.asarray(weight).copy()
+    values[(1,) * values.ndim] = value
+    weight.assign(values)
+    with pytest.raises(InputError, match=rf"{path}.* 1 of {values.size} numbers.*at \[1"):
+        convert(model, tmp_path / "a.tflite")
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(InputError, match="NaN or infinite numbers for 2 of 2 texts, first for text 1"):
+        KerasModel(model).predict(["a", "b"])
+
+
+def test_weights_that_overflow(tmp_path):
+    """Finite weights, logits that are not: the tolerance is not infinite then."""
+    model = in_memory("small")
+    model.classifier.kernel.assign(np.sign(np.asarray(model.classifier.kernel)) * np.float32(3e38))
+    with pytest.raises(InputError, match="NaN or infinite numbers"):
+        convert(model, tmp_path / "a.tflite")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "train.csv", "model.tflite", "model.tflite.bak"])
+def test_other_files_are_never_replaced(tmp_path, capsys, name):
+    """A file that `convert` did not write stays, in Python as on the command line; a TFLite file of others too."""
+    foreign = b"text,label\ngood,1\n" if name != "model.tflite" else b"\x18\0\0\0TFL3" + bytes(100)
+    (tmp_path / name).write_bytes(foreign)
+    with pytest.raises(InputError, match=f"{name}: exists, and `eelbert convert` did not write it"):
+        convert(saved("small"), tmp_path / name)
+    assert main(["convert", "--model", str(saved("small")), "--output", str(tmp_path / name)]) == 2
+    assert "did not write it" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == foreign
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_file_that_comes_during_the_conversion_stays(tmp_path, monkeypatch):
+    path = tmp_path / "a.tflite"
+    real = convert_module.compare
+
+    def meanwhile(*arguments: Any) -> dict[str, Any]:
+        path.write_text("mine")
+        return real(*arguments)
+
+    monkeypatch.setattr(convert_module, "compare", meanwhile)
+    with pytest.raises(InputError, match="did not write it"):
+        convert(saved("small"), path)
+    assert path.read_text() == "mine"
+    assert os.listdir(tmp_path) == ["a.tflite"]
+
+
+@pytest.mark.parametrize("damage", [0, 1])
+def test_older_files_and_empty_ones_are_replaced(tmp_path, damage):
+    """Files of ours, damaged ones too, and what `mktemp` leaves."""
+    path = tmp_path / "a.tflite"
+    data = bytearray(converted("pair")[0].read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data) if damage else b"")
+    convert(saved("small"), path)
+    assert path.read_bytes() == converted("small")[0].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--target", "esp32"], "--target: expected one of mobile, micro. Received: 'esp32'"),
+        (["--quantize", "INT8"], "--quantize: expected one of none, float16, dynamic, int8. Received: 'INT8'"),
+        (["--max-bytes", "0"], "--max-bytes: expected a whole number from 4 to 1048576"),
+        (["--max-tokens", "-5"], "--max-tokens: expected a whole number from 4 to 32"),
+    ],
+)
+def test_options_of_the_command_are_told_in_one_line(tmp_path, capsys, options, message):
+    command = ["convert", "--model", str(saved("small")), "--output", str(tmp_path / "a.tflite"), *options]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -17,7 +17,18 @@ from eelbert_tf import InputError
 from eelbert_tf.__main__ import main
 from eelbert_tf.tflite.conversion.convert import convert
 from eelbert_tf.tflite.flatbuffer.file import operators, parse
-from eelbert_tf.tflite.kits.firmware import COPIED, DATA, HEADER, OPERATORS, c_string, resolver_lines, with_margin
+from eelbert_tf.tflite.flatbuffer.metadata import read_metadata
+from eelbert_tf.tflite.kits.firmware import (
+    COPIED,
+    DATA,
+    FILES,
+    HEADER,
+    OPERATORS,
+    c_string,
+    resolver_lines,
+    with_margin,
+    write_kit,
+)
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 from tests.small_models import FOLDER, LABELS, saved
 
@@ -108,21 +119,60 @@ def test_strings():
 
 
 def test_command(capsys, tmp_path):
-    """`--kit` belongs to the target micro, replaces an older kit, and touches no other folder."""
+    """`--kit` belongs to the target micro, and fills an empty folder."""
     folder, output = tmp_path / "kit", tmp_path / "a.tflite"
     options = ["convert", "--model", str(saved("small")), "--output", str(output), "--kit", str(folder)]
     assert main(options) == 2
     assert "--target micro" in capsys.readouterr().err
     folder.mkdir()
-    (folder / "mine.c").write_text("int x;")
-    assert main([*options, "--target", "micro"]) == 2
-    assert os.listdir(tmp_path) == ["kit"]
-    (folder / "mine.c").rename(folder / HEADER)
-    capsys.readouterr()
     assert main([*options, "--target", "micro"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["kit"] == str(folder)
-    assert (folder / DATA).is_file()
+    assert {path.name for path in folder.iterdir()} == set(FILES)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_other_files_in_the_folder_of_a_kit_stay(tmp_path):
+    """A kit is laid beside them, and replaced beside them."""
+    others = {"main.c": b"int main;", "README.md": b"mine", "drivers/led.c": b"int led;", "eelbert_model.h.bak": b"x"}
+    (tmp_path / "drivers").mkdir()
+    for name, data in others.items():
+        (tmp_path / name).write_bytes(data)
+    first, second = (kit(name) for name in ("small", "pair"))
+    for folder, data, report in (first, second):
+        metadata = read_metadata(data, report["output"])
+        write_kit(tmp_path, data, metadata, report["ops"], report["arena_bytes"])
+        assert contents(tmp_path) == {**contents(folder), **others}
+
+
+@pytest.mark.parametrize("name", [HEADER, DATA, COPIED[0]])
+def test_files_of_a_kits_names_that_are_not_of_a_kit_stay(tmp_path, name):
+    """Refused before anything is converted; so is a kit's file beside other files, of which no header tells."""
+    folder = tmp_path / "kit"
+    folder.mkdir()
+    (folder / name).write_text("int x;")
+    for others in ({}, {"main.c": b"int main;"}):
+        for other, data in others.items():
+            (folder / other).write_bytes(data)
+        before = contents(folder)
+        with pytest.raises(InputError, match="holds"):
+            convert(saved("small"), tmp_path / "a.tflite", target="micro", kit=folder)
+        assert contents(folder) == before
+        assert os.listdir(tmp_path) == ["kit"]
+
+
+def test_a_header_and_data_of_different_conversions_do_not_compile(tmp_path):
+    """What an interrupt in a folder with other files may leave."""
+    for name in (HEADER, DATA):
+        shutil.copy(kit("small")[0] / name, tmp_path)
+    compile_with("gcc", "-std=c99", *STRICT, "-fsyntax-only", tmp_path / DATA)
+    shutil.copy(kit("pair")[0] / HEADER, tmp_path)
+    done = subprocess.run(["gcc", "-fsyntax-only", tmp_path / DATA], capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "different conversions" in done.stderr
 
 
 def test_example_of_the_documentation(tmp_path):

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from eelbert_tf import InputError, encode_texts
+from eelbert_tf import EelbertBackbone, EelbertClassifier, InputError, encode_texts
 from eelbert_tf.__main__ import main
-from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.text.strings import to_bytes
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.conversion import micro, quantize_int8
+from eelbert_tf.tflite.conversion.compare import Tolerance, compare
 from eelbert_tf.tflite.conversion.convert import convert
 from eelbert_tf.tflite.conversion.export import normalize, to_concrete_function, translate
 from eelbert_tf.tflite.conversion.quantize import quantize_rows
@@ -27,7 +27,7 @@ from eelbert_tf.tflite.conversion.quantize_int8 import Scale
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
-from tests.small_models import LABELS, converted, saved
+from tests.small_models import CONFIGS, LABELS, converted, saved
 
 KIB = 1024
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -184,7 +184,7 @@ def test_wide_gelus_are_computed_in_parts(monkeypatch):
     for columns in (1000, 4):
         monkeypatch.setattr(quantize_int8, "_COLUMNS", columns)
         model = EelbertClassifier.from_preset(saved("means"))
-        files.append(micro.to_micro(model, "int8", texts).to_bytes())
+        files.append(micro.to_micro(model, "int8", texts)[0].to_bytes())
     whole, parts = (Graph(data) for data in files)
     more = Counter(parts.name(o) for o in parts.operators) - Counter(whole.name(o) for o in whole.operators)
     assert set(more) >= {"FULLY_CONNECTED", "CONCATENATION", "CAST", "GATHER"}
@@ -258,6 +258,81 @@ def test_calibration_must_be_like_the_texts(tmp_path):
     with pytest.raises(InputError, match="not as good as its model"):
         convert(saved("small"), tmp_path / "a.tflite", target="micro", quantize="int8", calibration=narrow)
     assert os.listdir(tmp_path) == []
+
+
+def many_classes(num_classes: int) -> tuple[Any, list[str]]:
+    """A model with more classes than hard texts can tell apart, and texts of its own."""
+    keras.utils.set_random_seed(7)
+    rng = np.random.default_rng(7)
+    model = EelbertClassifier(EelbertBackbone(CONFIGS["small"]), num_classes)
+    for weight in model.weights:
+        spread = 1.0 if "position" in weight.path else weight.shape[0] ** -0.5
+        weight.assign(rng.normal(weight.path.endswith("gamma"), spread, weight.shape).astype(np.float32))
+    return model, [f"start the {''.join(rng.choice(list('abcdefghij'), 4))} now" for _ in range(60)]
+
+
+def test_int8_of_many_classes_is_judged_by_its_own_texts(tmp_path):
+    """Hard texts lie between classes that are as good as equal: those say nothing against the file."""
+    model, texts = many_classes(300)
+    report = convert(model, tmp_path / "a.tflite", target="micro", quantize="int8", calibration=texts)
+    assert report["argmax_agreement"] < 0.8  # of all hard texts
+    assert report["calibration_argmax_agreement"] > report["argmax_agreement"]
+    assert report["calibration_texts_checked"] == len(texts)
+
+
+def test_texts_count_where_the_model_is_decided():
+    """A class that changes counts where the margin is wide, and a file that gives other classes is refused."""
+
+    class Fixed:
+        backbone = type("Backbone", (), {"config": CONFIGS["small"]})
+
+        def __init__(self, logits: np.ndarray) -> None:
+            self.logits = logits
+
+        def __call__(self, rows: np.ndarray, training: bool) -> np.ndarray:
+            return self.logits[rows[:, 0]]
+
+        def predict(self, texts: list[bytes]) -> np.ndarray:
+            return self.logits[[text[0] for text in texts]]
+
+    texts = [bytes([i]) for i in range(100)]
+    close = np.tile(np.array([[1.0, 1.01, 0.0]], np.float32), (100, 1))
+    clear = np.where(np.arange(100)[:, None] < 50, close, np.array([[0.0, 1.0, -1.0]], np.float32))
+    tolerance = Tolerance(1.5, 0.2, 0.9)
+    report = compare(Fixed(clear), Fixed(clear - [[0.0, 0.02, 0.0]]), texts, tolerance)
+    assert report["argmax_agreement"] == 0.5
+    with pytest.raises(InputError, match="of the 50 with a clear class 0.0% get the same"):
+        compare(Fixed(clear), Fixed(clear[:, [1, 0, 2]]), texts, tolerance)
+    with pytest.raises(InputError, match=r"logits differ by up to 2 \(allowed: 1\.5\)"):
+        compare(Fixed(clear), Fixed(clear + 2), texts, tolerance)
+
+
+def test_errors_of_layers():
+    """Every step that computes in int8 is in the report, by its layer's name, with an error that is small and not 0."""
+    _, report = variant("uno", "micro-int8")
+    errors = {(row["layer"], row["operator"]): row["error"] for row in report["layer_errors"]}
+    for block in ("block_0", "block_1"):
+        for layer in ("query", "key", "value", "attention_output", "output"):
+            assert 0 < errors[f"{block}/{layer}", "FULLY_CONNECTED"] < 0.3
+        assert 0 < errors[block, "GELU"] < 0.3
+        assert 0 < errors[block, "SOFTMAX"] < 0.3
+    assert errors["block_0/query", "FULLY_CONNECTED"] < errors["block_1/query", "FULLY_CONNECTED"]
+    assert "layer_errors" not in variant("uno", "micro")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        (b"backbone_1/norm_1/add_1;backbone_1/block_0_1/query_1/Tensordot", "block_0/query"),
+        (b"backbone_1/block_0_1/add;backbone_1/block_0_1/output_1/BiasAdd;Const_10", "block_0/output"),
+        (b"backbone_1/block_0_13/MatMul", "block_0"),
+        (b"backbone/add_18", "backbone"),
+        (b"", "backbone"),
+        (None, "backbone"),
+    ],
+)
+def test_layer_of_a_tensor(name, layer):
+    assert quantize_int8.layer_of(name, ["backbone", "block_0", "query", "norm", "output"]) == layer
 
 
 def test_commands(capsys, tmp_path):

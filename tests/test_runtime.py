@@ -20,7 +20,7 @@ from tests.small_models import LABELS, converted
 def test_needs_neither_tensorflow_nor_keras():
     """In a process of its own, from import to classes."""
     program = (
-        "import sys; from eelbert_tf.tflite.runtimes.litert import EelbertRuntime\n"
+        "import sys; from eelbert_tf.tflite import EelbertRuntime\n"
         f"print(EelbertRuntime({str(converted('small')[0])!r}).classify('hello'))\n"
         "print(sorted({m.partition('.')[0] for m in sys.modules} & {'tensorflow', 'keras', 'jax', 'flatbuffers'}))"
     )

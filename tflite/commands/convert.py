@@ -7,6 +7,7 @@ from typing import Any
 
 from eelbert_tf.disk.inputs import spread_texts
 from eelbert_tf.tflite.conversion.calibrate import MOST_CALIBRATION_TEXTS
+from eelbert_tf.tflite.conversion.options import check_choice, check_output
 from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS
 from eelbert_tf.tflite.runtimes.models import KerasModel, Model, check_classifier, open_model
 
@@ -15,12 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory or preset")
     parser.add_argument("--output", required=True, metavar="F.tflite", help="file to write")
-    parser.add_argument("--target", choices=TARGETS, default="mobile", help="LiteRT, or TFLite Micro")
+    parser.add_argument("--target", metavar="T", default="mobile", help="mobile: LiteRT; micro: TFLite Micro")
     parser.add_argument(
         "--quantize",
-        choices=QUANTIZE,
+        metavar="Q",
         default="none",
-        help="16 or 8 bits: float16 and dynamic store weights so; int8 on micro computes so",
+        help="none, float16, dynamic or int8: 16 or 8 bits for the weights; int8 on micro computes in 8 bits",
     )
     parser.add_argument(
         "--calibrate", metavar="F", help="a few hundred texts (CSV, TSV or .txt) for --target micro --quantize int8"
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots, with [CLS] and [SEP] (the model's)")
     parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes read of a text (the model's)")
     parser.add_argument("--kit", metavar="DIR", help="folder that gets C sources of the model, for --target micro")
+    parser.add_argument(
+        "--compatible", metavar="R", help="tflite-2.14: a file that TensorFlow Lite 2.14 runs too; mobile only"
+    )
     parser.add_argument("--test", metavar="F", help="labelled texts (CSV, TSV) to measure the file and the model on")
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="of F: one column, or two for pairs (text)")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="of F: column of the labels")
@@ -35,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Converts and reports."""
+    check_choice("target", args.target, TARGETS)
+    check_choice("quantize", args.quantize, QUANTIZE)
+    check_output(args.output)
     check_classifier(args.model, args.max_tokens, args.max_bytes)
     calibration = None
     if args.calibrate is not None:
@@ -42,7 +49,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.tflite.conversion.convert import convert
 
     limits = (args.max_tokens, args.max_bytes)
-    report = convert(args.model, args.output, args.target, args.quantize, *limits, calibration, args.kit)
+    report = convert(
+        args.model, args.output, args.target, args.quantize, *limits, calibration, args.kit, args.compatible
+    )
     if args.test is not None:
         report["test"] = measure_both(args)
     return report

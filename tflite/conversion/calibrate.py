@@ -10,6 +10,8 @@ from eelbert_tf.tflite.runtimes.interpreter import LiteRT
 
 Range = tuple[float, float]
 
+# Texts that the errors of layers are measured on, about.
+ROWS_MEASURED = 50
 # Texts that int8 is calibrated on at most, and that it needs at least.
 MOST_CALIBRATION_TEXTS = 500
 LEAST_CALIBRATION_TEXTS = 20
@@ -36,3 +38,27 @@ def measure_ranges(data: bytes, rows: np.ndarray, tensors: Iterable[int]) -> dic
             least[tensor] = min(least[tensor], float(values.min()))
             greatest[tensor] = max(greatest[tensor], float(values.max()))
     return {tensor: (least[tensor], greatest[tensor]) for tensor in least}
+
+
+def measure_errors(data: bytes, quantized: bytes, twins: dict[int, int], rows: np.ndarray) -> dict[int, float]:
+    """What quantization changes in tensors: root mean squares of the change over those of the tensors themselves.
+
+    Args:
+        data: a float TFLite file.
+        quantized: the same with some tensors in int8.
+        twins: numbers of the tensors in the float file, with those of their int8 twins in the other.
+        rows: int32 `[n, L]`, bytes of texts.
+
+    Returns:
+        The error of each tensor, by its number in the float file.
+    """
+    whole, small = LiteRT(data, keep_tensors=True), LiteRT(quantized, keep_tensors=True)
+    sums = {tensor: np.zeros(2) for tensor in twins}
+    for row in rows:
+        whole(row[None])
+        small(row[None])
+        for tensor, twin in twins.items():
+            values, scale = whole.tensor(tensor), small.scale(twin)
+            change = (small.tensor(twin).astype(np.float32) - scale[1]) * scale[0] - values
+            sums[tensor] += np.square(change).sum(), np.square(values).sum()
+    return {tensor: float(np.sqrt(change / max(size, 1e-30))) for tensor, (change, size) in sums.items()}

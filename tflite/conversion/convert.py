@@ -1,15 +1,13 @@
-"""From a model directory to one TFLite file, tried before it is left to anyone."""
+"""Converts a classifier to a TFLite file, and checks the file against Keras before it is left to anyone."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from eelbert_tf.disk.files import check_directory, replace_directory, replace_file
+from eelbert_tf.disk.files import replace_file
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
@@ -17,57 +15,44 @@ from eelbert_tf.tflite.flatbuffer.file import operators
 from eelbert_tf.tflite.flatbuffer.finish import finish
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
-from eelbert_tf.tflite.kits.firmware import is_kit, with_margin, write_kit
+from eelbert_tf.tflite.flatbuffer.versions import min_runtime, runtime_name
+from eelbert_tf.tflite.kits.firmware import with_margin, write_kit
+from eelbert_tf.tflite.runtimes.copies import check_finite, copy_of, is_float32
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
-from eelbert_tf.tflite.runtimes.models import Model, check_classifier, load_keras, metadata_of
+from eelbert_tf.tflite.runtimes.models import check_classifier, load_keras, metadata_of
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 
-from .calibrate import LEAST_CALIBRATION_TEXTS, MOST_CALIBRATION_TEXTS
-from .copies import copy_of
-from .export import to_tflite
+from .calibrate import MOST_CALIBRATION_TEXTS
+from .compare import CALIBRATED, TOLERANCES, compare
+from .export import check_exportable, to_tflite
 from .micro import to_micro
+from .options import check_options, check_output, check_replaceable, check_runtime
 from .quantize import to_dynamic, to_float16, to_int8_weights
+
+if TYPE_CHECKING:
+    from eelbert_tf.tflite.runtimes.models import ModelOrName
 
 TEXTS_CHECKED = 600
 TEXTS_CHECKED_IN_TFLM = 100
+CALIBRATION_TEXTS_CHECKED = 200
 
 
-@dataclass(frozen=True)
-class Tolerance:
-    """How far a file may be from the Keras model.
-
-    Args:
-        difference: largest difference of a logit, as a share of the largest logit where that is above 1.
-        agreement: smallest share of texts that get the same class.
-    """
-
-    difference: float
-    agreement: float
-
-
-# Hard texts are harder on int8 than what it was calibrated on: the bound there is for blunders.
-TOLERANCES = {
-    "none": Tolerance(1e-5, 0.995),
-    "float16": Tolerance(0.02, 0.98),
-    "dynamic": Tolerance(0.3, 0.9),
-    "int8": Tolerance(1.0, 0.8),
-}
-
-
-def _as_it_is(graph: Graph) -> None:
-    """Leaves a graph in float32."""
-
-
+# What each way to quantize does to a float32 graph for the target "mobile".
 MOBILE: dict[str, Callable[[Graph], None]] = {
-    "none": _as_it_is,
+    "none": lambda graph: None,
     "float16": to_float16,
     "dynamic": to_dynamic,
     "int8": to_int8_weights,
 }
+# The same for runtimes before TensorFlow Lite 2.17, which read one scale for all outputs of a dense layer.
+MOBILE_BEFORE_2_17 = MOBILE | {
+    "dynamic": functools.partial(to_dynamic, per_row=False),
+    "int8": functools.partial(to_int8_weights, per_row=False),
+}
 
 
 def convert(
-    model_directory: str | os.PathLike[str],
+    model: ModelOrName,
     output: str | os.PathLike[str],
     target: str = "mobile",
     quantize: str = "none",
@@ -75,52 +60,75 @@ def convert(
     max_bytes: int | None = None,
     calibration: Sequence[TextOrPair] | None = None,
     kit: str | os.PathLike[str] | None = None,
+    compatible: str | None = None,
 ) -> dict[str, Any]:
     """Writes a classifier as a TFLite file and tries it; a file that fails is not left behind.
 
     Args:
-        model_directory: what `save_to_preset` wrote, or the name of a preset.
-        output: the file to write.
+        model: an `EelbertClassifier`, which stays as it is, a model directory, or the name of a preset. A model of
+            mixed precision is converted in float32.
+        output: the file to write; an older file that `convert` wrote is replaced, any other is not.
         target: "mobile" for LiteRT, or "micro" for TFLite Micro.
         quantize: "none", "float16", "dynamic" or "int8".
         max_tokens: token slots, [CLS] and [SEP] included; the model's own by default.
         max_bytes: bytes of a text; the model's own by default.
         calibration: texts like those that the file will meet, for 8-bit activations on the target "micro".
-        kit: folder for the sources that firmware compiles, for the target "micro".
+        kit: folder for the sources that firmware compiles, for the target "micro"; other files in it stay.
+        compatible: "tflite-2.14" for a file that TensorFlow Lite 2.14 runs as well, for the target "mobile"; int8
+            weights then have one scale for a whole layer, which costs some accuracy.
 
     Returns:
-        The report: size, operators and how far the file is from the Keras model. For "micro" also `arena_bytes`, the
-        memory that TFLite Micro needed on this 64-bit machine, and `arena_with_margin`, what to reserve.
+        The report: size, operators, `min_runtime`, the oldest TensorFlow Lite that has them, and how far the file is
+        from the Keras model. For "micro" also `arena_bytes`, the
+        memory that TFLite Micro needed on this 64-bit machine, and `arena_with_margin`, what to reserve. For int8 on
+        "micro" also how far it is from the model on the texts for calibration, and the error of each layer there, as a
+        share of the layer's own size (both as root mean squares).
 
     Raises:
         InputError: the model or an option does not allow it, or the file written is not as good as the model.
     """
-    check_options(target, quantize, calibration, kit)
-    check_classifier(os.fspath(model_directory), max_tokens, max_bytes)
+    check_options(target, quantize, calibration, kit, compatible)
+    check_output(output)
+    check_classifier(model, max_tokens, max_bytes)
     with replace_file(output) as temporary:
-        model = load_keras(os.fspath(model_directory), max_tokens, max_bytes)
-        metadata = metadata_of(model, target, quantize)
-        to_export = copy_of(model)  # exporting changes layers
+        keras_model = load_keras(model, max_tokens, max_bytes)
+        check_exportable(keras_model)
+        check_finite(keras_model)
+        if not is_float32(keras_model):
+            keras_model = copy_of(keras_model)
+        metadata = metadata_of(keras_model, target, quantize)
+        calibration = calibration_texts(calibration, metadata)
+        report: dict[str, Any] = {}
+        to_export = copy_of(keras_model)  # exporting changes layers
         if target == "mobile":
             graph = to_tflite(to_export)
-            MOBILE[quantize](graph)
+            (MOBILE_BEFORE_2_17 if compatible else MOBILE)[quantize](graph)
         else:
-            graph = to_micro(to_export, quantize, calibration_rows(calibration, metadata))
+            graph, layer_errors = to_micro(to_export, quantize, encode_texts(calibration, metadata.max_bytes))
+            report |= {"layer_errors": layer_errors} if layer_errors else {}
         data = finish(graph, metadata)
+        needed = min_runtime(graph)
+        check_runtime(needed, compatible)
         ops = check_operators(graph.model)
         temporary.write_bytes(data)
-        report = compare(model, EelbertRuntime(temporary), TOLERANCES[quantize], TEXTS_CHECKED)
+        texts = hard_inputs(metadata.pair, TEXTS_CHECKED)
+        runtime = EelbertRuntime(temporary)
+        report |= compare(keras_model, runtime, texts, TOLERANCES[quantize])
         if target == "micro":
-            runtime = TflmRuntime(temporary)
-            in_tflm = compare(model, runtime, TOLERANCES[quantize], TEXTS_CHECKED_IN_TFLM)
+            tflm = TflmRuntime(temporary)
+            in_tflm = compare(keras_model, tflm, texts[:TEXTS_CHECKED_IN_TFLM], TOLERANCES[quantize])
             report |= {f"tflm_{key}": value for key, value in in_tflm.items()}
-            report["arena_bytes"] = runtime.arena_bytes()
+            if quantize == "int8":
+                own = calibration[:: max(1, len(calibration) // CALIBRATION_TEXTS_CHECKED)]
+                on_own = compare(keras_model, runtime, own, CALIBRATED, "calibration texts")
+                report |= {f"calibration_{key}": value for key, value in on_own.items()}
+            report["arena_bytes"] = tflm.arena_bytes()
             report["arena_with_margin"] = with_margin(report["arena_bytes"])
             TflmRuntime(temporary, report["arena_with_margin"])  # it does suffice
         if kit is not None:
-            with replace_directory(kit, is_kit) as folder:
-                write_kit(folder, data, metadata, ops, report["arena_bytes"])
+            write_kit(kit, data, metadata, ops, report["arena_bytes"])
             report["kit"] = os.fspath(kit)
+        check_replaceable(output)  # it may have come in the meantime
     return {
         "output": os.fspath(output),
         "bytes": len(data),
@@ -130,41 +138,15 @@ def convert(
         "max_tokens": metadata.max_tokens,
         "labels": metadata.labels,
         "ops": ops,
+        "min_runtime": runtime_name(needed),
         "custom_ops": [],
         "flex_ops": [],
         **report,
     }
 
 
-def check_options(
-    target: str,
-    quantize: str,
-    calibration: Sequence[TextOrPair] | None,
-    kit: str | os.PathLike[str] | None = None,
-) -> None:
-    """Looks at the options before anything is loaded.
-
-    Raises:
-        InputError: they do not go together, or the kit's folder holds something else.
-    """
-    if kit is not None and target != "micro":
-        raise InputError(f"--kit writes sources for TFLite Micro: it needs --target micro. Received: --target {target}")
-    if kit is not None:
-        check_directory(kit, is_kit)
-    if target == "micro" and quantize in ("float16", "dynamic"):
-        raise InputError(f"TFLite Micro cannot run --quantize {quantize}: for --target micro choose none or int8")
-    if target == "micro" and quantize == "int8":
-        given = len(calibration or ())
-        if given < LEAST_CALIBRATION_TEXTS:
-            raise InputError(
-                "--target micro --quantize int8 is calibrated on texts like those that the model will meet: name a "
-                f"file with a few hundred by --calibrate. Received: {given or 'no'} texts; the least is "
-                f"{LEAST_CALIBRATION_TEXTS}"
-            )
-
-
-def calibration_rows(calibration: Sequence[TextOrPair] | None, metadata: Metadata) -> np.ndarray:
-    """Bytes of texts to calibrate on, spread over those given: int32 `[n, L]`.
+def calibration_texts(calibration: Sequence[TextOrPair] | None, metadata: Metadata) -> list[TextOrPair]:
+    """At most as many texts to calibrate on as are of use, spread over those given.
 
     Raises:
         InputError: they are pairs for a model of single texts, or the other way round.
@@ -174,7 +156,7 @@ def calibration_rows(calibration: Sequence[TextOrPair] | None, metadata: Metadat
         kinds = ("pairs of texts", "single texts") if metadata.pair else ("single texts", "pairs of texts")
         raise InputError(f"The model takes {kinds[0]}; the calibration file holds {kinds[1]}")
     step = max(1, len(texts) // MOST_CALIBRATION_TEXTS)
-    return encode_texts(texts[::step][:MOST_CALIBRATION_TEXTS], metadata.max_bytes)
+    return texts[::step][:MOST_CALIBRATION_TEXTS]
 
 
 def check_operators(model: Any) -> list[str]:
@@ -188,26 +170,3 @@ def check_operators(model: Any) -> list[str]:
     if foreign:
         raise InputError(f"The converter used operators that are not built into TFLite: {', '.join(foreign)}")
     return ops
-
-
-def compare(model: Any, runtime: Model, tolerance: Tolerance, count: int) -> dict[str, Any]:
-    """Runs a file and the Keras model it came from on hard texts.
-
-    Raises:
-        InputError: the file's logits are too far from the model's.
-    """
-    texts = hard_inputs(model.backbone.pair, count)
-    data = encode_texts(texts, model.backbone.config.max_bytes)
-    batches = np.array_split(data, -(-len(data) // 50))
-    expected = np.concatenate([np.asarray(model(batch, training=False)) for batch in batches])
-    logits = runtime.predict(texts)
-    difference = float(np.abs(logits - expected).max())
-    agreement = float((logits.argmax(axis=1) == expected.argmax(axis=1)).mean())
-    limit = tolerance.difference * max(1.0, float(np.abs(expected).max()))
-    if not difference <= limit or not agreement >= tolerance.agreement:
-        raise InputError(
-            f"The converted file is not as good as its model: logits differ by up to {difference:.2g} (allowed: "
-            f"{limit:.2g}) and {agreement:.1%} of {len(texts)} texts get the same class (needed: "
-            f"{tolerance.agreement:.1%}). Nothing was written"
-        )
-    return {"max_abs_diff": difference, "argmax_agreement": agreement, "texts_checked": len(texts)}

@@ -47,13 +47,16 @@ def gelu(x: Tensor) -> Tensor:
     return 0.5 * (x + size * erf)
 
 
-def to_micro(model: Any, quantize: str, rows: np.ndarray) -> Graph:
+def to_micro(model: Any, quantize: str, rows: np.ndarray) -> tuple[Graph, list[dict[str, Any]]]:
     """A TFLite graph for TFLite Micro.
 
     Args:
         model: an `EelbertClassifier` that is only to be exported: its layers are changed.
         quantize: "none" or "int8".
         rows: int32 `[n, L]`, bytes of texts to calibrate int8 on.
+
+    Returns:
+        The graph, and the errors of its layers, as `to_int8` gives them; none without quantization.
     """
     check_exportable(model)
     prepare(model, quantize)
@@ -64,10 +67,11 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> Graph:
     move_shifts(graph)
     drop_selects(graph)
     graph.schedule()
+    errors: list[dict[str, Any]] = []
     if quantize == "int8":
-        to_int8(graph, rows)
+        errors = to_int8(graph, rows, [layer.name for layer in model._flatten_layers()])
         graph.schedule()
-    return graph
+    return graph, errors
 
 
 def prepare(model: Any, quantize: str) -> None:

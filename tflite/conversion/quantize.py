@@ -16,21 +16,26 @@ def to_float16(graph: Graph) -> None:
         _store(graph, tensor, graph.add_constant(values.astype(np.float16)))
 
 
-def to_dynamic(graph: Graph) -> None:
-    """Stores the weights of dense layers in int8, a scale per output; LiteRT quantizes their inputs as they come."""
+def to_dynamic(graph: Graph, per_row: bool = True) -> None:
+    """Stores the weights of dense layers in int8; LiteRT quantizes their inputs as they come.
+
+    Args:
+        graph: a float32 one; it is changed.
+        per_row: whether each output has a scale of its own, which TensorFlow Lite reads from 2.17 on.
+    """
     for operator in graph.operators:
         weights = graph.constant(int(operator.inputs[1])) if graph.name(operator) == "FULLY_CONNECTED" else None
         if weights is None or weights.size < SMALLEST:
             continue
-        values, scale = quantize_rows(weights)
+        values, scale = quantize_rows(weights, per_row)
         small = graph.add_constant(values)
         graph.set_scale(small, scale, np.zeros(len(scale)))
         graph.replace(operator, int(operator.inputs[1]), small)
 
 
-def to_int8_weights(graph: Graph) -> None:
+def to_int8_weights(graph: Graph, per_row: bool = True) -> None:
     """`to_dynamic`, with the other large constants, tables of positions and words, stored in int8 as well."""
-    to_dynamic(graph)
+    to_dynamic(graph, per_row)
     for tensor, values in _large_constants(graph):
         integers, scale = quantize_rows(values, per_row=False)
         small = graph.add_constant(integers)

@@ -8,6 +8,7 @@ weights symmetric about 0.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,19 +17,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from eelbert_tf.tflite.flatbuffer.graph import Graph
+from eelbert_tf.tflite.flatbuffer.versions import set_versions
 
-from .calibrate import Range, measure_ranges
+from .calibrate import ROWS_MEASURED, Range, measure_errors, measure_ranges
 from .quantize import SMALLEST, quantize_rows
 
 _SAME_SCALE = {"RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
 _INT8 = _SAME_SCALE | {
     *("ADD", "BATCH_MATMUL", "FULLY_CONNECTED", "GELU", "SOFTMAX", "TANH"),
-}
-# Versions of the operators that take int8, where they are not the first.
-_VERSIONS = {
-    **dict.fromkeys(("ADD", "BATCH_MATMUL", "CONCATENATION", "DEQUANTIZE", "GATHER"), 2),
-    **dict.fromkeys(("SOFTMAX", "STRIDED_SLICE", "TANH", "TRANSPOSE"), 2),
-    "FULLY_CONNECTED": 4,
 }
 # Columns of a dense layer with a GELU that are computed at a time, about.
 _COLUMNS = 100
@@ -55,14 +51,42 @@ class Scale:
         return np.clip(np.round(values / self.scale) + self.zero_point, -128, 127).astype(np.int8)
 
 
-def to_int8(graph: Graph, rows: np.ndarray) -> None:
+def to_int8(graph: Graph, rows: np.ndarray, layers: Sequence[str]) -> list[dict[str, Any]]:
     """Quantizes the encoder.
 
     Args:
         graph: a float32 one for the target "micro"; it is changed.
         rows: int32 `[n, L]`, bytes of texts to calibrate on.
+        layers: names of the Keras model's layers.
+
+    Returns:
+        For each quantized operator that computes anything, in their order: its `layer`, its `operator`, and its
+        `error`, the root mean square of what int8 changes in the result over that of the result.
     """
-    _Quantizer(graph, rows).run()
+    quantizer = _Quantizer(graph, rows)
+    results = quantizer.results(layers)
+    quantizer.run()
+    set_versions(graph)
+    numbers = graph.prune()
+    twins = {tensor: numbers[quantizer.ready[tensor]] for tensor, _ in results if tensor in quantizer.ready}
+    errors = measure_errors(quantizer.data, graph.to_bytes(), twins, rows[:: max(1, len(rows) // ROWS_MEASURED)])
+    return [{**names, "error": round(errors[tensor], 5)} for tensor, names in results if tensor in errors]
+
+
+def layer_of(name: bytes | str | None, layers: Sequence[str]) -> str:
+    """The path of the Keras layer that a tensor comes from, "block_0/query" for example.
+
+    Args:
+        name: the tensor's, as TensorFlow's converter gives it: scopes of one or more operators, divided by semicolons.
+            Keras numbers the scopes of a layer's second call and later ones.
+        layers: names of the layers.
+    """
+    text = name.decode() if isinstance(name, bytes) else name or ""
+    paths = []
+    for scope in text.split(";"):
+        parts = (part if part in layers else re.sub(r"_[0-9]+$", "", part) for part in scope.split("/"))
+        paths.append([part for part in parts if part in layers and part != "backbone"])
+    return "/".join(max(reversed(paths), key=len)) or "backbone"  # of equal ones the last
 
 
 class _Quantizer:
@@ -70,7 +94,7 @@ class _Quantizer:
 
     def __init__(self, graph: Graph, rows: np.ndarray) -> None:
         self.graph = graph
-        data = graph.to_bytes()  # first: it gives tensors the numbers that they have in the file
+        self.data = graph.to_bytes()  # first: it gives tensors the numbers that they have in the file
         self.chosen = self._choose()
         computed = {
             int(i)
@@ -78,7 +102,7 @@ class _Quantizer:
             for i in (*operator.inputs, *operator.outputs)
             if graph.is_float(int(i)) and graph.constant(int(i)) is None
         }
-        self.ranges = measure_ranges(data, rows, computed)
+        self.ranges = measure_ranges(self.data, rows, computed)
         self.scales: dict[int, Scale] = {}
         self.ready: dict[int, int] = {}
         self.tables: dict[int, int] = {}  # int8 twins of tables
@@ -110,6 +134,22 @@ class _Quantizer:
         constants = [self.graph.constant(int(i)) for i in operator.inputs]
         return self.graph.name(operator) == "ADD" and any(c is not None and c.size < SMALLEST for c in constants)
 
+    def results(self, layers: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+        """Tensors that quantized operators compute, each with the names of its layer and of its operator.
+
+        Not those that only move numbers, nor attention scores: what the mask adds to these is cut off.
+
+        Args:
+            layers: names of the Keras model's layers.
+        """
+        graph = self.graph
+        found = []
+        for operator in self.chosen:
+            name, output = graph.name(operator), int(operator.outputs[0])
+            if name not in _SAME_SCALE and not self._feeds("SOFTMAX", output):
+                found.append((output, {"layer": layer_of(graph.tensors[output].name, layers), "operator": name}))
+        return found
+
     def run(self) -> None:
         """Quantizes the graph."""
         graph = self.graph
@@ -128,10 +168,6 @@ class _Quantizer:
             else:
                 self.result.append(operator)
         graph.operators[:] = self.result
-        for code in graph.model.operatorCodes:
-            number = max(code.builtinCode, code.deprecatedBuiltinCode)
-            names = [name for name in _VERSIONS if getattr(schema.BuiltinOperator, name) == number]
-            code.version = max(code.version, *(_VERSIONS[name] for name in names), 1)
 
     def _twin(self, tensor: int, scale: Scale) -> int:
         """A new int8 tensor in place of a float one."""

@@ -125,16 +125,28 @@ class Graph:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
         return operator
 
-    def _opcode(self, code: int) -> int:
+    def _opcode(self, code: int, version: int | None = None) -> int:
+        """The index of an operator's code, made where there is none; any version will do where none is given."""
         for index, known in enumerate(self.model.operatorCodes):
-            if max(known.builtinCode, known.deprecatedBuiltinCode) == code and not known.customCode:
+            same = max(known.builtinCode, known.deprecatedBuiltinCode) == code and not known.customCode
+            if same and version in (None, known.version):
                 return index
         new = schema.OperatorCodeT()
         new.builtinCode = code
         new.deprecatedBuiltinCode = min(code, 127)  # where files before 2020 kept it
-        new.version = 1
+        new.version = version or 1
         self.model.operatorCodes.append(new)
         return len(self.model.operatorCodes) - 1
+
+    def version(self, operator: Any) -> int:
+        """An operator's version."""
+        return int(self.model.operatorCodes[operator.opcodeIndex].version)
+
+    def set_version(self, operator: Any, version: int) -> None:
+        """Gives an operator, and no other, a version."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        if code.version != version:
+            operator.opcodeIndex = self._opcode(max(code.builtinCode, code.deprecatedBuiltinCode), version)
 
     def producers(self) -> dict[int, Any]:
         """The operator that computes each tensor."""
@@ -221,11 +233,15 @@ class Graph:
         self.prune()
         return pack(self.model)
 
-    def prune(self) -> None:
-        """Drops operators, tensors, buffers and operator codes that nothing needs; tensors get new numbers."""
+    def prune(self) -> dict[int, int]:
+        """Drops operators, tensors, buffers and operator codes that nothing needs.
+
+        Returns:
+            The new number of each tensor that is left, by its old one.
+        """
         self._drop_operators()
         self._merge_constants()
-        self._drop_tensors()
+        return self._drop_tensors()
 
     def _drop_operators(self) -> None:
         needed = set(self.outputs)
@@ -251,7 +267,7 @@ class Graph:
                 key = (self.shape(i), self.tensors[i].type, *(np.asarray(part).tobytes() for part in data))
                 self.replace(operator, i, first.setdefault(key, i))
 
-    def _drop_tensors(self) -> None:
+    def _drop_tensors(self) -> dict[int, int]:
         used = {*self.inputs, *self.outputs}
         for operator in self.operators:
             used.update(int(i) for i in (*operator.inputs, *operator.outputs) if i >= 0)
@@ -272,6 +288,7 @@ class Graph:
         self.model.buffers = [self.model.buffers[0], *(self.model.buffers[old] for old in full)]
         for entry in entries:
             entry.buffer = buffers.get(entry.buffer, 0)  # by convention the empty one
+        return numbers
 
     def _is_full(self, buffer: int) -> bool:
         data = self.model.buffers[buffer].data

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import mmap
 import os
 import zlib
 from dataclasses import dataclass
@@ -117,6 +118,22 @@ def read_metadata(data: bytes, path: str | os.PathLike[str]) -> Metadata:
         raise InputError(f"{name}: damaged: its checksum differs. Copy or convert it again")
     del fields["format"]
     return Metadata(**fields)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether `eelbert convert` wrote a file, damaged or not.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(8)[4:] != _TFLITE_IDENTIFIER:
+                return False
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return data.find(_START) >= 0
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Metadata]:

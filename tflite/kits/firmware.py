@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from eelbert_tf.disk.files import check_directory, check_file, replace_directory, replace_file
+from eelbert_tf.errors import InputError
 from eelbert_tf.scores import label_names
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
@@ -15,6 +18,8 @@ COPIED = ("eelbert_classifier.h", "eelbert_classifier.cc", "eelbert_front_end.h"
 HEADER = "eelbert_model.h"
 DATA = "eelbert_model.c"
 OPERATORS = "eelbert_model_ops.inc"
+FILES = (*COPIED, HEADER, DATA, OPERATORS)
+_FIRST_LINE = "/* One model, as `eelbert convert --target micro` wrote it."  # of the header, in every version
 
 # An arena's margin: another version of TFLite Micro, or of its kernels, may want a little more.
 _MARGIN_PERCENT = 5
@@ -34,39 +39,76 @@ def resolver_lines(ops: Iterable[str]) -> list[str]:
     return [f"resolver.Add{name}();" for name in names]
 
 
-def is_kit(folder: Path) -> bool:
-    """Whether a folder holds a kit, which may be replaced."""
-    return (folder / HEADER).is_file()
+def check_kit(path: str | os.PathLike[str]) -> None:
+    """Refuses a folder that has files of a kit's names which are not those of a kit, or that cannot be written.
+
+    Raises:
+        InputError: as `write_kit`.
+    """
+    folder = Path(os.path.realpath(path))
+    if not _has_other_files(folder):
+        check_directory(path, _is_kit)
+        return
+    taken = [] if _is_kit(folder) else [name for name in FILES if (folder / name).exists()]
+    if taken:
+        raise InputError(
+            f"{os.fspath(path)}: holds {taken[0]}, which `eelbert convert` did not write; choose another folder"
+        )
+    check_file(folder / HEADER)
 
 
-def write_kit(folder: Path, data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int) -> None:
-    """Fills a folder with the sources that firmware compiles.
+def _is_kit(folder: Path) -> bool:
+    """Whether a folder holds a kit, which a newer one may replace."""
+    try:
+        with (folder / HEADER).open("rb") as file:
+            return file.read(len(_FIRST_LINE)) == _FIRST_LINE.encode()
+    except OSError:
+        return False
+
+
+def _has_other_files(folder: Path) -> bool:
+    """Whether a folder holds anything but files of a kit's names."""
+    return folder.is_dir() and not set(os.listdir(folder)) <= set(FILES)
+
+
+def write_kit(
+    path: str | os.PathLike[str], data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int
+) -> None:
+    """Fills a folder with the sources that firmware compiles; other files in it stay as they are.
 
     Args:
-        folder: an empty one.
+        path: the folder; an older kit in it is replaced.
         data: the TFLite file, for the target "micro".
         metadata: what it says of itself.
         ops: names of its operators.
         arena_bytes: memory that it was seen to need, without margin.
+
+    Raises:
+        InputError: the folder cannot be written, or holds files of these names that are not of a kit.
     """
-    for name in COPIED:
-        shutil.copyfile(SOURCES / name, folder / name)
-    texts = {
-        HEADER: _header(data, metadata, ops, arena_bytes),
-        DATA: _source(data, metadata),
-        OPERATORS: "\n".join(resolver_lines(ops)) + "\n",
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text, "ascii")
+    check_kit(path)
+    files = {name: (SOURCES / name).read_bytes() for name in COPIED}
+    files[OPERATORS] = "\n".join((*resolver_lines(ops), "")).encode("ascii")
+    files[DATA] = _source(data, metadata).encode("ascii")
+    files[HEADER] = _header(data, metadata, ops, arena_bytes).encode("ascii")
+    if _has_other_files(Path(path)):  # file by file: the header and the data tell whether they belong together
+        for name, content in files.items():
+            with replace_file(Path(path, name)) as temporary:
+                temporary.write_bytes(content)
+    else:
+        with replace_directory(path, _is_kit) as folder:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
 
 
 def _header(data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int) -> str:
     return f"""\
-/* One model, as `eelbert convert --target micro` wrote it. Its operators stand in {OPERATORS}. */
+{_FIRST_LINE} Its operators stand in {OPERATORS}. */
 #ifndef EELBERT_MODEL_H
 #define EELBERT_MODEL_H
 
 #define EELBERT_MODEL_BYTES {len(data)}
+#define EELBERT_MODEL_CRC32 {_crc32(data)}
 #define EELBERT_MAX_TOKENS {metadata.max_tokens} /* slots, [CLS] and [SEP] included */
 #define EELBERT_MAX_BYTES {metadata.max_bytes} /* read of a text */
 #define EELBERT_CLASSES {metadata.num_classes}
@@ -102,6 +144,10 @@ def _source(data: bytes, metadata: Metadata) -> str:
 /* The bytes of a .tflite file, and the names of its classes. */
 #include "{HEADER}"
 
+#if EELBERT_MODEL_CRC32 != {_crc32(data)}
+#error "{HEADER} and {DATA} are of different conversions: convert the model again"
+#endif
+
 #if !defined(__GNUC__) && !defined(__ICCARM__)
 #error "Say in your compiler's words that eelbert_model is aligned to 16 bytes"
 #endif
@@ -114,6 +160,10 @@ const char *const eelbert_model_labels[EELBERT_CLASSES] = {{
 {labels}
 }};
 """
+
+
+def _crc32(data: bytes) -> str:
+    return f"0x{zlib.crc32(data):08x}UL"
 
 
 def c_string(text: str) -> str:

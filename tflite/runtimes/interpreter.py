@@ -36,6 +36,7 @@ class LiteRT:
         self._interpreter = Interpreter(model_content=data, num_threads=threads, **options)
         self._interpreter.allocate_tensors()
         (self._input,) = (entry["index"] for entry in self._interpreter.get_input_details())
+        self._scales = {d["index"]: d["quantization"] for d in self._interpreter.get_tensor_details()}
         self.outputs = [entry["index"] for entry in self._interpreter.get_output_details()]
 
     def __call__(self, row: np.ndarray) -> np.ndarray:
@@ -54,3 +55,8 @@ class LiteRT:
     def tensor(self, number: int) -> np.ndarray:
         """A copy of a tensor after a run: one of `outputs`, or any other one with `keep_tensors`."""
         return np.asarray(self._interpreter.get_tensor(number))
+
+    def scale(self, number: int) -> tuple[float, int]:
+        """What the integers of a tensor stand for: its scale and its zero point."""
+        scale, zero_point = self._scales[number]
+        return float(scale), int(zero_point)

@@ -18,6 +18,7 @@ from eelbert_tf.scores import rank
 from eelbert_tf.text.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file
 
+from .finite import check_logits
 from .interpreter import LiteRT
 from .truncation import is_truncated
 
@@ -52,6 +53,9 @@ class Runtime:
 
         Returns:
             float32 `[n, num_classes]`, the rows in the order of the texts.
+
+        Raises:
+            InputError: a result is NaN or infinite.
         """
         rows = [self.predict_bytes(encode_texts([text], self.metadata.max_bytes)) for text in texts]
         return np.concatenate(rows) if rows else np.zeros((0, self.metadata.num_classes), np.float32)
@@ -64,12 +68,15 @@ class Runtime:
 
         Returns:
             float32 `[n, num_classes]`.
+
+        Raises:
+            InputError: a result is NaN or infinite.
         """
         logits = np.empty((len(data), self.metadata.num_classes), np.float32)
         for row, result in zip(data, logits, strict=True):
             with self._lock:
                 result[:] = self.invoke(np.ascontiguousarray(row[None]))[0]
-        return logits
+        return check_logits(logits)
 
     def classify(self, text: TextOrPair) -> list[tuple[str, float]]:
         """The classes of a text, the likeliest first.

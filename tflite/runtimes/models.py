@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving.folders import find_model, preset_file, preset_names
-from eelbert_tf.saving.info import CONFIG_FILE, read_info
+from eelbert_tf.saving.info import CONFIG_FILE, MAX_INPUT_BYTES, read_info
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
+from .finite import check_logits
 from .truncation import is_truncated
+
+if TYPE_CHECKING:
+    from eelbert_tf.config import EelbertConfig
+    from eelbert_tf.models.classifier import EelbertClassifier
+
+    ModelOrName: TypeAlias = str | os.PathLike[str] | EelbertClassifier  # a directory or a preset, or the model itself
 
 RUNTIMES = ("keras", "litert", "tflm")
 
@@ -32,10 +40,10 @@ class Model(Protocol):
 
 
 class KerasModel:
-    """A model directory, run by Keras.
+    """A classifier run by Keras.
 
     Args:
-        name: the directory, or a preset.
+        model: a model directory, a preset, or an `EelbertClassifier`, which is run as it is.
         max_tokens: token slots instead of the model's own.
         max_bytes: bytes of a text instead of the model's own.
 
@@ -48,15 +56,20 @@ class KerasModel:
 
     batch_size = 64
 
-    def __init__(self, name: str | Path, max_tokens: int | None = None, max_bytes: int | None = None) -> None:
-        self._model: Any = load_keras(name, max_tokens, max_bytes)
+    def __init__(
+        self,
+        model: ModelOrName,
+        max_tokens: int | None = None,
+        max_bytes: int | None = None,
+    ) -> None:
+        self._model: Any = load_keras(model, max_tokens, max_bytes)
         self.metadata = metadata_of(self._model)
 
     def predict(self, texts: Sequence[TextOrPair]) -> np.ndarray:
         """Logits, float32 `[n, num_classes]`."""
         if not texts:
             return np.zeros((0, self.metadata.num_classes), np.float32)
-        return self._model.predict(list(texts), batch_size=self.batch_size, verbose=0)
+        return check_logits(self._model.predict(list(texts), batch_size=self.batch_size, verbose=0))
 
     def is_truncated(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of the text."""
@@ -64,20 +77,28 @@ class KerasModel:
         return is_truncated(text, m.max_tokens, m.max_bytes, m.pair, m.normalization)
 
 
-def load_keras(name: str | Path, max_tokens: int | None = None, max_bytes: int | None = None) -> Any:
-    """The Keras classifier of a model directory or a preset.
+def load_keras(model: ModelOrName, max_tokens: int | None = None, max_bytes: int | None = None) -> Any:
+    """A Keras classifier.
 
     Args:
-        name: the directory, or the preset.
+        model: a model directory, a preset, or a classifier: this one itself, or with other limits a float32 copy.
         max_tokens: token slots instead of the model's own.
         max_bytes: bytes of a text instead of the model's own.
 
     Raises:
-        InputError: there is no such model, or it is no classifier.
+        InputError: there is no such model, it is no classifier, or the limits do not suit it.
     """
-    from eelbert_tf.models.classifier import EelbertClassifier
+    limits = given_limits(max_tokens, max_bytes)
+    if isinstance(model, str | os.PathLike):
+        from eelbert_tf.models.classifier import EelbertClassifier
 
-    return EelbertClassifier.from_preset(name, **given_limits(max_tokens, max_bytes))
+        return EelbertClassifier.from_preset(model, **limits)
+    check_classifier(model, max_tokens, max_bytes)
+    if not limits:
+        return model
+    from .copies import copy_of
+
+    return copy_of(model, **limits)
 
 
 def given_limits(max_tokens: int | None, max_bytes: int | None) -> dict[str, Any]:
@@ -147,27 +168,56 @@ def open_model(model: str, runtime: str | None = None) -> Model:
     return EelbertRuntime(path)
 
 
-def check_classifier(model: str, max_tokens: int | None = None, max_bytes: int | None = None) -> None:
-    """Looks at a model directory before Keras is loaded, so that a mistake is told at once.
+def check_classifier(model: ModelOrName, max_tokens: int | None = None, max_bytes: int | None = None) -> None:
+    """Looks at a model before anything is done with it, and before Keras is loaded for a directory.
 
     Args:
-        model: the directory, or a preset.
+        model: a model directory, a preset, or a classifier.
         max_tokens: a limit that the model is to get instead of its own.
         max_bytes: likewise.
 
     Raises:
         InputError: there is no such model, it is no classifier, or the limits do not suit it.
     """
-    info, _ = read_info(find_model(model))
-    if info.kind != "classifier":
-        raise InputError(
-            f"{model}: an encoder without a classification head ({CONFIG_FILE} says {info.kind!r}): fine-tune it first"
-            " (eelbert finetune)"
-        )
-    try:
-        info.config.replace(**given_limits(max_tokens, max_bytes))
-    except ValueError as error:
-        raise InputError(f"{model}: {error}") from None
+    if isinstance(model, str | os.PathLike):
+        info, _ = read_info(find_model(model))
+        name, config = os.fspath(model), info.config
+        if info.kind != "classifier":
+            raise InputError(
+                f"{name}: an encoder without a classification head ({CONFIG_FILE} says {info.kind!r}): fine-tune it "
+                "first (eelbert finetune)"
+            )
+    else:
+        backbone = getattr(model, "backbone", None)
+        name, config = type(model).__name__, getattr(backbone, "config", None)
+        if config is None or not hasattr(model, "num_classes"):
+            raise InputError(
+                f"{name}: expected an EelbertClassifier, a model directory or a preset; an encoder gets a "
+                "classification head by training one"
+            )
+    check_limits(name, config, max_tokens, max_bytes)
+
+
+def check_limits(name: str, config: EelbertConfig, max_tokens: int | None, max_bytes: int | None) -> None:
+    """Checks limits that a model is to get instead of its own.
+
+    Args:
+        name: the model's, for the message.
+        config: its configuration.
+        max_tokens: token slots.
+        max_bytes: bytes of a text.
+
+    Raises:
+        InputError: one of them is no whole number, or too small or too large for the model.
+    """
+    ranges = {"max_tokens": (4, config.max_position_embeddings), "max_bytes": (4, MAX_INPUT_BYTES)}
+    for option, value in given_limits(max_tokens, max_bytes).items():
+        least, most = ranges[option]
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise InputError(
+                f"--{option.replace('_', '-')}: expected a whole number from {least} to {most} ({option} of {name}). "
+                f"Received: {value!r:.100}"
+            )
 
 
 def model_help() -> str:

@@ -1,0 +1,96 @@
+"""Whether a converted file says what its model says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.errors import InputError
+from eelbert_tf.text.strings import TextOrPair, encode_texts
+from eelbert_tf.tflite.runtimes.finite import check_logits
+from eelbert_tf.tflite.runtimes.models import Model
+
+_TEXTS_AT_ONCE = 50
+# Fewer texts that count say nothing about a share of them.
+_FEWEST_DECIDED = 20
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a file may be from the Keras model. All three are shares, of the largest logit where that is above 1.
+
+    Texts count for the agreement where the model is decided: where its two best classes are some way apart. Between
+    classes that are as good as equal, rounding decides, and with many classes most texts that are none of the model's
+    own have such.
+
+    Args:
+        difference: largest difference of a logit.
+        margin: how far the two best logits of a text that counts are apart at least.
+        agreement: smallest share of the texts that count that get the same class.
+    """
+
+    difference: float
+    margin: float
+    agreement: float
+
+
+# On hard texts, which few models were trained for and int8 was not calibrated on: the bounds there are for blunders.
+TOLERANCES = {
+    "none": Tolerance(1e-5, 1e-5, 0.995),
+    "float16": Tolerance(0.02, 0.01, 0.98),
+    "dynamic": Tolerance(0.3, 0.1, 0.9),
+    "int8": Tolerance(1.0, 0.2, 0.8),
+}
+# On texts that int8 was calibrated on, which are like those that the file will meet.
+CALIBRATED = Tolerance(0.5, 0.1, 0.95)
+
+
+def compare(
+    model: Any, runtime: Model, texts: Sequence[TextOrPair], tolerance: Tolerance, which: str = "hard texts"
+) -> dict[str, Any]:
+    """Runs a file and the Keras model it came from on some texts.
+
+    Args:
+        model: an `EelbertClassifier`.
+        runtime: the file.
+        texts: what both are run on.
+        tolerance: how far they may be apart.
+        which: the texts, for messages.
+
+    Returns:
+        `max_abs_diff` of the logits, `argmax_agreement`, the share of all texts that get the same class, and
+        `texts_checked`.
+
+    Raises:
+        InputError: the model's logits are no numbers, or those of the file are too far from them.
+    """
+    data = encode_texts(texts, model.backbone.config.max_bytes)
+    batches = np.array_split(data, -(-len(data) // _TEXTS_AT_ONCE))
+    expected = check_logits(np.concatenate([np.asarray(model(batch, training=False)) for batch in batches]))
+    logits = runtime.predict(texts)
+    unit = max(1.0, float(np.abs(expected).max()))
+    difference = float(np.abs(logits - expected).max())
+    same = logits.argmax(axis=1) == expected.argmax(axis=1)
+    decided = same[_margins(expected) > tolerance.margin * unit]
+    agreement = float(decided.mean()) if len(decided) >= _FEWEST_DECIDED else 1.0
+    if not difference <= tolerance.difference * unit or not agreement >= tolerance.agreement:
+        advice = "Nothing was written. Try --quantize none"
+        if tolerance in (TOLERANCES["int8"], CALIBRATED):
+            advice += "; for int8 on micro, calibrate on more of the texts that the model will meet (--calibrate)"
+        raise InputError(
+            f"The converted file is not as good as its model: on {len(texts)} {which} logits differ by up to "
+            f"{difference:.2g} (allowed: {tolerance.difference * unit:.2g}), and of the {len(decided)} with a clear "
+            f"class {agreement:.1%} get the same (needed: {tolerance.agreement:.1%}). {advice}"
+        )
+    return {"max_abs_diff": difference, "argmax_agreement": float(same.mean()), "texts_checked": len(texts)}
+
+
+def _margins(logits: np.ndarray) -> np.ndarray:
+    """How far the two best logits of each row are apart; infinite where there is one logit."""
+    if logits.shape[1] < 2:
+        return np.full(len(logits), np.inf)
+    best = np.partition(logits, -2, axis=1)
+    return best[:, -1] - best[:, -2]

@@ -1,0 +1,103 @@
+"""Which options of a conversion go together, looked at before anything is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from eelbert_tf.disk.files import check_file
+from eelbert_tf.errors import InputError
+from eelbert_tf.text.strings import TextOrPair
+from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS, is_ours
+from eelbert_tf.tflite.flatbuffer.versions import runtime_name
+from eelbert_tf.tflite.kits.firmware import check_kit
+
+from .calibrate import LEAST_CALIBRATION_TEXTS
+
+# Runtimes that a file can be made for: the TensorFlow Lite in them.
+COMPATIBLE = {"tflite-2.14": (2, 14)}
+MICRO_QUANTIZE = ("none", "int8")
+
+
+def check_options(
+    target: str,
+    quantize: str,
+    calibration: Sequence[TextOrPair] | None,
+    kit: str | os.PathLike[str] | None = None,
+    compatible: str | None = None,
+) -> None:
+    """Looks at the options of a conversion.
+
+    Raises:
+        InputError: one of them is unknown, they do not go together, or the kit's folder holds something else.
+    """
+    check_choice("target", target, TARGETS)
+    check_choice("quantize", quantize, QUANTIZE)
+    if target == "micro" and quantize not in MICRO_QUANTIZE:
+        raise InputError(f"TFLite Micro cannot run --quantize {quantize}: for --target micro choose none or int8")
+    if compatible is not None:
+        check_choice("compatible", compatible, tuple(COMPATIBLE))
+        if target != "mobile":
+            raise InputError(f"--compatible is for --target mobile. Received: --target {target}")
+    if kit is not None:
+        if target != "micro":
+            raise InputError(
+                f"--kit writes sources for TFLite Micro: it needs --target micro. Received: --target {target}"
+            )
+        check_kit(kit)
+    if target == "micro" and quantize == "int8":
+        given = len(calibration or ())
+        if given < LEAST_CALIBRATION_TEXTS:
+            raise InputError(
+                "--target micro --quantize int8 is calibrated on texts like those that the model will meet: name a "
+                f"file with a few hundred by --calibrate. Received: {given or 'no'} texts; the least is "
+                f"{LEAST_CALIBRATION_TEXTS}"
+            )
+
+
+def check_choice(option: str, value: object, allowed: Sequence[str]) -> None:
+    """Checks an option that is one of a few words.
+
+    Raises:
+        InputError: it is another one; the message lists those allowed.
+    """
+    if value not in allowed:
+        raise InputError(f"--{option}: expected one of {', '.join(allowed)}. Received: {value!r:.100}")
+
+
+def check_runtime(needed: tuple[int, int], compatible: str | None) -> None:
+    """Checks that a file runs where it is to run.
+
+    Args:
+        needed: the oldest TensorFlow Lite that has the operators of the file.
+        compatible: a key of `COMPATIBLE`, or `None`.
+
+    Raises:
+        InputError: that runtime is too old for the file.
+    """
+    if compatible is not None and needed > COMPATIBLE[compatible]:
+        raise InputError(f"The file needs TensorFlow Lite {runtime_name(needed)}: it cannot be made for {compatible}")
+
+
+def check_output(output: str | os.PathLike[str]) -> None:
+    """Refuses an output file that cannot be written, or must not be.
+
+    Raises:
+        InputError: it is such a file.
+    """
+    check_file(output)
+    check_replaceable(output)
+
+
+def check_replaceable(output: str | os.PathLike[str]) -> None:
+    """Refuses to replace another file than a converted model.
+
+    Raises:
+        InputError: there is such a file.
+    """
+    path = Path(output)
+    if path.is_file() and path.stat().st_size and not is_ours(path):
+        raise InputError(
+            f"{os.fspath(output)}: exists, and `eelbert convert` did not write it; choose another name, or move it away"
+        )
