@@ -33,8 +33,9 @@ from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import TextOrPair, as_data, encode_texts, to_bytes
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.conversion.convert import convert
-from eelbert_tf.tflite.conversion.export import translate
+from eelbert_tf.tflite.conversion.export import drop_selects, translate
 from eelbert_tf.tflite.conversion.micro import COLUMNS
+from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.kits.firmware import SOURCES
 from eelbert_tf.tflite.runtimes import tflm
 from eelbert_tf.tflite.runtimes.interpreter import LiteRT
@@ -144,7 +145,10 @@ def front_end_file(model: Any) -> bytes:
         return {"embeddings": result["embeddings"], "padding_mask": result["padding_mask"]}
 
     signature = [tf.TensorSpec((1, layer.max_bytes), tf.int32, name="bytes")]
-    return translate(model, tf.function(serve, input_signature=signature, autograph=False).get_concrete_function())
+    function = tf.function(serve, input_signature=signature, autograph=False).get_concrete_function()
+    graph = Graph(translate(model, function))
+    drop_selects(graph)
+    return graph.to_bytes()
 
 
 def litert_front_end(data: bytes, max_bytes: int) -> FrontEnd:
@@ -249,9 +253,10 @@ def all_front_ends(model_directory: str, limits: dict[str, Any], folder: Path) -
     """
     model, other = (EelbertClassifier.from_preset(model_directory, **limits) for _ in range(2))
     config, pair, layer = model.backbone.config, model.backbone.pair, model.backbone.hash_embedding
-    other.backbone.hash_embedding.scatter = True
+    exported = other.backbone.hash_embedding
+    exported.scatter = True
     scattered = front_end_file(other)
-    other.backbone.hash_embedding.scatter, other.backbone.hash_embedding.columns = False, COLUMNS
+    exported.scatter, exported.scatter_bytes, exported.columns = False, False, COLUMNS
     return {
         "keras_strings": keras_strings(layer, pair),
         "keras_bytes": keras_bytes(layer),

@@ -17,7 +17,7 @@ from keras import ops
 from eelbert_tf.config import SEPARATOR_BYTE
 
 from .folding import DROPPED, FIRST, SPACE, SYMBOL, SYMBOLS, WORD, Character, ascii_character, characters
-from .hashing import ahead, cut, shift_right
+from .hashing import cut, shift_right
 
 Tensor = Any
 
@@ -31,6 +31,9 @@ _WAYS = 66  # on from a state: 1 to 64 by a byte that continues a character; 0 a
 _BEFORE_TAILS = 0x7F
 _MOST_BYTES = 4
 _MOST_CHANGED = 3  # bytes of a character to which something is added are among its first three
+
+# A byte and its reading are one number, and with the way that it has to go another.
+_READING, _WAY = 2**8, 2**10
 
 Effect = tuple[tuple[int, int], ...]  # for each byte of a character, what is added to it, and its reading
 
@@ -149,23 +152,21 @@ def normalize(data: Tensor, scatter: bool = True) -> tuple[Tensor, Tensor, Tenso
         Four int32 `[B, L]`, zeros first where bytes were dropped: bytes; 1 on the first byte of a token; 1 on its
         other bytes; 1 on separators.
     """
-    effect = _find_effects(data)
-    length = ops.shape(data)[1]
-    effect = ops.pad(effect, ((0, 0), (_MOST_BYTES - 1, 0)))
-    # In float32, since TFLite Micro transposes no int32.
-    columns = ops.unstack(ops.transpose(_look_up(tables().effects, effect, "float32"), (2, 0, 1)))  # each [B, L + 3]
-    # Of the character that begins here, of the one that began a byte before, and so on.
-    added, *others = [cut(x, _MOST_BYTES - 1 - k, length) for k, x in enumerate(columns[:_MOST_CHANGED])]
-    for other in others:
-        added = added + other
-    reading, *others = [cut(x, _MOST_BYTES - 1 - k, length) for k, x in enumerate(columns[_MOST_CHANGED:])]
-    for other in others:
-        reading = reading + other
-    gone = ops.cast(ops.less_equal(reading, GONE), "int32")
-    chars = data + ops.cast(added + (reading + 3.0) * 256.0, "int32")  # with their reading
-    chars = close_gaps(chars * (1 - gone), gone, scatter)
-    reading = ops.cast(ops.floor(ops.cast(chars, "float32") * (1 / 256)), "int32")
-    chars = chars - reading * 256
+    effects = _look_up(tables().effects, ops.pad(_find_effects(data), ((0, 0), (_MOST_BYTES - 1, 0))), "float32")
+    # Of the character that begins at a byte, of the one that began a byte before, and so on.
+    kernel = np.zeros((1, _MOST_BYTES, _MOST_CHANGED + _MOST_BYTES, 1), np.float32)
+    for k in range(_MOST_BYTES):
+        kernel[0, -1 - k, _MOST_CHANGED + k] = _READING
+        if k < _MOST_CHANGED:
+            kernel[0, -1 - k, k] = 1
+    effects = ops.expand_dims(effects, 1)  # [B, 1, L + 3, 7]
+    marked = ops.conv(effects, kernel, padding="valid", data_format="channels_last") + 3 * _READING
+    # Bytes with their reading, below 0 where they are dropped: [B, 1, L, 1].
+    marked = marked + ops.cast(ops.expand_dims(ops.expand_dims(data, 1), -1), "float32")
+    marked = _scatter(marked) if scatter else _move(marked)
+    reading = ops.floor(marked * (1 / _READING))
+    chars = ops.cast(marked - reading * _READING, "int32")
+    reading = ops.cast(reading, "int32")
     before = ops.cast(ops.greater_equal(reading, 2), "int32")
     behind = reading - before * 2
     inside = ops.cast(ops.greater(chars, 0x20), "int32")
@@ -176,64 +177,62 @@ def normalize(data: Tensor, scatter: bool = True) -> tuple[Tensor, Tensor, Tenso
 
 def _find_effects(data: Tensor) -> Tensor:
     """The number of the effect of the character that begins at each byte, 0 where there is none: int32 `[B, L]`."""
-    table = tables()
-    ways = ops.minimum(ops.maximum(data - _BEFORE_TAILS, 0), _WAYS - 1)
-    ways = [x + _WAYS * _MIDDLE for x in ahead(ways, _MOST_BYTES)[1:]]
-    first = _look_up(table.firsts, data)
+    table, length = tables(), ops.shape(data)[1]
+    ways = ops.pad(ops.minimum(ops.maximum(data - _BEFORE_TAILS, 0), _WAYS - 1), ((0, 0), (0, _MOST_BYTES - 1)))
+    ways = ways + _WAYS * _MIDDLE
+    first = step = _look_up(table.firsts, data)
     # A number behind those of the states is that of an effect: nothing can follow, as in the last place of a table.
-    step = _look_up(table.first_steps, ops.minimum(first * _WAYS + ways[0], table.first_states * _WAYS))
-    effect = step
-    for way in ways[1:]:
-        step = _look_up(table.steps, ops.minimum(step * _WAYS + way, table.states * _WAYS))
+    steps, last = table.first_steps, table.first_states * _WAYS
+    effect = first - (table.first_states - table.states)
+    for k in range(1, _MOST_BYTES):
+        step = _look_up(steps, ops.minimum(step * _WAYS + cut(ways, k, length), last))
         effect = ops.maximum(effect, step)
-    effect = ops.maximum(effect, first - (table.first_states - table.states))
+        steps, last = table.steps, table.states * _WAYS
     return ops.maximum(effect + (_MIDDLE + 1 - table.states), 0)
 
 
-def close_gaps(x: Tensor, gone: Tensor, scatter: bool) -> Tensor:
-    """Moves to the right what is kept, over what is not, and fills up with zeros at the left.
+def _scatter(marked: Tensor) -> Tensor:
+    """Moves to the right what is not below 0, over what is, and fills up with zeros at the left.
 
     Args:
-        x: int32 `[B, L]`, 0 where nothing is kept, and below 1024.
-        gone: int32 `[B, L]`, 1 where nothing is kept.
-        scatter: see `normalize`.
+        marked: float32 `[B, 1, L, 1]`, whole numbers below 1024.
 
     Returns:
-        int32 `[B, L]`.
+        float32 `[B, L]`.
     """
-    total = ops.cast(ops.cumsum(ops.cast(gone, "float32"), axis=1), "int32")
-    batch, length = ops.shape(gone)
-    way = cut(total, length - 1, 1) - total  # what is dropped behind each byte
-    if not scatter:
-        return _move(x, way)
-    place = way + ops.expand_dims(ops.arange(length, dtype="int32"), 0)
+    batch, _, length, _ = ops.shape(marked)
+    marked = ops.reshape(marked, (batch, length))
+    number = ops.cumsum(ops.cast(ops.greater_equal(marked, 0.0), "float32"), axis=1)  # of what is kept
+    place = ops.cast(number + (length - 1.0) - cut(number, length - 1, 1), "int32")
     if not isinstance(batch, int) or batch > 1:
         place = place + ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
-    x = ops.scatter(ops.reshape(place, (-1, 1)), ops.reshape(x, (-1,)), (batch * length,))  # what is dropped adds 0
-    return ops.reshape(x, (batch, length))
+    kept = ops.reshape(ops.maximum(marked, 0.0), (-1,))  # what is not adds zeros
+    return ops.reshape(ops.scatter(ops.reshape(place, (-1, 1)), kept, (batch * length,)), (batch, length))
 
 
-_DIGIT = 16  # values of a digit of the way
+_DIGIT = 16  # values of a digit of a way
 
 
-def _move(x: Tensor, way: Tensor) -> Tensor:
-    """`close_gaps` without scattering: numbers go the way's lowest digit first, and so never meet.
+def _move(marked: Tensor) -> Tensor:
+    """`_scatter` in few kinds of operators: numbers go the lowest digit of their way first, and so never meet.
 
     For two of them the ways differ by no more than the number of places between them, and so do the lowest digits.
     """
-    length = way.shape[1]
-    number = ops.cast(x + way * ops.minimum(x, 1) * 1024, "float32")  # exact up to 2 ** 14 bytes
+    length = marked.shape[2]
+    kept = ops.maximum(marked, 0.0)
+    gone = ops.cumsum(ops.cast(ops.less(marked, 0.0), "float32"), axis=2)
+    way = ops.slice(gone, (0, 0, length - 1, 0), (ops.shape(gone)[0], 1, 1, 1)) - gone  # what is dropped behind
+    number = kept + way * (ops.minimum(kept, 1.0) * _WAY)  # exact up to 2 ** 14 bytes
     unit = 1
     while unit < length:
         digits = min(_DIGIT, (length - 1) // unit + 1)
-        digit = ops.floor(number * (1 / (1024 * unit)))
+        digit = ops.floor(number * (1 / (_WAY * unit)))
         if unit * _DIGIT < length:
             digit = digit - ops.floor(digit * (1 / _DIGIT)) * _DIGIT
-        those = ops.equal(ops.expand_dims(digit, -1), np.arange(digits, dtype="float32"))
-        those = ops.cast(those, "float32") * ops.expand_dims(number, -1)  # [B, L, digits]
-        those = ops.expand_dims(ops.pad(those, ((0, 0), ((digits - 1) * unit, 0), (0, 0))), 1)
+        those = ops.cast(ops.equal(digit, np.arange(digits, dtype="float32")), "float32") * number  # [B, 1, L, digits]
+        those = ops.pad(those, ((0, 0), (0, 0), ((digits - 1) * unit, 0), (0, 0)))
         kernel = np.eye(digits, dtype=np.float32)[::-1].reshape(1, digits, digits, 1)
         number = ops.conv(those, kernel, padding="valid", data_format="channels_last", dilation_rate=(1, unit))
-        number = ops.reshape(number, (-1, length))
         unit *= _DIGIT
-    return ops.cast(number - ops.floor(number * (1 / 1024)) * 1024, "int32")
+    number = ops.reshape(number, (-1, length))
+    return number - ops.floor(number * (1 / _WAY)) * _WAY
