@@ -260,23 +260,20 @@ def test_calibration_must_be_like_the_texts(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def many_classes(num_classes: int) -> tuple[Any, list[str]]:
-    """A model with more classes than hard texts can tell apart, and texts of its own."""
+def test_int8_of_many_classes_is_judged_by_its_own_texts(tmp_path):
+    """Hard texts lie between classes that are as good as equal, where rounding decides: nothing against the file."""
     keras.utils.set_random_seed(7)
     rng = np.random.default_rng(7)
-    model = EelbertClassifier(EelbertBackbone(CONFIGS["small"]), num_classes)
+    model = EelbertClassifier(EelbertBackbone(CONFIGS["small"]), 60)
     for weight in model.weights:
-        spread = 1.0 if "position" in weight.path else weight.shape[0] ** -0.5
-        weight.assign(rng.normal(weight.path.endswith("gamma"), spread, weight.shape).astype(np.float32))
-    return model, [f"start the {''.join(rng.choice(list('abcdefghij'), 4))} now" for _ in range(60)]
-
-
-def test_int8_of_many_classes_is_judged_by_its_own_texts(tmp_path):
-    """Hard texts lie between classes that are as good as equal: those say nothing against the file."""
-    model, texts = many_classes(300)
+        spread = 0.2 if len(weight.shape) < 2 else 1.0 if "position" in weight.path else weight.shape[0] ** -0.5
+        weight.assign(np.asarray(weight) + rng.normal(0, spread, weight.shape).astype(np.float32))
+    logits = model.predict(hard_inputs(False, 200), verbose=0)
+    model.classifier.bias.assign(np.asarray(model.classifier.bias) - logits.mean(axis=0))  # no class wins by itself
+    texts = [f"start the {''.join(rng.choice(list('abcdefghij'), 4))} now" for _ in range(60)]
     report = convert(model, tmp_path / "a.tflite", target="micro", quantize="int8", calibration=texts)
     assert report["argmax_agreement"] < 0.8  # of all hard texts
-    assert report["calibration_argmax_agreement"] > report["argmax_agreement"]
+    assert report["calibration_argmax_agreement"] > 0.95
     assert report["calibration_texts_checked"] == len(texts)
 
 

@@ -86,7 +86,8 @@ def layer_of(name: bytes | str | None, layers: Sequence[str]) -> str:
     for scope in text.split(";"):
         parts = (part if part in layers else re.sub(r"_[0-9]+$", "", part) for part in scope.split("/"))
         paths.append([part for part in parts if part in layers and part != "backbone"])
-    return "/".join(max(reversed(paths), key=len)) or "backbone"  # of equal ones the last
+    longest = max(len(path) for path in paths)
+    return "/".join([path for path in paths if len(path) == longest][-1]) or "backbone"
 
 
 class _Quantizer:

@@ -180,8 +180,9 @@ def check_classifier(model: ModelOrName, max_tokens: int | None = None, max_byte
         InputError: there is no such model, it is no classifier, or the limits do not suit it.
     """
     if isinstance(model, str | os.PathLike):
-        info, _ = read_info(find_model(model))
-        name, config = os.fspath(model), info.config
+        name = os.fspath(model)
+        info, _ = read_info(find_model(name))
+        config = info.config
         if info.kind != "classifier":
             raise InputError(
                 f"{name}: an encoder without a classification head ({CONFIG_FILE} says {info.kind!r}): fine-tune it "
@@ -189,12 +190,13 @@ def check_classifier(model: ModelOrName, max_tokens: int | None = None, max_byte
             )
     else:
         backbone = getattr(model, "backbone", None)
-        name, config = type(model).__name__, getattr(backbone, "config", None)
-        if config is None or not hasattr(model, "num_classes"):
+        name = type(model).__name__
+        if not hasattr(backbone, "config") or not hasattr(model, "num_classes"):
             raise InputError(
                 f"{name}: expected an EelbertClassifier, a model directory or a preset; an encoder gets a "
                 "classification head by training one"
             )
+        config = model.backbone.config
     check_limits(name, config, max_tokens, max_bytes)
 
 
