@@ -50,8 +50,14 @@ PIECES = [
     *(c.encode() for c in "\U0001efff\U0001f000😀\U00020000\U0003ffff"),
     # and of those of `normalization=1`
     *(c.encode() for c in "ÉıİßẞŉȺǅſÅΆΰςᾳἈЁйҊԱևأَשׂ\u0300\u036f\u0345\u0370\u06ff\u0700\u1dff\u1e00\u1eff\u1fff"),
-    *(c.encode() for c in "\x85\x9f\u00a1\u00ad\u00d7؟،؛\u200b\u200c\u200d\u202a\u202f\u205f\u2060\ufe00\ufe0f\ufeff।॥"),
-    *(c.encode() for c in "！Ａｚ０｡€❤\u2bff\u2c00\u2e00\u1680\u1360\ufe10\ufe6f\U000dffff\U000e0000\U000e01ff\U000e0200"),
+    *(
+        c.encode()
+        for c in "\x85\x9f\u00a1\u00ad\u00d7؟،؛\u200b\u200c\u200d\u202a\u202f\u205f\u2060\ufe00\ufe0f\ufeff।॥"
+    ),
+    *(
+        c.encode()
+        for c in "！Ａｚ０｡€❤\u2bff\u2c00\u2e00\u1680\u1360\ufe10\ufe6f\U000dffff\U000e0000\U000e01ff\U000e0200"
+    ),
     *(c.encode() for c in "กิเๆ๚ກິໄကိ၊ကិក។"),
     *(b"\xc0\xa0", b"\xe0\x80\xa0", b"\xe0\x84\xad", b"\xf0\x80\x80\xa0", b"\xed\xa0\x80", b"\xf3\xa0\x84"),
 ]

@@ -203,7 +203,9 @@ def test_golden_tokens(vectors: dict[str, Any], name: str, mode: str) -> None:
     check_golden(records, MODES[mode](lambda *x: signatures_by_ops(x[0], x[1], x[2], HASHES[name]))(*arrays))
 
 
-@pytest.mark.parametrize(("name", "mode"), [*((name, "eager") for name in FORMS), ("pairs", "xla"), ("normalized", "xla")])
+@pytest.mark.parametrize(
+    ("name", "mode"), [*((name, "eager") for name in FORMS), ("pairs", "xla"), ("normalized", "xla")]
+)
 def test_texts_match_the_reference(name: str, mode: str) -> None:
     """From bytes to embeddings on hard texts, in TensorFlow."""
     form, texts = FORMS[name], hard_texts(200)

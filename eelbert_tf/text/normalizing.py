@@ -128,8 +128,8 @@ def tables() -> Tables:
 
 def _less(numbers: np.ndarray) -> np.ndarray:
     """Numbers from 0 to 255 as int8, less 128."""
-    if numbers.min() < 0 or numbers.max() > 255:
-        raise ValueError("Too many characters of different kinds for tables of one byte.")
+    assert numbers.min() >= 0
+    assert numbers.max() < 256, "too many kinds of characters for tables of one byte"
     return (numbers - _MIDDLE).astype(np.int8)
 
 
