@@ -98,8 +98,8 @@ def rewrite(text: str, form: str) -> str:
         lines = (numbers[i : i + per_line] for i in range(0, len(numbers), per_line))
         return match["head"] + "".join(f"{indent}{' '.join(line)}\n" for line in lines)
 
-    row = "(?:0x[0-9A-Fa-f]+, ?)"
-    pattern = rf"(?P<head>[^\n]*{re.escape(MARK)}[^\n]*\n)(?P<indent> +){row}*\n(?: *{row}+\n)*"
+    numbers_in_line = r"(?:0x[0-9A-Fa-f]+, ?)+\n"
+    pattern = rf"(?P<head>[^\n]*{re.escape(MARK)}[^\n]*\n)(?P<indent> +){numbers_in_line}(?: *{numbers_in_line})*"
     new, count = re.subn(pattern, block, text)
     assert count == 1, "the place of the runs is not found"
     return new

@@ -147,9 +147,8 @@ def _vector_lines(golden: dict[str, Any]) -> Iterator[str]:
 def _check_fuzzed(line: str, embed: bool) -> None:
     """Holds one line of tests/c/fuzz.c to the reference; to its embeddings, too, where `embed` says so."""
     fields = line.split()
-    seed, boundaries, pooling, word_width, pair, max_tokens, max_bytes, lexicon_size, normalization, widths = fields[
-        :10
-    ]
+    seed, boundaries, pooling, word_width, pair, max_tokens, max_bytes, lexicon_size = fields[:8]
+    normalization, widths = fields[8:10]
     first, second, data = (bytes.fromhex(field.strip("-")) for field in fields[10:13])
     if first or second:
         assert data == as_data((first, second), int(max_bytes)), line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import random
 import re
@@ -154,6 +153,15 @@ def test_scripts_without_spaces() -> None:
     assert words("မြန်မာ။") == ["မြ", "န်", "မာ", "။"]
     assert words("ខ្មែរ។") == ["ខ្", "មែ", "រ", "។"]
     assert words("abกb c") == ["ab", "กb", "c"]
+    sentences = (  # "There are no spaces between the words.", about; docs/hash.md has the figures
+        "ภาษาไทยไม่มีช่องว่างระหว่างคำ คนอ่านแยกเองได้",
+        "ພາສາລາວບໍ່ມີຊ່ອງຫວ່າງ",
+        "မြန်မာစာတွင်စကားလုံးများကြားနေရာလွတ်မရှိပါ",
+        "ភាសាខ្មែរមិនមានដកឃ្លារវាងពាក្យ",
+    )
+    assert sum(len(s.encode()) for s in sentences) == 412
+    assert [len(words(s)) for s in sentences] == [30, 12, 18, 19]
+    assert sum(len(tokenize(s.encode(), 99, 999).first) for s in sentences) == 5
 
 
 def test_an_older_version_keeps_its_tokens() -> None:
@@ -174,11 +182,6 @@ def test_configurations() -> None:
     assert EelbertConfig.from_dict(new.to_dict()) == new
     with pytest.raises(ValueError, match=r"`normalization` must be 0 or 1 .* Received: normalization=2"):
         HashConfig(normalization=2)
-
-
-@functools.cache
-def _sources() -> list[str]:
-    return [name for name in SOURCES if (ROOT / name).exists()]
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -304,3 +307,30 @@ def test_normal_words_stay(data: bytes) -> None:
     """What is normal already is not changed: a text may be normalized by whoever splits it and by the model again."""
     once = split_words(data.decode("utf-8", "ignore").encode(), 1)
     assert split_words(b" ".join(once), 1) == once
+
+
+SAME = [
+    *(("ÉTAT", "état"), ("Привет", "ПРИВЕТ"), ("ΚΑΛΑ", "καλα"), ("straße", "STRASSE"), ("ａｂｃ", "ABC"), ("Ա", "ա")),
+    *(("e\u0301tat", "état"), ("tiếng", "TIE\u0302\u0301NG"), ("a wonderful film", "a won\u00adderful film")),
+    *(
+        ("a wonderful film", "a won\u200dder\u200bful\ufe0f film"),
+        ("wonderful", "\ufeffwonderful"),
+        ("é" * 20, "e" * 20),
+    ),
+]
+
+
+@pytest.mark.parametrize("target", ["mobile", "micro"])
+def test_converted_files_take_texts_for_the_same(target: str) -> None:
+    """Capitals, accents and invisible characters change no logit; with normalization 0 each of them does."""
+    from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
+    from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
+    from tests.small_models import converted
+
+    runtime: type = TflmRuntime if target == "micro" else EelbertRuntime
+    new, old = (runtime(converted(name, target=target)[0]) for name in ("normalized", "small"))
+    for pair in SAME:
+        first, second = new.predict(list(pair))
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-6, err_msg=str(pair))
+        first, second = old.predict(list(pair))
+        assert np.abs(first - second).max() > 1e-4, pair

@@ -409,10 +409,10 @@ static float square_root(uint32_t n)
 /* A walk over the bytes of a token as they are hashed. */
 typedef struct {
     const eelbert_config *config;
-    const uint8_t *position;
-    size_t left; /* bytes of the token in the text */
-    uint8_t special;
-    uint8_t used; /* bytes of the character that are out */
+    const uint8_t *position, *end;
+    uint8_t folds;      /* capitals of ASCII */
+    uint8_t normalizes; /* all characters */
+    uint8_t used;       /* bytes of the character that are out */
     character c;
 } walk;
 
@@ -420,8 +420,9 @@ static void walk_begin(walk *w, const eelbert_config *config, const eelbert_toke
 {
     w->config = config;
     w->position = token->bytes;
-    w->left = token->length;
-    w->special = token->special;
+    w->end = token->bytes + token->length;
+    w->folds = !token->special;
+    w->normalizes = config->normalization && w->folds;
     w->used = w->c.count = 0;
 }
 
@@ -429,20 +430,17 @@ static void walk_begin(walk *w, const eelbert_config *config, const eelbert_toke
 static int walk_next(walk *w)
 {
     while (w->used == w->c.count) {
-        uint8_t byte;
+        int byte;
 
-        if (!w->left)
+        if (w->position == w->end)
             return -1;
-        if (w->config->normalization && !w->special) {
-            read_character(w->config, w->position, w->left, &w->c);
-            w->used = 0;
-            w->position += w->c.length;
-            w->left -= w->c.length;
-            continue;
+        if (!w->normalizes) {
+            byte = *w->position++;
+            return between((uint32_t)byte, 'A', 'Z') && w->folds ? byte | 0x20 : byte;
         }
-        byte = *w->position++;
-        w->left--;
-        return between(byte, 'A', 'Z') && !w->special ? byte | 0x20 : byte;
+        read_character(w->config, w->position, (size_t)(w->end - w->position), &w->c);
+        w->used = 0;
+        w->position += w->c.length;
     }
     return w->c.bytes[w->used++];
 }
@@ -515,16 +513,17 @@ static void embed_block(const eelbert_config *config, const eelbert_token *token
         }
         walk_begin(&w, config, token);
         for (p = 0; p < (order ? count : grams); p++) {
-            uint32_t s = whole;
+            uint32_t s = order ? FNV_OFFSET : whole;
 
             if (order) {
-                for (i = 1; i < order; i++)
+                for (i = 1; i < order; i++) {
                     units[i - 1] = units[i];
-                units[order - 1] = unit(config, walk_next(&w), p, count);
+                    s = s * FNV_PRIME + units[i];
+                }
+                units[i - 1] = unit(config, walk_next(&w), p, count);
+                s = s * FNV_PRIME + units[i - 1];
                 if (p + 1 < order)
                     continue;
-                for (s = FNV_OFFSET, i = 0; i < order; i++)
-                    s = s * FNV_PRIME + units[i];
             }
             for (j = 0; j < lanes; j++)
                 sum[j] += (int32_t)(s * h[j]); /* "modulo B, centred", for B = 2 to the 32 */
