@@ -289,7 +289,21 @@ class EelbertBackbone(Saveable, keras.Model):
     def from_stored(
         cls, stored: StoredModel, pair: bool | None = None, dtype: Any = None, **changes: Any
     ) -> EelbertBackbone:
-        """`from_preset` of a model that has been read; the arguments are the same."""
+        """The encoder of a model that has been read, with its weights.
+
+        Args:
+            stored: what was read.
+            pair: as in `from_preset`.
+            dtype: as in `from_preset`.
+            **changes: as in `from_preset`.
+
+        Returns:
+            The encoder.
+
+        Raises:
+            InputError: the model is damaged.
+            ValueError: a change is out of range.
+        """
         config = stored.info.config.replace(**changes)
         with damage_in(stored.path.parent / CONFIG_FILE):
             backbone = cls(config, pair=stored.info.pair if pair is None else pair, name="backbone", dtype=dtype)
