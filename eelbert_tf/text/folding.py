@@ -19,7 +19,6 @@ THREE_BYTES = range(0x1E00, 0x2000)
 # covered; 7 bits, how many follow; 2 bits, kind; 11 bits, value. Kinds: 0, all become the letter `value`; 1, they
 # become `value`, `value` + 1 and so on; 2, the first, third and so on become the next character; 3, by value: 0
 # dropped, 1 a token by itself, 2 the letters ss.
-# fmt: off
 _RUNS = (  # written by tests/make_letters.py
     0x02111801,
     0x02B03801,
@@ -373,7 +372,6 @@ _RUNS = (  # written by tests/make_letters.py
     0x878023BF,
     0x87A043C9,
 )
-# fmt: on
 
 # Other characters: ranges of code points, the first and the last of each.
 Ranges = tuple[tuple[int, int], ...]
