@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from eelbert_tf.disk.files import as_input_error
 from eelbert_tf.disk.terminal import escape, print_json
 
 from .errors import InputError, InputWarning
+from .interrupts import Terminated, interruptible
 
 # Command, module with `add_arguments` and `run`, one line of help. Modules are named, not imported: a command loads
 # only what it needs, and nothing here depends on the folders above.
@@ -29,30 +28,9 @@ COMMANDS = {
     "corpus": ("eelbert_tf.training.commands.corpus", "turn plain text into training shards"),
     "pretrain": ("eelbert_tf.training.commands.pretrain", "train an encoder on a corpus"),
     "distill": ("eelbert_tf.training.commands.distill", "teach a small model what a larger one says"),
-    "glue": ("eelbert_tf.training.commands.glue", "score models and rivals on GLUE"),
-    "benchmark": ("eelbert_tf.tflite.commands.benchmark", "measure speed and size beside rivals in the same run"),
+    "glue": ("eelbert_tf.training.commands.glue", "score models and baselines on GLUE"),
+    "benchmark": ("eelbert_tf.tflite.commands.benchmark", "measure speed and size beside baselines in the same run"),
 }
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, treated as an interrupt: what is half done is cleaned up."""
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Turns SIGTERM into `Terminated` while a command runs."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-
-    def stop(*_: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -97,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = next((a for a in arguments if not a.startswith("-")), "")
     args = _parser([name]).parse_args(arguments)
     try:
-        with _terminable(), _plain_warnings(args.command):
+        with interruptible(), _plain_warnings(args.command):
             result = importlib.import_module(COMMANDS[args.command][0]).run(args)
             if result is not None:
                 print_json(result)

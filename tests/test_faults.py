@@ -87,7 +87,7 @@ def refused(place: Path, capsys: pytest.CaptureFixture[str], *arguments: str) ->
         (b"\n", "bad.csv: row 1 is blank; expected a header"),
         (b"text,label\n", "bad.csv: there are no rows below the header"),
         (b"turn on,on\nturn off,off\n", "bad.csv, row 1: no header with a column `text`"),
-        (b"text;label\na;b\n", "bad.csv, row 1: no header with a column `text`"),
+        (b"text;label\na;b\n", "bad.csv: all 1 rows have the label 'b'"),
         (b"text,class\na,b\n", "bad.csv, row 1: no column `label` in the header"),
         (b"text,label\na,b\nc,b\n", "bad.csv: all 2 rows have the label 'b'; expected two classes or more"),
         (b"text,label\na,b\nc,d,e\n", "bad.csv, row 3: 3 columns; expected 2 as in the header"),

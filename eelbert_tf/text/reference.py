@@ -195,7 +195,7 @@ def tokenize(data: bytes, max_tokens: int, max_bytes: int, pair: bool = False, n
     data = data[:max_bytes]
     tokens: list[bytes] = []
     separator = None  # number of tokens before the separator byte
-    word = b""
+    word = bytearray()
     touching = False  # whether the last token ends where the bytes that were read end, but for dropped ones
     for kind, _, new in _characters(data, normalization):
         if kind == WORD:
@@ -203,17 +203,17 @@ def tokenize(data: bytes, max_tokens: int, max_bytes: int, pair: bool = False, n
             word += new
             continue
         if word:
-            tokens.append(word)
-            word = b""
+            tokens.append(bytes(word))
+            word.clear()
         touching = kind != SPACE
         if kind == FIRST:
-            word = new
+            word += new
         elif kind == SYMBOL:
             tokens.append(new)
         elif pair and new == bytes([SEPARATOR_BYTE]) and separator is None:
             separator = len(tokens)
     if word:
-        tokens.append(word)
+        tokens.append(bytes(word))
     # A token that touches the last byte read may be cut: it is dropped, unless nothing else would be left.
     if len(tokens) > 1 and touching and len(data) == max_bytes:
         tokens.pop()

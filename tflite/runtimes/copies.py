@@ -29,7 +29,10 @@ def copy_of(model: Any, **changes: int) -> Any:
     Raises:
         InputError: the model has weights that its configuration does not tell of.
     """
-    config = _replaced(model.get_config(), {**changes, "dtype": FLOAT32})
+    try:
+        config = _replaced(model.get_config(), {**changes, "dtype": FLOAT32})
+    except ValueError as error:  # a layer is quantized, or has LoRA's matrices
+        raise InputError(f"The model cannot be converted: {error}") from None
     with _float32():
         copied = type(model).from_config(config)
     weights, shapes = model.weights, [tuple(weight.shape) for weight in copied.weights]

@@ -15,6 +15,7 @@ import numpy as np
 from eelbert_tf import metrics
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.errors import InputError
+from eelbert_tf.interrupts import raise_pending
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.optimizer import adamw
@@ -250,7 +251,8 @@ class _StopIfDiverged(keras.callbacks.Callback):
         self.limit = HOPELESS * guessing if guessing > 0 else math.inf
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks now and then."""
+        """Looks now and then at the loss, and always for a signal that was swallowed."""
+        raise_pending()
         if logs and (batch + 1) % self.CHECKED_EVERY == 0 and not math.isfinite(float(logs["loss"])):
             self._stop(float(logs["loss"]))
 
