@@ -14,7 +14,7 @@ from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.flatbuffer.file import operators
 from eelbert_tf.tflite.flatbuffer.finish import finish
 from eelbert_tf.tflite.flatbuffer.graph import Graph
-from eelbert_tf.tflite.flatbuffer.metadata import Metadata
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata, runtime_name
 from eelbert_tf.tflite.flatbuffer.versions import min_runtime
 from eelbert_tf.tflite.kits.firmware import with_margin, write_kit
 from eelbert_tf.tflite.runtimes.copies import check_finite, copy_of, is_float32
@@ -26,7 +26,7 @@ from .calibrate import MOST_CALIBRATION_TEXTS
 from .compare import CALIBRATED, TOLERANCES, compare
 from .export import check_exportable, to_tflite
 from .micro import to_micro
-from .options import check_options, check_output, check_replaceable, check_runtime, runtime_name
+from .options import check_options, check_output, check_replaceable, check_runtime
 from .quantize import to_dynamic, to_float16, to_int8_weights
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from eelbert_tf.disk.files import check_file
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.strings import TextOrPair
-from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS, is_ours
+from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS, is_ours, runtime_name
 from eelbert_tf.tflite.kits.firmware import check_kit
 
 from .calibrate import LEAST_CALIBRATION_TEXTS
@@ -100,8 +100,3 @@ def check_replaceable(output: str | os.PathLike[str]) -> None:
         raise InputError(
             f"{os.fspath(output)}: exists, and `eelbert convert` did not write it; choose another name, or move it away"
         )
-
-
-def runtime_name(version: tuple[int, int]) -> str:
-    """A version of TensorFlow Lite as TensorFlow writes it, "2.17.0" for example."""
-    return f"{version[0]}.{version[1]}.0"
