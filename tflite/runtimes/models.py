@@ -215,7 +215,7 @@ def check_limits(name: str, config: EelbertConfig, max_tokens: int | None, max_b
         least, most = ranges[option]
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise InputError(
-                f"--{option.replace('_', '-')}: expected a whole number from {least} to {most} ({option} of {name}). "
+                f"{name}: --{option.replace('_', '-')}: expected a whole number from {least} to {most}. "
                 f"Received: {value!r:.100}"
             )
 
