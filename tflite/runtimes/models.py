@@ -215,8 +215,8 @@ def check_limits(name: str, config: EelbertConfig, max_tokens: int | None, max_b
         least, most = ranges[option]
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise InputError(
-                f"{name}: --{option.replace('_', '-')}: expected a whole number from {least} to {most}. "
-                f"Received: {value!r:.100}"
+                f"{name}: {option}: expected a whole number from {least} to {most} "
+                f"(--{option.replace('_', '-')}). Received: {value!r:.100}"
             )
 
 
