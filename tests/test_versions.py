@@ -19,7 +19,8 @@ from eelbert_tf.tflite.conversion.options import check_runtime
 from eelbert_tf.tflite.conversion.quantize import quantize_rows
 from eelbert_tf.tflite.flatbuffer.file import operator_name, pack, parse
 from eelbert_tf.tflite.flatbuffer.graph import Graph
-from eelbert_tf.tflite.flatbuffer.versions import min_runtime, runtime_name, set_versions
+from eelbert_tf.tflite.flatbuffer.metadata import runtime_name
+from eelbert_tf.tflite.flatbuffer.versions import min_runtime, set_versions
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests.small_models import LABELS, converted, saved
 

@@ -14,8 +14,8 @@ from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.flatbuffer.file import operators
 from eelbert_tf.tflite.flatbuffer.finish import finish
 from eelbert_tf.tflite.flatbuffer.graph import Graph
-from eelbert_tf.tflite.flatbuffer.metadata import Metadata
-from eelbert_tf.tflite.flatbuffer.versions import min_runtime, runtime_name
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata, runtime_name
+from eelbert_tf.tflite.flatbuffer.versions import min_runtime
 from eelbert_tf.tflite.kits.firmware import with_margin, write_kit
 from eelbert_tf.tflite.runtimes.copies import check_finite, copy_of, is_float32
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime

@@ -9,8 +9,7 @@ from pathlib import Path
 from eelbert_tf.disk.files import check_file
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.strings import TextOrPair
-from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS, is_ours
-from eelbert_tf.tflite.flatbuffer.versions import runtime_name
+from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS, is_ours, runtime_name
 from eelbert_tf.tflite.kits.firmware import check_kit
 
 from .calibrate import LEAST_CALIBRATION_TEXTS

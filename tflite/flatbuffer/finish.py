@@ -7,8 +7,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from .file import pack
 from .graph import Graph
-from .metadata import METADATA_NAME, Metadata, add_checksum, to_json
-from .versions import min_runtime, runtime_name, set_versions
+from .metadata import METADATA_NAME, Metadata, add_checksum, runtime_name, to_json
+from .versions import min_runtime, set_versions
 
 _REPLACED = (b"CONVERSION_METADATA", METADATA_NAME.encode())
 _MIN_RUNTIME = b"min_runtime_version"

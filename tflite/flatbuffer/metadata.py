@@ -58,6 +58,11 @@ class Metadata:
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+def runtime_name(version: tuple[int, int]) -> str:
+    """A version of TensorFlow Lite as TensorFlow writes it, "2.17.0" for example."""
+    return f"{version[0]}.{version[1]}.0"
+
+
 def to_json(metadata: Metadata) -> bytes:
     """Metadata as it stands in a file, with blanks where `add_checksum` writes the file's size and checksum."""
     fields = json.dumps(dataclasses.asdict(metadata), ensure_ascii=False)

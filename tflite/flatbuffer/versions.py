@@ -64,11 +64,6 @@ def min_runtime(graph: Graph) -> tuple[int, int]:
     return max(_SINCE.get(key, _BASELINE) for key in used)
 
 
-def runtime_name(version: tuple[int, int]) -> str:
-    """A version of TensorFlow Lite as TensorFlow writes it, "2.17.0" for example."""
-    return f"{version[0]}.{version[1]}.0"
-
-
 def _version(graph: Graph, operator: Any) -> int:
     name = graph.name(operator)
     if name in _INT8_IS_2:
