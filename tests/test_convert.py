@@ -260,7 +260,7 @@ def test_keras_runs_a_model_in_memory():
     np.testing.assert_allclose(runs[1].predict(texts), limited, rtol=0, atol=1e-6)
     assert [run.metadata.max_tokens for run in runs] == [16, 8]
     assert [run.is_truncated(texts[0]) for run in runs] == [False, True]
-    with pytest.raises(InputError, match="--max-tokens: expected a whole number from 4 to 32"):
+    with pytest.raises(InputError, match="max_tokens: expected a whole number from 4 to 32"):
         KerasModel(model, max_tokens=33)
 
 
@@ -333,8 +333,8 @@ def test_older_files_and_empty_ones_are_replaced(tmp_path, damage):
     [
         (["--target", "esp32"], "--target: expected one of mobile, micro. Received: 'esp32'"),
         (["--quantize", "INT8"], "--quantize: expected one of none, float16, dynamic, int8. Received: 'INT8'"),
-        (["--max-bytes", "0"], "--max-bytes: expected a whole number from 4 to 1048576"),
-        (["--max-tokens", "-5"], "--max-tokens: expected a whole number from 4 to 32"),
+        (["--max-bytes", "0"], "max_bytes: expected a whole number from 4 to 1048576 (--max-bytes)"),
+        (["--max-tokens", "-5"], "max_tokens: expected a whole number from 4 to 32 (--max-tokens)"),
     ],
 )
 def test_options_of_the_command_are_told_in_one_line(tmp_path, capsys, options, message):

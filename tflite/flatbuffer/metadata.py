@@ -63,6 +63,11 @@ class Metadata:
         return int((self.config.get("hash") or {}).get("normalization", 0))
 
 
+def runtime_name(version: tuple[int, int]) -> str:
+    """A version of TensorFlow Lite as TensorFlow writes it, "2.17.0" for example."""
+    return f"{version[0]}.{version[1]}.0"
+
+
 def to_json(metadata: Metadata) -> bytes:
     """Metadata as it stands in a file, with blanks where `add_checksum` writes the file's size and checksum."""
     fields = json.dumps(dataclasses.asdict(metadata), ensure_ascii=False)

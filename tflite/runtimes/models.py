@@ -217,8 +217,8 @@ def check_limits(name: str, config: EelbertConfig, max_tokens: int | None, max_b
         least, most = ranges[option]
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise InputError(
-                f"--{option.replace('_', '-')}: expected a whole number from {least} to {most} ({option} of {name}). "
-                f"Received: {value!r:.100}"
+                f"{name}: {option}: expected a whole number from {least} to {most} "
+                f"(--{option.replace('_', '-')}). Received: {value!r:.100}"
             )
 
 
