@@ -38,6 +38,7 @@ class MicroMutableOpResolver : public MicroOpResolver {
     TfLiteStatus AddRelu();
     TfLiteStatus AddReshape();
     TfLiteStatus AddRsqrt();
+    TfLiteStatus AddSlice();
     TfLiteStatus AddSoftmax();
     TfLiteStatus AddSplit();
     TfLiteStatus AddSqrt();
