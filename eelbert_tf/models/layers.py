@@ -101,7 +101,14 @@ class NgramHashEmbedding(keras.layers.Layer):
         return self.embed_split(self.split(data), num_slots)[0]
 
     def split(self, data: Tensor) -> splitting.Split:
-        """Tokens of bytes, int32 `[B, L]`, as the hash's normalization has them."""
+        """Splits bytes into tokens as the hash's normalization has it.
+
+        Args:
+            data: int32 `[B, L]`.
+
+        Returns:
+            The tokens.
+        """
         return splitting.split(data, self.hash.normalization, self.scatter_bytes)
 
     def embed_split(
