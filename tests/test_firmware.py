@@ -86,7 +86,7 @@ def test_operators_are_those_of_the_file(name):
     assert f"#define EELBERT_OPERATORS {len(ops)}\n" in (folder / HEADER).read_text()
 
 
-@pytest.mark.parametrize("name", ["small", "pair"])
+@pytest.mark.parametrize("name", ["small", "pair", "normalized_pair"])
 def test_syntax_of_the_interface_against_stand_in_headers(name):
     """TFLite Micro's own headers are not here: only that names and types fit each other is checked."""
     folder, _, _ = kit(name)

@@ -154,8 +154,3 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Metadata]:
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None
     return data, read_metadata(data, path)
-
-
-def runtime_name(version: tuple[int, int]) -> str:
-    """A version of TensorFlow Lite as TensorFlow writes it, "2.17.0" for example."""
-    return f"{version[0]}.{version[1]}.0"
