@@ -50,8 +50,9 @@ class StandIn:
 
 def register_classes() -> None:
     """Tells Keras of the classes: now if it is there, else right after its import."""
-    if "keras" in sys.modules:
-        _register(sys.modules["keras"])
+    keras = sys.modules.get("keras")  # or `None`, which forbids the import
+    if keras is not None:
+        _register(keras)
     else:
         sys.meta_path.insert(0, _AfterKeras())
 

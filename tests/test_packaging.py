@@ -47,7 +47,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     folder = tmp_path_factory.mktemp("packaging")
     unwanted = shutil.ignore_patterns(".*", "build", "dist", "runs", "node_modules", "__pycache__", "*.egg-info")
     shutil.copytree(ROOT, folder / "tree", ignore=unwanted)
-    shutil.copytree(saved("small"), folder / "tree" / "eelbert_tf" / "presets" / "one_more")
+    shutil.copytree(saved("small"), folder / "tree" / "eelbert_tf" / "saving" / "presets" / "one_more")
     sdist = build(folder / "tree", "build_sdist", folder / "sdist")
     shutil.unpack_archive(sdist, folder / "unpacked")
     (unpacked,) = (folder / "unpacked").iterdir()
