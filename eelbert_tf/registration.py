@@ -50,7 +50,7 @@ class StandIn:
 
 def register_classes() -> None:
     """Tells Keras of the classes: now if it is there, else right after its import."""
-    keras = sys.modules.get("keras")
+    keras = sys.modules.get("keras")  # or `None`, which forbids the import
     if keras is not None:
         _register(keras)
     else:

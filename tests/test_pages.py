@@ -33,17 +33,9 @@ def test_links(page: Path) -> None:
 def test_names_of_files(page: Path) -> None:
     """What a page calls by name is there, or is something that a command writes."""
     written = {"config.json", "run.json", "eelbert_model.c", "eelbert_model.h"}
-    folders = (
-        "",
-        "docs",
-        "eelbert_tf",
-        "tests",
-        "tflite",
-        "tflite/kits/c",
-        "tflite/kits/web",
-        "training",
-        "experiments",
-    )
+    packages = [ROOT / name for name in ("eelbert_tf", "training", "tflite")]
+    modules = [path.parent for package in packages for path in package.rglob("__init__.py")]  # by their bare names too
+    folders = ["", "docs", "tests", "tflite/kits/c", "tflite/kits/web", "experiments", *packages, *modules]
     for name in files(page) - written:
         assert any((ROOT / folder / name).is_file() for folder in folders), f"{name}: no such file"
 
