@@ -371,8 +371,8 @@ def test_targets_of_a_regression() -> None:
         for y in ([1.0, wrong], np.array([1.0, wrong], np.float32), pd.Series([1.0, wrong])):
             with pytest.raises(ValueError, match="Expected finite numbers as labels. Received in row 1: "):
                 number_targets(y)
-    wrong_values: tuple[Any, ...] = (pd.NA, "good", {})
-    for none in wrong_values:
+    nothing: list[Any] = [pd.NA, "good", {}]
+    for none in nothing:
         with pytest.raises(ValueError, match="Expected numbers as labels. Received in row 1: "):
             number_targets([1.0, none])
     assert number_targets([[1, 2], [3, 4]]).tolist() == [[1.0, 2.0], [3.0, 4.0]]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,10 @@ def test_changes_that_a_file_cannot_hold(tiny: EelbertConfig, tmp_path: Path) ->
     )
     for make, message in cases:
         model = make()
-        places = {tmp_path / "model.keras": model.save, tmp_path / "folder": model.save_to_preset}
+        places: dict[Path, Callable[[Path], None]] = {
+            tmp_path / "model.keras": model.save,
+            tmp_path / "folder": model.save_to_preset,
+        }
         for place, save in places.items():
             with pytest.raises(ValueError, match=message) as caught:
                 save(place)

@@ -35,7 +35,16 @@ def test_names_of_files(page: Path) -> None:
     written = {"config.json", "run.json", "eelbert_model.c", "eelbert_model.h"}
     packages = [ROOT / name for name in ("eelbert_tf", "training", "tflite")]
     modules = [path.parent for package in packages for path in package.rglob("__init__.py")]  # by their bare names too
-    folders = ["", "docs", "tests", "tflite/kits/c", "tflite/kits/web", "experiments", *packages, *modules]
+    folders: list[str | Path] = [
+        "",
+        "docs",
+        "tests",
+        "tflite/kits/c",
+        "tflite/kits/web",
+        "experiments",
+        *packages,
+        *modules,
+    ]
     for name in files(page) - written:
         assert any((ROOT / folder / name).is_file() for folder in folders), f"{name}: no such file"
 
