@@ -92,7 +92,7 @@ def load_keras(model: ModelOrName, max_tokens: int | None = None, max_bytes: int
     if isinstance(model, str | os.PathLike):
         from eelbert_tf.models.classifier import EelbertClassifier
 
-        return EelbertClassifier.from_preset(model, **limits)
+        return EelbertClassifier.from_preset(os.fspath(model), **limits)
     check_classifier(model, max_tokens, max_bytes)
     if not limits:
         return model
