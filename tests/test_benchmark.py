@@ -209,7 +209,7 @@ def test_bad_input(tables: dict[str, Path], tmp_path: Path, capsys: pytest.Captu
         (size_options(tables, output, pair), "pair: a classifier of pairs"),
         (size_options(tables, output, regression), "regression: a regression; the size suite compares classifiers"),
         (size_options(tables, output, "nowhere"), "nowhere"),
-        ([*good, "--max-tokens", "64"], "--max-tokens: expected a whole number from 4 to 32"),
+        ([*good, "--max-tokens", "64"], "small: max_tokens: expected a whole number from 4 to 32"),
         ([*good, "--test", str(other)], "other.tsv, row 2: the label 'unheard_of' does not occur"),
         (
             [*good, "--test", str(pairs), "--train", str(pairs), "--text-columns", "sentence", "other"],
