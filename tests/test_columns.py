@@ -220,7 +220,7 @@ def test_columns_of_pairs(pairs: EelbertClassifier) -> None:
     ]
     for x in shapes:
         assert as_texts(x, pair=True) in (rows, [(a.encode(), b.encode()) for a, b in rows]), type(x)
-    for x in (shapes[7], shapes[-1], [f"{a}\x1f{b}" for a, b in rows]):
+    for x in (shapes[7], shapes[-1]):
         np.testing.assert_array_equal(pairs.predict(x, verbose=0), expected)
         np.testing.assert_allclose(pairs.predict_on_batch(x), expected, rtol=0, atol=2e-6)
         np.testing.assert_allclose(pairs(x), expected, rtol=0, atol=2e-6)
@@ -419,9 +419,10 @@ def test_what_is_no_column_of_texts(x: Any, message: str, model: EelbertClassifi
 
 
 def test_single_texts_for_a_model_of_pairs(pairs: EelbertClassifier) -> None:
-    """A text without the separator has no second side; a triple has one too many."""
+    """One text has no second side, also with a separator byte in it; a triple has one too many."""
     for x, message in (
-        (["a\x1fb", "alone"], "takes pairs: tuples of two texts. Received one text in row 1: 'alone'"),
+        (["a\x1fb"], r"takes pairs: tuples of two texts. Received one text in row 0: 'a\\x1fb'"),
+        ([("a", "b"), "alone"], "takes pairs: tuples of two texts. Received one text in row 1: 'alone'"),
         ([b"alone"], "takes pairs: tuples of two texts. Received one text in row 0"),
         (pd.Series(["alone"]), "takes pairs"),
         ([("a", "b", "c")], r"strings, bytes, or tuples of two. Received in row 0: \('a', 'b', 'c'\)"),
@@ -451,11 +452,11 @@ def test_what_holds_no_texts_is_left_alone() -> None:
 
 
 def test_texts_of_any_bytes() -> None:
-    """Lone surrogates and invalid UTF-8 are texts, and arrive as they are."""
+    """Lone surrogates and invalid UTF-8 are texts, and arrive as they are; a separator byte is white space."""
     texts = ["\ud800", b"\xff\xfe", "\0a", "\x1f"]
     found = HashedTexts(8, 32)(texts)["bytes"]
     rows = [bytes(row.astype(np.uint8)).rstrip(b"\0") for row in found]
-    assert rows == [b"\xed\xa0\x80", b"\xff\xfe", b"\0a", b"\x1f"]
+    assert rows == [b"\xed\xa0\x80", b"\xff\xfe", b"\0a", b" "]
 
 
 @pytest.mark.parametrize(
