@@ -1,4 +1,4 @@
-"""`eelbert demo`: the whole path on embedded sample data, beside the rival a user would try first."""
+"""`eelbert demo`: the whole path on embedded sample data, beside the baseline that a user would try first."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def _demo(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     begin_run = time.perf_counter()
     ours = [runtime.classify(text)[0][0] for text in texts]
     ms = (time.perf_counter() - begin_run) / len(texts) * 1000
-    rival = TfidfLogisticRegression().fit(*zip(*train, strict=True))
+    baseline = TfidfLogisticRegression().fit(*zip(*train, strict=True))
 
     def share(predictions: list[str]) -> float:
         return sum(p == t for p, t in zip(predictions, targets, strict=True)) / len(targets)
 
-    rival_figures = (share(rival.predict(texts)), rival.size_bytes(), rival.ms_per_text(texts))
+    baseline_figures = (share(baseline.predict(texts)), baseline.size_bytes(), baseline.ms_per_text(texts))
     rows = [
         ("EELBERT-UNO, one TFLite file, bytes in", share(ours), file.stat().st_size, ms),
-        ("TF-IDF + logistic regression (Python)", *rival_figures),
+        ("TF-IDF + logistic regression (Python)", *baseline_figures),
     ]
     print(f"{'':40}{'accuracy':>9}{'bytes':>12}{'ms per text':>13}")
     for name, correct, size, milliseconds in rows:

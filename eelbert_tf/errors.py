@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Bad input or an impossible output. The message is one line: the file, the row, what was expected, the mend."""
+    """Bad input or an impossible output. The message is one line: the file, the row, what was expected, the fix."""
 
 
 class InputWarning(UserWarning):
-    """Input that can be used and is probably a mistake. The message is one line: the file, the rows, the mend."""
+    """Input that can be used and is probably a mistake. The message is one line: the file, the rows, the fix."""

@@ -89,7 +89,7 @@ def replace_directory(path: str | os.PathLike[str], is_ours: Callable[[Path], bo
     """Writes a directory as a whole or not at all.
 
     An older version is renamed to `.<name>.old-<pid>`, the new one takes its name, and the older is deleted: at every
-    moment one whole version has either the name or the backup's. `recover_directory` mends an interrupt in between.
+    moment one whole version has either the name or the backup's. `recover_directory` repairs an interrupt in between.
 
     Args:
         path: the directory to be; missing parent folders are made, a link is followed.
@@ -182,10 +182,10 @@ def _temporary(target: Path, path: str | os.PathLike[str], suffix: str = "") -> 
         with contextlib.suppress(OSError):
             for folder in made:
                 folder.rmdir()
-        mended = as_input_error(error, path) if _is_about(error, target, temporary) else None
-        if mended is None:
+        known = as_input_error(error, path) if _is_about(error, target, temporary) else None
+        if known is None:
             raise
-        raise mended from error
+        raise known from error
     finally:
         _active.discard(temporary)
 

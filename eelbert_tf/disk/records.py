@@ -294,7 +294,7 @@ def _quoted_fields(parts: list[str]) -> Iterator[str]:
 
 
 def _csv_message(reason: str) -> str:
-    """What the csv module found, in terms of the mend."""
+    """What the csv module found, in terms of the fix."""
     if "field larger" in reason:
         return f"a field is longer than {csv.field_size_limit():,} characters; shorten it, or {_CLOSE_QUOTE}"
     if "unexpected end" in reason:

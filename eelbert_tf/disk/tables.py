@@ -1,4 +1,4 @@
-"""Labelled texts from tables: streamed, checked row by row, with errors that name the row and the mend.
+"""Labelled texts from tables: streamed, checked row by row, with errors that name the row and the fix.
 
 A file has a header with `text` (or `text_a` and `text_b`) and `label`; arguments name other columns. CSV is RFC 4180:
 commas, and double quotes round fields that hold commas, quotes or line ends. TSV has tabs, and quotes are ordinary
@@ -299,7 +299,7 @@ def _text_names(
     if text_columns is not None and len(names) not in (1, 2):
         raise InputError(f"{TEXT_OPTION} takes one name, or two for pairs. Received: {_some(names)}")
     if not names:
-        missing, found, mend = (
+        missing, found, fix = (
             ("no key", "keys", "Name")
             if is_json(path)
             else ("no header with a column", "columns", "Add a header line, or name")
@@ -308,7 +308,7 @@ def _text_names(
             path,
             line,
             f"{missing} `text`, or `text_a` and `text_b`; {found} found: {_some(header)}. "
-            f"{mend} the {found} with {TEXT_OPTION} and {LABEL_OPTION}",
+            f"{fix} the {found} with {TEXT_OPTION} and {LABEL_OPTION}",
         )
     others = [name for name in header if _SECOND_TEXT.fullmatch(name)]
     if text_columns is None and names == ("text",) and others:

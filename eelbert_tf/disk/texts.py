@@ -1,7 +1,7 @@
 """Text files, opened in one place for all readers: unpacked, checked to be UTF-8, and streamed in bounded memory.
 
 Readers get UTF-8 without a byte order mark and without NUL bytes. Anything else is refused, with the reason and the
-mend. Encodings of eight bits, such as Windows-1252, are not guessed: the bytes do not tell them apart.
+fix. Encodings of eight bits, such as Windows-1252, are not guessed: the bytes do not tell them apart.
 """
 
 from __future__ import annotations
@@ -244,10 +244,10 @@ class _CheckedText(io.RawIOBase):
             if error.end == len(data) and error.reason == "unexpected end of data" and not end:
                 self._tail = data[good:]
             else:
-                mend = "convert the file to UTF-8, for example with: iconv -f WINDOWS-1252 -t UTF-8"
+                fix = "convert the file to UTF-8, for example with: iconv -f WINDOWS-1252 -t UTF-8"
                 if self._wide or not data[:good].isascii():  # it is UTF-8, with damage
-                    mend = "mend it, or drop what is no UTF-8 with: iconv -f UTF-8 -t UTF-8 -c"
-                reason = f"not UTF-8: byte 0x{data[good]:02x} at byte offset {self._offset + good}; {mend}"
+                    fix = "fix it, or drop what is no UTF-8 with: iconv -f UTF-8 -t UTF-8 -c"
+                reason = f"not UTF-8: byte 0x{data[good]:02x} at byte offset {self._offset + good}; {fix}"
         if (nul := data.find(0, 0, good)) >= 0:
             good = nul
             reason = self._nul_reason(data, nul)

@@ -1,4 +1,4 @@
-"""Packed files by their first bytes: gzip and xz are unpacked, archives and documents are refused with the mend."""
+"""Packed files by their first bytes: gzip and xz are unpacked, archives and documents are refused with the fix."""
 
 from __future__ import annotations
 

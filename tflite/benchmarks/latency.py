@@ -52,7 +52,7 @@ def rust_tokenizer(vocabulary: Sequence[str], slots: int) -> Callable[[str], np.
     try:
         from tokenizers.implementations import BertWordPieceTokenizer
     except ImportError:
-        raise InputError("the BERT rival needs tokenizers: pip install 'eelbert-tf[bench]'") from None
+        raise InputError("the BERT baseline needs tokenizers: pip install 'eelbert-tf[bench]'") from None
     tokenizer = BertWordPieceTokenizer({piece: i for i, piece in enumerate(vocabulary)})
     tokenizer.enable_truncation(slots)
     tokenizer.enable_padding(length=slots)

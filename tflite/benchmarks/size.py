@@ -1,4 +1,4 @@
-"""What a classifier takes and what it gives, for all formats of some models and for their rivals, in one table."""
+"""What a classifier takes and what it gives, for all formats of some models and for baselines, in one table."""
 
 from __future__ import annotations
 

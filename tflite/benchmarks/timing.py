@@ -1,4 +1,4 @@
-"""How benchmarks measure: rivals take turns in one process, and medians are compared."""
+"""How benchmarks measure: competitors take turns in one process, and medians are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eelbert benchmark`: speed and size, beside rivals in the same run, with the method beside the figures."""
+"""`eelbert benchmark`: speed and size, beside baselines in the same run, with the method beside the figures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     size = parser.add_argument_group("the size suite")
     size.add_argument("--model", nargs="+", metavar="DIR", help="classifiers, converted to every format")
-    size.add_argument("--train", metavar="F", help="labelled texts (CSV, TSV) to calibrate on and to train rivals on")
+    size.add_argument("--train", metavar="F", help="labelled texts (CSV, TSV) to calibrate on and train baselines on")
     size.add_argument("--test", metavar="F", help="labelled texts to measure on, instead of --text")
     size.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
     size.add_argument("--max-tokens", type=int, default=64, metavar="N", help="token slots, with [CLS] and [SEP]")
@@ -105,7 +105,7 @@ def _size(args: argparse.Namespace) -> dict[str, Any]:
     check(args.model, train, test, *limits)
     with tempfile.TemporaryDirectory(prefix="eelbert-benchmark-") as folder:
         ours, left_out = our_files(args.model, train, Path(folder), *limits)
-        print("benchmark size: training the rivals ...", file=sys.stderr, flush=True)
+        print("benchmark size: training the baselines ...", file=sys.stderr, flush=True)
         rivals, others = importlib.import_module(RIVALS).train_baselines(train, Path(folder))
         found = run_suite([*ours, *rivals], test, args.limit, args.rounds)
     result = {
