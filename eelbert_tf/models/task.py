@@ -96,9 +96,8 @@ class Task(Saveable, keras.Model):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """`call`, which also takes texts."""
-        if as_texts(inputs, self.backbone.pair) is not None:
-            inputs = self._texts_to_inputs()(inputs)
-        return super().__call__(inputs, *args, **kwargs)
+        encoded = self._inputs(inputs)
+        return super().__call__(inputs if encoded is None else encoded, *args, **kwargs)
 
     def fit(
         self,
@@ -158,10 +157,7 @@ class Task(Saveable, keras.Model):
         preprocessor = self._texts_to_inputs()
         targets = self.targets(y)
         _check_count(len(rows), targets, "label")
-        weights = _weights(sample_weight, len(rows))
-        if class_weight is not None:
-            by_class = class_weights(class_weight, targets, self.labels, self.num_outputs)
-            weights = by_class if weights is None else weights * by_class
+        weights = self._combined_weights(sample_weight, class_weight, targets)
         if validation_split:
             kept = split_at(len(rows), validation_split)
             held_out = preprocessor.encode(rows[kept:])
@@ -316,10 +312,7 @@ class Task(Saveable, keras.Model):
         if inputs is None:
             return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
         targets = self.targets(y)
-        weights = _weights(sample_weight, len(targets))
-        if class_weight is not None:
-            by_class = class_weights(class_weight, targets, self.labels, self.num_outputs)
-            weights = by_class if weights is None else weights * by_class
+        weights = self._combined_weights(sample_weight, class_weight, targets)
         return super().train_on_batch(inputs, targets, weights, **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
@@ -334,6 +327,14 @@ class Task(Saveable, keras.Model):
         """`keras.Model.predict_on_batch` that also takes texts: float32 `[n, num_outputs]`."""
         inputs = self._inputs(x)
         return np.asarray(super().predict_on_batch(x if inputs is None else inputs))
+
+    def _combined_weights(self, sample_weight: Any, class_weight: Any, targets: np.ndarray) -> np.ndarray | None:
+        """The weight of each text in the loss, by itself and by its class: float32 `[n]`, `None` for equal ones."""
+        weights = _weights(sample_weight, len(targets))
+        if class_weight is None:
+            return weights
+        by_class = class_weights(class_weight, targets, self.labels, self.num_outputs)
+        return by_class if weights is None else weights * by_class
 
     def _inputs(self, x: Any) -> dict[str, np.ndarray] | None:
         """One batch of texts as the backbone's inputs; `None` where `x` holds none."""

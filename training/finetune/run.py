@@ -212,19 +212,10 @@ def score(model: EelbertClassifier, data: Labelled) -> dict[str, float]:
     logits = model.predict(list(data.texts), verbose=0)
     targets = _targets(data, model.labels)
     if model.labels:
-        predicted = logits.argmax(axis=1)
-        found = {
-            "accuracy": metrics.accuracy(targets, predicted),
-            "macro_f1": metrics.macro_f1(targets, predicted, model.num_classes),
-        }
+        figures = metrics.classification_figures(targets, logits.argmax(axis=1), model.num_classes)
     else:
-        predicted = logits[:, 0]
-        found = {
-            "pearson": metrics.pearson(targets, predicted),
-            "spearman": metrics.spearman(targets, predicted),
-            "rmse": metrics.rmse(targets, predicted),
-        }
-    return {name: round(value, 4) for name, value in found.items()}
+        figures = metrics.regression_figures(targets, logits[:, 0])
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _targets(data: Labelled, classes: Sequence[str] | None) -> np.ndarray:
