@@ -42,7 +42,10 @@ def _demo(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.config import named_config
     from eelbert_tf.tflite.conversion.convert import convert
     from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
-    from eelbert_tf.training.finetune.run import Labelled, Recipe, finetune, start
+    from eelbert_tf.training.finetune.labelled import Labelled
+    from eelbert_tf.training.finetune.recipe import Recipe
+    from eelbert_tf.training.finetune.run import finetune
+    from eelbert_tf.training.finetune.start import start
 
     recipe = Recipe(epochs=args.epochs, batch_size=32, seed=args.seed)
     keras.utils.set_random_seed(args.seed)

@@ -28,7 +28,10 @@ from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.folders import read_config, weights_digest
 from eelbert_tf.training.distill.soft_targets import lessons
 from eelbert_tf.training.finetune.candidates import labels_of
-from eelbert_tf.training.finetune.run import Labelled, Recipe, finetune, start
+from eelbert_tf.training.finetune.labelled import Labelled
+from eelbert_tf.training.finetune.recipe import Recipe
+from eelbert_tf.training.finetune.run import finetune
+from eelbert_tf.training.finetune.start import start
 from eelbert_tf.training.glue.scores import Result, Scores
 from eelbert_tf.training.glue.tasks import TASKS, Task, read_task, scores
 

@@ -27,7 +27,7 @@ from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.commands import finetune as command
-from eelbert_tf.training.finetune.run import _StopIfDiverged
+from eelbert_tf.training.finetune.callbacks import StopIfDiverged
 from tests.forms import ROOT
 
 GOOD = "text,label\nturn on,on\nturn off,off\nlight up,on\nmake it dark,off\n"
@@ -196,7 +196,7 @@ def test_divergence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_divergence_is_noticed_within_an_epoch() -> None:
     """A loss that is no number stays so, and need not be waited for; in regression the scale is the labels' own."""
-    watch = _StopIfDiverged(learning_rate=2.0, guessing=0.5)
+    watch = StopIfDiverged(learning_rate=2.0, guessing=0.5)
     for bad in (math.nan, math.inf):
         watch.on_train_batch_end(0, {"loss": bad})
         with pytest.raises(InputError, match=f"its loss is {bad}; expected a lower rate than 2"):
@@ -206,7 +206,7 @@ def test_divergence_is_noticed_within_an_epoch() -> None:
     watch.on_epoch_end(0, {"loss": 49.0})
     with pytest.raises(InputError, match="its loss is 51"):
         watch.on_epoch_end(0, {"loss": 51.0})
-    _StopIfDiverged(learning_rate=2.0, guessing=0.0).on_epoch_end(0, {"loss": 1e9})  # all labels were equal
+    StopIfDiverged(learning_rate=2.0, guessing=0.0).on_epoch_end(0, {"loss": 1e9})  # all labels were equal
 
 
 def test_full_disk(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,10 @@ from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.optimizer import WarmupLinearDecay, adamw
 from eelbert_tf.saving.info import read_info
 from eelbert_tf.text.strings import encode_texts
-from eelbert_tf.training.finetune.run import Labelled, Recipe, default_epochs, default_rate, finetune, score, start
+from eelbert_tf.training.finetune.labelled import Labelled
+from eelbert_tf.training.finetune.recipe import Recipe, default_epochs, default_rate
+from eelbert_tf.training.finetune.run import finetune, score
+from eelbert_tf.training.finetune.start import start
 
 TEXTS = [
     f"{verb} the {noun}" for verb in ("turn on", "turn off") for noun in ("lamp", "light", "radio", "heating", "tv")

@@ -165,7 +165,10 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
 
     from eelbert_tf.models.classifier import EelbertClassifier
     from eelbert_tf.training.distill.soft_targets import lessons
-    from eelbert_tf.training.finetune.run import SCRATCH, Labelled, Recipe, finetune, start
+    from eelbert_tf.training.finetune.labelled import Labelled
+    from eelbert_tf.training.finetune.recipe import Recipe
+    from eelbert_tf.training.finetune.run import finetune
+    from eelbert_tf.training.finetune.start import SCRATCH, start
 
     identity = json.dumps([weights_digest(args.teacher), taught_as.config.to_dict()])
     teacher = EelbertClassifier.from_preset(args.teacher)

@@ -78,7 +78,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     import keras
 
-    from eelbert_tf.training.finetune.run import SCRATCH, Labelled, finetune, start, suited_recipe
+    from eelbert_tf.training.finetune.labelled import Labelled
+    from eelbert_tf.training.finetune.recipe import suited_recipe
+    from eelbert_tf.training.finetune.run import finetune
+    from eelbert_tf.training.finetune.start import SCRATCH, start
 
     preset = args.preset or (SCRATCH if args.config else PRESET)
     recipe = suited_recipe(len(train), preset != SCRATCH, args.epochs, args.batch_size, args.learning_rate, args.seed)

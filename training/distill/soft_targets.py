@@ -18,7 +18,7 @@ from eelbert_tf.disk.progress import Progress
 from eelbert_tf.disk.tables import Table, Text
 from eelbert_tf.errors import InputError
 from eelbert_tf.training.corpus.parts import read_arrays
-from eelbert_tf.training.finetune.run import Labelled
+from eelbert_tf.training.finetune.labelled import Labelled
 
 # A made-up text: with these chances a stretch of another text follows it, and only a stretch of the whole is kept; then
 # each word is left out, or replaced by a random one of the training texts.

@@ -108,7 +108,9 @@ class Candidate:
     ) -> Predict:
         import keras
 
-        from .run import Labelled, finetune, suited_recipe
+        from .labelled import Labelled
+        from .recipe import suited_recipe
+        from .run import finetune
 
         keras.utils.set_random_seed(seed)
         pretrained = not self.model.startswith(_SCRATCH)
@@ -122,7 +124,7 @@ class Candidate:
         from eelbert_tf.models.backbone import EelbertBackbone
         from eelbert_tf.models.classifier import EelbertClassifier
 
-        from .run import start
+        from .start import start
 
         name = self.model.removeprefix(_FRESH)
         model = start(name, read_config(self.config), pair, classes, {})

@@ -1,0 +1,71 @@
+"""Recipes: passes, rate and batch size of a fine-tuning, and what suits a number of texts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from eelbert_tf.errors import InputError
+
+MANY_TEXTS = 30_000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to fine-tune.
+
+    Args:
+        epochs: passes over the training texts.
+        batch_size: texts per step.
+        learning_rate: the peak of the schedule.
+        warmup: share of the steps that rise to it.
+        weight_decay: decoupled decay, on matrices only.
+        clip_norm: the largest norm of all gradients together.
+        seed: fixes initial weights, order and dropout.
+    """
+
+    epochs: int = 4
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"--{name.replace('_', '-')}: must be positive and finite, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"--seed: must lie between 0 and {2**32 - 1}, not {self.seed}")
+
+
+def default_epochs(texts: int, batch_size: int, pretrained: bool) -> int:
+    """Passes that suit a file, from 3 to 40.
+
+    Fresh weights get about 12,000 steps. Pretrained ones, which learn few texts by heart before long, get 4,000 in no
+    more than 12 passes, or 400 where so few texts make less.
+    """
+    passes = batch_size / max(texts, 1)  # of one step
+    steps = max(min(4000, 12 / passes), 400) if pretrained else 12000
+    return min(40, max(3, round(steps * passes)))
+
+
+def default_rate(texts: int, pretrained: bool) -> float:
+    """A peak of the learning rate that suits a file: lower where pretrained weights learn from very many texts."""
+    return 3e-4 if pretrained and texts > MANY_TEXTS else 1e-3
+
+
+def suited_recipe(
+    texts: int, pretrained: bool, epochs: int | None, batch_size: int, learning_rate: float | None, seed: int
+) -> Recipe:
+    """A recipe whose passes and learning rate suit a file where they are `None`.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    if epochs is None:
+        epochs = default_epochs(texts, max(batch_size, 1), pretrained)
+    if learning_rate is None:
+        learning_rate = default_rate(texts, pretrained)
+    return Recipe(epochs, batch_size, learning_rate, seed=seed)

@@ -1,0 +1,44 @@
+"""The model that a fine-tuning starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eelbert_tf.config import EelbertConfig
+from eelbert_tf.errors import InputError
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.saving.info import MAX_INPUT_BYTES
+
+SCRATCH = "scratch"
+
+
+def start(
+    preset: str, config: EelbertConfig, pair: bool, classes: Sequence[str] | None, changes: dict[str, Any]
+) -> EelbertClassifier:
+    """The model to fine-tune, with a fresh head or with one that was saved for the same classes.
+
+    Args:
+        preset: "scratch" for fresh weights of `config`, a preset's name, a model directory, or a folder in Hugging
+            Face's layout.
+        config: used from scratch only.
+        pair: whether the texts are pairs.
+        classes: names of the classes, in the order of the logits; `None` for regression.
+        changes: fields of the configuration to change, `max_tokens` for example.
+
+    Raises:
+        InputError: there is no such preset, or it cannot be changed like that.
+    """
+    if changes.get("max_bytes", 0) > MAX_INPUT_BYTES:
+        raise InputError(f"--max-bytes: must be at most {MAX_INPUT_BYTES}, not {changes['max_bytes']}")
+    task = "classification" if classes else "regression"
+    try:
+        if preset == SCRATCH:
+            backbone = EelbertBackbone(config.replace(**changes), pair=pair, name="backbone")
+            return EelbertClassifier(backbone, labels=classes, task=task)
+        return EelbertClassifier.from_preset(preset, labels=classes, task=task, pair=pair, **changes)
+    except InputError:
+        raise
+    except ValueError as error:  # the configuration says which field and why
+        raise InputError(f"{preset}: {error}") from None
