@@ -20,7 +20,7 @@ Tensor = Any
 
 
 def unit_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """The mean of the rows that count, brought to a mean square of 1: float `[B, T, d]` and `[B, T]` to `[B, d]`."""
+    """The mean of the unmasked rows, scaled to a mean square of 1: float `[B, T, d]` and `[B, T]` to `[B, d]`."""
     shares = mask / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0)
     mean = ops.matmul(ops.expand_dims(shares, 1), x)[:, 0]  # [B, d]
     return mean * ops.rsqrt(ops.mean(mean * mean, axis=-1, keepdims=True) + 1e-6)
@@ -45,7 +45,8 @@ class EelbertBackbone(Saveable, keras.Model):
             - `token_ids`: int32 `[B, T]`, for a model with a vocabulary, likewise.
             With `output_positions` int32 `[B, M]` beside it, the last block computes these positions only.
         training: whether dropout applies.
-        pooled_only: whether the pooled output is enough: where it is that of [CLS], the last block computes no other.
+        pooled_only: whether only the pooled output is needed. With "cls" pooling the last block then computes [CLS]
+            alone.
 
     Returns:
         A dictionary of `sequence_output` float `[B, T, hidden_size]`, `pooled_output` float `[B, pooled_size]` and
@@ -226,10 +227,10 @@ class EelbertBackbone(Saveable, keras.Model):
         return found if pooled_only else {"sequence_output": x, **found}
 
     def pool_means(self, x: Tensor, padding_mask: Tensor, segment_ids: Tensor) -> Tensor:
-        """Texts as the mean of their tokens, and pairs as what their two means have in common and what not.
+        """One vector for a text, the mean of its tokens; for a pair, the two means, their difference and their product.
 
-        A mean is brought to a mean square of 1, so that the product of two sums up to their cosine. Pairs are compared
-        as in Conneau et al. 2017 (InferSent).
+        Each mean is scaled to a mean square of 1, so that the dot product of two is proportional to their cosine. Pairs
+        are compared as in Conneau et al. 2017 (InferSent).
 
         Args:
             x: float `[B, T, hidden_size]`.
@@ -247,7 +248,7 @@ class EelbertBackbone(Saveable, keras.Model):
         return ops.concatenate([u, v, ops.abs(u - v), u * v], axis=-1)
 
     def describe(self) -> ModelInfo:
-        """What `config.json` is to say of the model."""
+        """The description for `config.json`."""
         return ModelInfo(self.config, "backbone", self.pair)
 
     def get_config(self) -> dict[str, Any]:

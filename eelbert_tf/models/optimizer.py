@@ -18,7 +18,8 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         peak: the highest learning rate.
         total_steps: steps until zero.
         warmup: share of the steps that rise.
-        pieces: batches that make one step: it is called with their number, and keeps the rate within a step.
+        pieces: batches in one step, where gradients are accumulated. The schedule counts batches, and the rate stays
+            the same within a step.
     """
 
     def __init__(self, peak: float, total_steps: int, warmup: float = 0.1, pieces: int = 1) -> None:
@@ -46,7 +47,7 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 class AdamW(keras.optimizers.AdamW):
     """AdamW that leaves biases and the scales of norms, all of rank one, undecayed, as BERT does.
 
-    By rank rather than by name: Keras matches names as patterns, and a pattern that matches nothing passes silently.
+    Variables are chosen by rank and not by name, because Keras ignores a name pattern that matches nothing.
     """
 
     def _use_weight_decay(self, variable: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Sentence embeddings: texts as points, near each other where they mean the same."""
+"""Sentence embeddings: vectors that are close for texts of similar meaning."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class EelbertSentenceEncoder(Task):
         return self.backbone.config.hidden_size
 
     def describe(self) -> ModelInfo:
-        """What `config.json` is to say of the model: that of the encoder, since the mean has no weights."""
+        """The description for `config.json`: the backbone's, because the mean has no weights."""
         return self.backbone.describe()
 
     @classmethod

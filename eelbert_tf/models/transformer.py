@@ -1,4 +1,4 @@
-"""BERT's transformer block, and the bias that keeps empty slots out of its attention."""
+"""BERT's transformer block, and the bias that masks empty slots in its attention."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from .timing import interleave, summary
 
 SLOTS = (32, 64, 128)
 BYTES_PER_SLOT = 4
-# What each is the shape of, and how it is quantized.
+# The shape of each model, and how it is quantized.
 OURS = {
     "eelbert_uno": ("eelbert_uno", "none"),
     "eelbert_uno_int8": ("eelbert_uno", "int8"),

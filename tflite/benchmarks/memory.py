@@ -1,4 +1,4 @@
-"""How much memory a classifier takes: a fresh process loads it and classifies, and its resident set is watched."""
+"""Memory of a classifier: the growth of the resident set of a fresh process that loads it and classifies."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Loadable(Protocol):
 
     @property
     def modules(self) -> Sequence[str]:
-        """What is to be imported before it is loaded: code, which is not counted."""
+        """Modules to import before it is loaded; their memory is not counted."""
 
     def load(self) -> Classify:
         """A call from a text to its class."""
 
 
 def peak_growth(classifier: Loadable, texts: Sequence[str]) -> int | None:
-    """Bytes by which the resident set of a fresh process grows, at its peak, from imports to the last text.
+    """The growth of a fresh process's peak resident set, from after the imports to the last text.
 
     Args:
         classifier: what to load there.
         texts: what it classifies there, one at a time.
 
     Returns:
-        Bytes, in whole pages; `None` where the system is not Linux, which alone tells them for one program.
+        Bytes, in whole pages; `None` on systems other than Linux, which do not report it for one process.
     """
     if not _CLEAR.exists():
         return None
@@ -45,7 +45,7 @@ def peak_growth(classifier: Loadable, texts: Sequence[str]) -> int | None:
 def _measure(classifier: Loadable, texts: Sequence[str]) -> int:
     for module in classifier.modules:
         importlib.import_module(module)
-    _CLEAR.write_text(_CLEAR_PEAK)  # else importing would count, where it took more than it kept
+    _CLEAR.write_text(_CLEAR_PEAK)  # without this, a peak during the imports would count
     before = _status("VmRSS")
     classify = classifier.load()
     for text in texts:

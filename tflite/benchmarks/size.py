@@ -1,4 +1,4 @@
-"""What a classifier takes and what it gives, for all formats of some models and for baselines, in one table."""
+"""Size, memory, speed and accuracy of classifiers in all formats, and of baselines, in one table."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class BertFile:
 
 
 def check(models: Sequence[str], train: Table, test: Table, max_tokens: int, max_bytes: int) -> None:
-    """Looks at models and texts before any work.
+    """Checks models and texts before any work.
 
     Raises:
         InputError: a model is missing, or is no classifier of single texts with the labels of the test set.

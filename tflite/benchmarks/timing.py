@@ -10,7 +10,7 @@ import numpy as np
 
 
 def interleave(calls: dict[str, Callable[[Any], Any]], inputs: Sequence[Any], rounds: int) -> dict[str, np.ndarray]:
-    """Times some calls, each on every input, in turn, so that what slows the machine slows all of them.
+    """Times calls in turn on every input, so that anything that slows the machine slows all of them.
 
     Args:
         calls: by name.

@@ -1,4 +1,4 @@
-"""Texts that are hard on a tokenizer: what every converted file is tried on, and parity is measured on."""
+"""Texts that are hard for a tokenizer. Every converted file is checked on them, and parity is measured on them."""
 
 from __future__ import annotations
 

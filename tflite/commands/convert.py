@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_both(args: argparse.Namespace) -> dict[str, Any]:
-    """Scores on labelled texts: of the file in the runtime it is for, and of its model with the same limits."""
+    """Scores of the file, in the runtime of its target, and of the model with the same limits, on labelled texts."""
     from .evaluate import labelled, measure
 
     device = "tflm" if args.target == "micro" else "litert"

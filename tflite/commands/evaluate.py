@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(model: Model, rows: Iterator[tuple[TextOrPair, float]]) -> dict[str, Any]:
-    """Scores of a model on labelled texts, its time for one of them, and how many it could not read whole."""
+    """Scores of a model on labelled texts, its time for one text, and how many texts it truncated."""
     truth: list[float] = []
     predicted: list[float] = []
     truncated, seconds = 0, 0.0

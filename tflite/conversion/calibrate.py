@@ -18,7 +18,7 @@ LEAST_CALIBRATION_TEXTS = 20
 
 
 def measure_ranges(data: bytes, rows: np.ndarray, tensors: Iterable[int]) -> dict[int, Range]:
-    """The least and the greatest value that tensors take, by plain running minimum and maximum.
+    """The smallest and the largest value of each tensor over all texts.
 
     Args:
         data: a float TFLite file.
@@ -41,7 +41,7 @@ def measure_ranges(data: bytes, rows: np.ndarray, tensors: Iterable[int]) -> dic
 
 
 def measure_errors(data: bytes, quantized: bytes, twins: dict[int, int], rows: np.ndarray) -> dict[int, float]:
-    """What quantization changes in tensors: root mean squares of the change over those of the tensors themselves.
+    """The relative error of quantized tensors: RMS of the error divided by RMS of the float values.
 
     Args:
         data: a float TFLite file.

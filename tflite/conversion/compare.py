@@ -1,4 +1,4 @@
-"""Whether a converted file says what its model says."""
+"""Compares a converted file with its model."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from eelbert_tf.tflite.runtimes.finite import check_logits
 from eelbert_tf.tflite.runtimes.models import Model
 
 _TEXTS_AT_ONCE = 50
-# Fewer texts that count say nothing about a share of them.
+# With fewer decided texts than this, their share means nothing.
 _FEWEST_DECIDED = 20
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a file may be from the Keras model. All three are shares, of the largest logit where that is above 1.
+    """How far a file may be from the Keras model. Differences are relative to the largest logit where that is above 1.
 
-    Texts count for the agreement where the model is decided: where its two best classes are some way apart. Between
-    classes that are as good as equal, rounding decides, and with many classes most texts that are none of the model's
-    own have such.
+    Agreement counts only texts on which the model is decided, whose two best logits are well apart. Between classes
+    that are nearly equal rounding decides; with many classes that is the case for most texts unlike the training texts.
 
     Args:
         difference: largest difference of a logit.
-        margin: how far the two best logits of a text that counts are apart at least.
-        agreement: smallest share of the texts that count that get the same class.
+        margin: smallest distance of the two best logits for a text to count.
+        agreement: smallest share of these texts that get the same class.
     """
 
     difference: float
@@ -37,14 +36,14 @@ class Tolerance:
     agreement: float
 
 
-# On hard texts, which few models were trained for and int8 was not calibrated on: the bounds there are for blunders.
+# For hard texts. Models were not trained for them and int8 was not calibrated on them, so only gross errors count.
 TOLERANCES = {
     "none": Tolerance(1e-5, 1e-5, 0.995),
     "float16": Tolerance(0.02, 0.01, 0.98),
     "dynamic": Tolerance(0.3, 0.1, 0.9),
     "int8": Tolerance(1.0, 0.2, 0.8),
 }
-# On texts that int8 was calibrated on, which are like those that the file will meet.
+# For the calibration texts, which are like those that the file will meet.
 CALIBRATED = Tolerance(0.5, 0.1, 0.95)
 
 
@@ -89,7 +88,7 @@ def compare(
 
 
 def _margins(logits: np.ndarray) -> np.ndarray:
-    """How far the two best logits of each row are apart; infinite where there is one logit."""
+    """The distance of the two best logits of each row; infinite for a single logit."""
     if logits.shape[1] < 2:
         return np.full(len(logits), np.inf)
     best = np.partition(logits, -2, axis=1)

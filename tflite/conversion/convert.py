@@ -1,4 +1,4 @@
-"""Converts a classifier to a TFLite file, and checks the file against Keras before it is left to anyone."""
+"""Converts a classifier to a TFLite file, and checks the file against Keras before publishing it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def convert(
     kit: str | os.PathLike[str] | None = None,
     compatible: str | None = None,
 ) -> dict[str, Any]:
-    """Writes a classifier as a TFLite file and tries it; a file that fails is not left behind.
+    """Writes a classifier as a TFLite file and checks it; a file that fails the check is not written.
 
     Args:
         model: an `EelbertClassifier`, which stays as it is, a model directory, or the name of a preset. A model of

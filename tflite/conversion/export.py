@@ -1,4 +1,4 @@
-"""From a Keras classifier to TFLite: the model's own `call`, on the bytes of one text."""
+"""From a Keras classifier to TFLite, by tracing the model's own `call` on the bytes of one text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INPUT_NAME, OUTPUT_NAME, SIGNATURE = "bytes", "logits", "serving_default"
 
 
 def with_constant_weights(model: Any) -> Callable[[Any], Any]:
-    """A call of a Keras model, to be traced, whose weights are constants: variables the converter would lose."""
+    """A function that calls a Keras model with its weights as constants, because the converter would lose variables."""
     import tensorflow as tf
 
     weights = [
@@ -44,14 +44,14 @@ def to_concrete_function(model: Any) -> Any:
 
 
 def normalize(layer: keras.layers.LayerNormalization, x: Tensor) -> Tensor:
-    """Layer normalisation in few operators, whose steps all have a small range: the mean is subtracted first."""
+    """Layer normalisation in few operators; it subtracts the mean first, so that no intermediate value is large."""
     centred = x - ops.mean(x, axis=-1, keepdims=True)
     variance = ops.mean(centred * centred, axis=-1, keepdims=True)
     return centred * ops.rsqrt(variance + layer.epsilon) * layer.gamma + layer.beta
 
 
 def simplify_norms(model: Any) -> None:
-    """Lets the layers of a model that is only to be exported normalise by `normalize`."""
+    """Makes the layers of a model that will only be exported use `normalize`."""
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.LayerNormalization):
             layer.call = functools.partial(normalize, layer)
@@ -105,13 +105,13 @@ def translate(model: Any, function: Any, fuse_scales: bool = True) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if not fuse_scales or model.backbone.config.num_hidden_groups is not None:
-        # Weights of layers that are shared would differ by the scale of the norm before them.
+        # Otherwise the weights of shared layers would differ by the scale of the norm before each use.
         converter._experimental_disable_fuse_mul_and_fc = True
     return converter.convert()
 
 
 def merge_added_constants(graph: Graph) -> None:
-    """Makes one of the constants that a chain of additions adds: positions, segment and [CLS] are one table."""
+    """Adds up the constants of a chain of additions: positions, segment and [CLS] become one table."""
     producers, consumers = graph.producers(), graph.consumers()
     for last in graph.operators:
         if graph.name(last) != "ADD" or not graph.is_float(int(last.outputs[0])):
@@ -136,9 +136,9 @@ def merge_added_constants(graph: Graph) -> None:
 
 
 def drop_selects(graph: Graph) -> None:
-    """Lets lookups take their index as it is: Keras makes a negative one positive, and no row here has one.
+    """Removes Keras's handling of negative indices before lookups: no index here is negative.
 
-    TFLite Micro has no SELECT besides.
+    It uses SELECT, which TFLite Micro lacks.
     """
     producers, consumers = graph.producers(), graph.consumers()
     for select in graph.operators:

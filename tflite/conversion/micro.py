@@ -1,7 +1,7 @@
-"""The target "micro": the same model from operators that TFLite Micro has, in little memory.
+"""The target "micro": the model in operators that TFLite Micro has, with little memory.
 
 TFLite Micro has no GELU, keeps a copy of the right side of a matrix product unless that is transposed, and has all of
-its memory in one arena: the forms below say the same in other operators.
+its memory in one arena. The functions below compute the same with other operators.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def prepare(model: Any, quantize: str) -> None:
 
 
 def shorten_norms(graph: Graph) -> None:
-    """Makes one operator of five in each normalisation: each operator takes memory, and there is one for unit length.
+    """Replaces five operators of each normalisation by L2_NORMALIZATION, since every operator takes memory.
 
     It differs where all values of a row are within 1e-6 of their mean, as those of empty slots are, and is 0 there too.
     """
@@ -112,7 +112,7 @@ def shorten_norms(graph: Graph) -> None:
 
 
 def move_shifts(graph: Graph) -> None:
-    """Lets the dense layer beside a residual connection add the shift of the normalisation before it.
+    """Moves the shift of a normalisation into the bias of the dense layer beside the residual connection.
 
     The converter has made the shift part of the layers that follow; only the residual connection still needs it.
     """
@@ -133,7 +133,7 @@ def move_shifts(graph: Graph) -> None:
 
 
 def transpose_right_sides(graph: Graph) -> None:
-    """Makes matrix products read a computed right side transposed: TFLite Micro would keep a copy for good."""
+    """Makes matrix products read a computed right side transposed, since TFLite Micro would keep a copy of it."""
     producers, consumers = graph.producers(), graph.consumers()
     for product in list(graph.operators):
         if graph.name(product) != "BATCH_MATMUL" or product.builtinOptions.adjY:

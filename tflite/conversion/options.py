@@ -1,4 +1,4 @@
-"""Which options of a conversion go together, looked at before anything is loaded."""
+"""Checks that the options of a conversion go together, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_options(
     kit: str | os.PathLike[str] | None = None,
     compatible: str | None = None,
 ) -> None:
-    """Looks at the options of a conversion.
+    """Checks the options of a conversion.
 
     Raises:
         InputError: one of them is unknown, they do not go together, or the kit's folder holds something else.
@@ -66,7 +66,7 @@ def check_choice(option: str, value: object, allowed: Sequence[str]) -> None:
 
 
 def check_runtime(needed: tuple[int, int], compatible: str | None) -> None:
-    """Checks that a file runs where it is to run.
+    """Checks that the required runtime can run a file.
 
     Args:
         needed: the oldest TensorFlow Lite that has the operators of the file.

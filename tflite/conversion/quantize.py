@@ -6,7 +6,7 @@ import numpy as np
 
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 
-# Constants with fewer numbers stay as they are: little to gain, and the hash's own are among them.
+# Constants with fewer numbers stay as they are: there is little to gain, and the hash's constants must stay exact.
 SMALLEST = 1024
 
 
@@ -56,7 +56,7 @@ def _large_constants(graph: Graph) -> list[tuple[int, np.ndarray]]:
 
 
 def _store(graph: Graph, tensor: int, small: int) -> None:
-    """Lets everything that reads a constant read its smaller form, made float32 again."""
+    """Stores a constant in a smaller type and dequantizes it for its consumers."""
     whole = graph.add_tensor(graph.shape(tensor), np.float32)
     for operator in graph.consumers()[tensor]:
         graph.replace(operator, tensor, whole)

@@ -1,8 +1,8 @@
 """8-bit arithmetic in the encoder of a TFLite file; the front end stays in int32 and float32.
 
-So do the normalisations, in float32: they cost little, and no other step loses as much in 8 bits. Ranges of activations
-come from calibration. The scheme is TFLite's: activations (integer - zero point) * scale with one scale per tensor,
-weights symmetric about 0.
+Normalisations stay in float32 as well: they cost little, and no other step would lose as much in 8 bits. Ranges of
+activations come from calibration. The scheme is TFLite's: activations (integer - zero point) * scale with one scale per
+tensor, weights symmetric about 0.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _INT8 = _SAME_SCALE | {
 }
 # Columns of a dense layer with a GELU that are computed at a time, about.
 _COLUMNS = 100
-# Attention scores this far below the least one that counts are as good as masked: exp(-10) is 5e-5.
+# Attention scores this far below the smallest unmasked one count as masked: exp(-10) is 5e-5.
 _MASKED = 10.0
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What the int8 numbers of a tensor stand for: (integer - zero_point) * scale."""
+    """Scale and zero point of an int8 tensor: value = (integer - zero_point) * scale."""
 
     scale: float
     zero_point: int
@@ -60,8 +60,8 @@ def to_int8(graph: Graph, rows: np.ndarray, layers: Sequence[str]) -> list[dict[
         layers: names of the Keras model's layers.
 
     Returns:
-        For each quantized operator that computes anything, in their order: its `layer`, its `operator`, and its
-        `error`, the root mean square of what int8 changes in the result over that of the result.
+        For each quantized operator that computes, in order: its `layer`, its `operator`, and its `error`, the RMS of
+        the change by int8 divided by the RMS of the result.
     """
     quantizer = _Quantizer(graph, rows)
     results = quantizer.results(layers)
@@ -126,7 +126,7 @@ class _Quantizer:
         ]
 
     def _is_of_text(self, operator: Any) -> bool:
-        """Whether an operator has one row, as after pooling: float32 costs nothing there, and values vary widely."""
+        """Whether an operator has one row, as after pooling. It stays float32, since its values vary widely."""
         shape = self.graph.shape(int(operator.inputs[0]))
         return len(shape) == 2 and shape[0] == 1 and self.graph.name(operator) not in _SAME_SCALE | {"FULLY_CONNECTED"}
 
@@ -138,7 +138,7 @@ class _Quantizer:
     def results(self, layers: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
         """Tensors that quantized operators compute, each with the names of its layer and of its operator.
 
-        Not those that only move numbers, nor attention scores: what the mask adds to these is cut off.
+        Left out are operators that only move numbers, and attention scores, whose range is cut at the mask.
 
         Args:
             layers: names of the Keras model's layers.

@@ -1,4 +1,4 @@
-"""Looks into TFLite files, and changes what the converter left in them."""
+"""Parses and packs TFLite files, and lists their operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last step of a conversion: the versions of its operators, what a file says of itself, and its checksum."""
+"""The last step of a conversion: versions of operators, metadata, and the checksum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TFLite file as a graph that can be read and changed: what quantization and the micro target are written with."""
+"""A TFLite file as a graph that can be read and changed, for quantization and for the target "micro"."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Graph:
         return number
 
     def set_scale(self, tensor: int, scale: np.ndarray, zero_point: np.ndarray) -> None:
-        """Says what the integers of a tensor stand for: (integer - zero_point) * scale, by rows where several."""
+        """Sets scale and zero point of an integer tensor, for each row if there are several."""
         quantization = schema.QuantizationParametersT()
         quantization.scale = np.atleast_1d(np.asarray(scale, np.float32))
         quantization.zeroPoint = np.atleast_1d(np.asarray(zero_point, np.int64))
@@ -234,7 +234,7 @@ class Graph:
         return pack(self.model)
 
     def prune(self) -> dict[int, int]:
-        """Drops operators, tensors, buffers and operator codes that nothing needs.
+        """Drops unused operators, tensors, buffers and operator codes.
 
         Returns:
             The new number of each tensor that is left, by its old one.
@@ -257,7 +257,7 @@ class Graph:
         self.model.operatorCodes = [self.model.operatorCodes[code] for code in codes]
 
     def _merge_constants(self) -> None:
-        """Makes one of equal constants: the weights of layers that share them are stored once."""
+        """Merges equal constants, so that shared weights are stored once."""
         first: dict[Any, int] = {}
         for operator in self.operators:
             for i in {int(i) for i in operator.inputs if self.is_constant(int(i))}:

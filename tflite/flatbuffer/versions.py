@@ -1,4 +1,4 @@
-"""Versions of operators: by them a runtime that is too old for a file refuses it, where it would misread it otherwise.
+"""Versions of operators, by which a runtime that is too old for a file refuses it instead of misreading it.
 
 The rules are those of TensorFlow's `lite/tools/versioning/op_version.cc` and `runtime_version.cc`, for the operators
 and types that conversions of this library write. An operator without a rule here keeps the version that TensorFlow's

@@ -1,4 +1,4 @@
-"""The firmware kit: a model as C sources, with what TFLite Micro must be told of it."""
+"""The firmware kit: a model as C sources, with its operators and the size of its arena for TFLite Micro."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SPELLED = {"CONV_2D": "Conv2D", "CUMSUM": "CumSum", "BATCH_MATMUL": "BatchMatMu
 
 
 def with_margin(arena_bytes: int) -> int:
-    """The arena to reserve for a model that was seen to need `arena_bytes`: 5 % more, in whole KiB."""
+    """The arena to reserve for a measured need of `arena_bytes`: 5 % more, in whole KiB."""
     return -(-arena_bytes * (100 + _MARGIN_PERCENT) // (100 * _KIB)) * _KIB
 
 
@@ -40,7 +40,7 @@ def resolver_lines(ops: Iterable[str]) -> list[str]:
 
 
 def check_kit(path: str | os.PathLike[str]) -> None:
-    """Refuses a folder that has files of a kit's names which are not those of a kit, or that cannot be written.
+    """Refuses a folder that cannot be written, or that has other files with a kit's names.
 
     Raises:
         InputError: as `write_kit`.
@@ -79,9 +79,9 @@ def write_kit(
     Args:
         path: the folder; an older kit in it is replaced.
         data: the TFLite file, for the target "micro".
-        metadata: what it says of itself.
+        metadata: of the file.
         ops: names of its operators.
-        arena_bytes: memory that it was seen to need, without margin.
+        arena_bytes: memory that it needed when it was measured, without margin.
 
     Raises:
         InputError: the folder cannot be written, or holds files of these names that are not of a kit.
@@ -91,7 +91,7 @@ def write_kit(
     files[OPERATORS] = "\n".join((*resolver_lines(ops), "")).encode("ascii")
     files[DATA] = _source(data, metadata).encode("ascii")
     files[HEADER] = _header(data, metadata, ops, arena_bytes).encode("ascii")
-    if _has_other_files(Path(path)):  # file by file: the header and the data tell whether they belong together
+    if _has_other_files(Path(path)):  # file by file: header and data show whether they belong together
         for name, content in files.items():
             with replace_file(Path(path, name)) as temporary:
                 temporary.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Copies of Keras classifiers, since conversion changes layers: the model of the user stays as it is."""
+"""Copies of Keras classifiers: conversion changes layers, and the user's model must stay as it is."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def is_float32(model: Any) -> bool:
 
 
 def copy_of(model: Any, **changes: int) -> Any:
-    """A classifier of the same configuration with the same weights, in float32 whatever the model computes in.
+    """A copy of a classifier in float32, whatever the precision of the original.
 
     Args:
         model: an `EelbertClassifier`.
         **changes: fields of the encoder's configuration that do not touch the weights, `max_tokens` for example.
 
     Raises:
-        InputError: the model has weights that its configuration does not tell of.
+        InputError: the model has weights that its configuration does not describe.
     """
     try:
         config = _replaced(model.get_config(), {**changes, "dtype": FLOAT32})
@@ -47,7 +47,7 @@ def copy_of(model: Any, **changes: int) -> Any:
 
 @contextmanager
 def _float32() -> Iterator[None]:
-    """Lets layers made in the block be of float32, whatever the process's own policy is."""
+    """Layers created in the block are float32, whatever the process's own policy is."""
     policy, floatx = keras.config.dtype_policy(), keras.config.floatx()
     keras.config.set_floatx(FLOAT32)
     keras.config.set_dtype_policy(FLOAT32)

@@ -1,4 +1,4 @@
-"""No number that is none leaves a runtime."""
+"""Checks that logits are finite before a runtime returns them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from eelbert_tf.errors import InputError
 
 
 def check_logits(logits: np.ndarray) -> np.ndarray:
-    """Logits as they are, where they are numbers.
+    """Returns logits unchanged if all are finite.
 
     Args:
         logits: float `[n, num_classes]`, a row for each text.

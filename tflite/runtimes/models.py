@@ -1,4 +1,4 @@
-"""One way to run any model: Keras from a directory, LiteRT from a file."""
+"""One interface to all models: Keras for a directory, LiteRT for a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RUNTIMES = ("keras", "litert", "tflm")
 
 
 class Model(Protocol):
-    """What commands need of a model; `EelbertRuntime` has it."""
+    """The interface that commands use; `EelbertRuntime` has it."""
 
     metadata: Metadata
 
@@ -108,7 +108,7 @@ def given_limits(max_tokens: int | None, max_bytes: int | None) -> dict[str, Any
 
 
 def metadata_of(model: Any, target: str = "mobile", quantize: str = "none") -> Metadata:
-    """What a TFLite file of a Keras classifier says of itself.
+    """The metadata of a TFLite file of a Keras classifier.
 
     Args:
         model: the classifier.
@@ -169,7 +169,7 @@ def open_model(model: str, runtime: str | None = None) -> Model:
 
 
 def check_classifier(model: ModelOrName, max_tokens: int | None = None, max_bytes: int | None = None) -> None:
-    """Looks at a model before anything is done with it, and before Keras is loaded for a directory.
+    """Checks a model before any work, and before Keras is loaded for a directory.
 
     Args:
         model: a model directory, a preset, or a classifier.
@@ -201,7 +201,7 @@ def check_classifier(model: ModelOrName, max_tokens: int | None = None, max_byte
 
 
 def check_limits(name: str, config: EelbertConfig, max_tokens: int | None, max_bytes: int | None) -> None:
-    """Checks limits that a model is to get instead of its own.
+    """Checks limits that replace the model's own.
 
     Args:
         name: the model's, for the message.

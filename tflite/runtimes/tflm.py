@@ -15,7 +15,7 @@ from eelbert_tf.tflite.flatbuffer.metadata import read_file
 
 from .litert import Runtime
 
-# Room for any model of this library: how much of it is needed, `arena_bytes` says.
+# Enough for any model of this library; `arena_bytes` says how much of it a model needs.
 _ARENA_BYTES = 2**25
 _ALIGNMENT = 16
 
@@ -57,8 +57,8 @@ class TflmRuntime(Runtime):
     def arena_bytes(self) -> int:
         """The smallest arena that the model runs in, in bytes, weights not among it.
 
-        On this 64-bit machine; pointers on a microcontroller are half as long. It is what TFLite Micro records or, for
-        a model of many small tensors, more: planning where they go takes memory too.
+        Measured on this 64-bit machine; a microcontroller's pointers are half as long. It is what TFLite Micro records
+        or, for a model of many small tensors, more, because memory planning takes memory too.
 
         Raises:
             RuntimeError: TFLite Micro reported none.
@@ -111,7 +111,7 @@ def load(data: bytes, path: str | os.PathLike[str], arena_size: int = _ARENA_BYT
 
 
 def _standard_error_of(action: Any) -> str:
-    """What C code writes to the process's standard error meanwhile."""
+    """Captures what C code writes to the process's standard error in the block."""
     with tempfile.TemporaryFile() as file:
         kept = os.dup(2)
         os.dup2(file.fileno(), 2)
