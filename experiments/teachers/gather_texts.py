@@ -17,7 +17,7 @@ import pathlib
 import re
 
 import numpy as np
-from held_out import Forbidden, key, number, rows, tsv
+from held_out import GLUE_COLUMNS, Forbidden, key, number, rows, tsv
 
 LONGEST = 250
 WORDS = 40
@@ -90,14 +90,9 @@ def sources(data, held_out):
             yield path.name.split(".")[0], list(file)
     for path in sorted((data / "labelled").glob("*.csv.xz")):
         yield path.name.split(".")[0], labelled(path)
-    for name, columns in (
-        ("SST-2", (0,)),
-        ("MRPC", (3, 4)),
-        ("RTE", (1, 2)),
-        ("STS-B", (7, 8)),
-        ("WNLI", (1, 2)),
-        ("MNLI_part", (0, 1)),
-    ):
+    for name, columns in GLUE_COLUMNS.items():
+        if name == "QNLI":  # the data have its development set alone
+            continue
         found = tsv(data / "glue" / name / "train.tsv")
         yield f"glue_{name}", (row[column] for row in found for column in columns)
     yield "glue_CoLA", (row[3] for row in tsv(data / "glue" / "CoLA" / "train.tsv", header=False))

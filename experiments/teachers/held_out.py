@@ -40,6 +40,16 @@ SETS = (
     "pros_cons",
     "davidson_hate",
 )
+# GLUE's tasks whose files have a header, each with the columns of its texts.
+GLUE_COLUMNS = {
+    "SST-2": (0,),
+    "MRPC": (3, 4),
+    "RTE": (1, 2),
+    "STS-B": (7, 8),
+    "WNLI": (1, 2),
+    "QNLI": (1, 2),
+    "MNLI_part": (0, 1),
+}
 PART = 0.2
 MOST = 2000
 LONG = 6
@@ -181,15 +191,7 @@ def main():
     write_tsv(output / "QQP" / "dev.tsv", dev)
     report["QQP"] = {"train": len(train), "dev": len(dev)}
     glue = [row[3:5] for row in dev]
-    for name, columns in (
-        ("SST-2", (0,)),
-        ("MRPC", (3, 4)),
-        ("RTE", (1, 2)),
-        ("STS-B", (7, 8)),
-        ("WNLI", (1, 2)),
-        ("QNLI", (1, 2)),
-        ("MNLI_part", (0, 1)),
-    ):
+    for name, columns in GLUE_COLUMNS.items():
         glue.extend([row[column] for column in columns] for row in tsv(data / "glue" / name / "dev.tsv"))
     glue += [row[3:4] for row in tsv(data / "glue" / "CoLA" / "dev.tsv", header=False)]
     for texts in glue:
