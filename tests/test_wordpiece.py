@@ -17,8 +17,10 @@ from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.models.task import Task
+from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from eelbert_tf.preprocessing.wordpiece import RESERVED, EncodedPieces, WordPiece
 from eelbert_tf.saving.checksum import CHECKSUM_FIELD
+from eelbert_tf.saving.folders import preset_names
 from eelbert_tf.saving.stored import read_stored
 from eelbert_tf.training.finetune.candidates import Candidate
 from tests.configs import TINY
@@ -146,6 +148,39 @@ def test_a_damaged_vocabulary_is_seen(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"cat", b"cau"))
     with pytest.raises(InputError, match="vocab.txt: damaged: its checksum differs"):
         EelbertClassifier.from_preset(tmp_path / "model")
+
+
+def test_preprocessors_from_presets_and_folders(tmp_path: Path) -> None:
+    """Those of models, with other limits too, and such as were saved by themselves, bytes of any kind in the pieces."""
+    assert sorted(HashedTexts.presets) == preset_names()
+    assert WordPiece.presets == {}
+    whole = HashedTexts.from_preset("uno_en")
+    assert whole.get_config() == {"max_tokens": 128, "pair": False, "max_bytes": 512, "normalization": 0}
+    hashed = HashedTexts.from_preset("uno_en", pair=True, max_tokens=32)
+    assert hashed.get_config() == {**whole.get_config(), "pair": True, "max_tokens": 32}
+    bert([*PIECES[:-1], b"\xff"]).save_to_preset(tmp_path / "model")
+    pieces = WordPiece.from_preset(tmp_path / "model", max_tokens=16)
+    assert (pieces.max_tokens, pieces.vocabulary[-1]) == (16, b"\xff")
+    for made, name in ((whole, "hashed"), (hashed, "hashed"), (pieces, "pieces")):
+        made.save_to_preset(tmp_path / name)
+        assert type(made).from_preset(tmp_path / name).get_config() == made.get_config()
+    assert WordPiece.from_preset(tmp_path / "pieces", pair=True, max_tokens=8).get_config()["max_tokens"] == 8
+    cases: tuple[tuple[Any, Any, str], ...] = (
+        (WordPiece, "uno_en", "uno_en: is a model that does not read what a `WordPiece` makes"),
+        (HashedTexts, tmp_path / "model", "does not read what a `HashedTexts` makes"),
+        (HashedTexts, tmp_path / "pieces", "holds a `WordPiece`, no `HashedTexts`"),
+        (HashedTexts, tmp_path / "none", "neither a directory nor a preset"),
+    )
+    for cls, place, message in cases:
+        with pytest.raises(InputError, match=message):
+            cls.from_preset(place)
+    with pytest.raises(InputError, match="model"):
+        pieces.save_to_preset(tmp_path / "model")
+    assert read_stored(tmp_path / "model").vocabulary == [*PIECES[:-1], b"\xff"]
+    path = tmp_path / "hashed" / "preprocessor.json"
+    path.write_text(path.read_text().replace("32", "16"))
+    with pytest.raises(InputError, match="preprocessor.json: damaged, or of another version than 1"):
+        HashedTexts.from_preset(tmp_path / "hashed")
 
 
 def test_pads_do_not_matter() -> None:

@@ -1,4 +1,4 @@
-"""Models from presets and folders and back, and through `keras.saving`: what every model shares."""
+"""Loading and saving, which all models share: presets, folders, and Keras's own files."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from eelbert_tf.saving.folders import PRESETS, preset_names, write_model
-from eelbert_tf.saving.info import ModelInfo, read_info
+from eelbert_tf.saving.folders import write_model
+from eelbert_tf.saving.info import ModelInfo
+from eelbert_tf.saving.shipped import ShippedPresets
 from eelbert_tf.saving.stored import StoredModel, check_shape
-
-
-class _Presets:
-    """The presets that a class can be made from: their names, each with what its configuration notes."""
-
-    def __get__(self, instance: Any, owner: Any) -> dict[str, dict[str, Any]]:
-        infos = {name: read_info(PRESETS / name)[0] for name in preset_names()}
-        return {name: info.notes for name, info in infos.items() if info.kind in owner.preset_kinds}
 
 
 class Saveable:
@@ -31,11 +24,11 @@ class Saveable:
         preset_kinds: kinds of stored models that the class can be made from.
     """
 
-    presets = _Presets()
+    presets = ShippedPresets(lambda cls, info: info.kind in cls.preset_kinds)
     preset_kinds: tuple[str, ...] = ("backbone", "classifier")
 
     def describe(self) -> ModelInfo:
-        """What `config.json` is to say of the model."""
+        """The description for `config.json`."""
         raise NotImplementedError
 
     def save_to_preset(
@@ -59,11 +52,11 @@ class Saveable:
         write_model(folder, info, arrays, vocabulary or getattr(preprocessor, "vocabulary", None))
 
     def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
-        """`keras.Model.save`, which checks the model before it opens the file: an older one there stays whole.
+        """`keras.Model.save`. It checks the model before it opens the file: an error leaves an older file whole.
 
         Args:
             filepath: where to, a name that ends in `.keras`.
-            overwrite: whether an older file may be replaced without a question.
+            overwrite: whether to replace an older file without asking.
             zipped: as Keras takes it.
             **kwargs: likewise.
 
@@ -74,7 +67,7 @@ class Saveable:
         super().save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)  # type: ignore[misc]
 
     def saved_state(self) -> dict[str, Any]:
-        """What Keras's files hold of a model beside its constructor's own arguments.
+        """The state in Keras's files beside the constructor's own arguments.
 
         Returns:
             `name`, `dtype`, and `trainable` with the layers that differ from what it sets.
@@ -107,7 +100,7 @@ class Saveable:
 
 
 def _layers(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """A model and the layers in it, by their places; those of a `Task`'s backbone are the backbone's to name."""
+    """A model and its layers with their paths, without those of a task's backbone, which the backbone saves itself."""
     yield path, model
     for i, layer in enumerate(model._layers):
         if not (isinstance(layer, Saveable) and path == ""):
@@ -115,7 +108,7 @@ def _layers(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def check_saveable(model: Any) -> None:
-    """Checks, before a byte is written, that a model is what its constructor makes, with other numbers.
+    """Checks, before anything is written, that the constructor and the weights describe the model completely.
 
     Raises:
         ValueError: a layer is quantized, or has LoRA's matrices.

@@ -1,4 +1,4 @@
-"""What the models for tasks share: texts in, by one preprocessor, for training and for answers alike."""
+"""The base class of models for tasks: one preprocessor turns texts into inputs, for training and prediction alike."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from eelbert_tf.errors import InputError
 from eelbert_tf.preprocessing.base import EncodedTexts, Preprocessor
 from eelbert_tf.preprocessing.batches import OrderedBatches, TrainingBatches, for_backend
-from eelbert_tf.preprocessing.columns import as_texts, class_weights, one_line
+from eelbert_tf.preprocessing.columns import as_texts, class_weights
 from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from eelbert_tf.preprocessing.streams import TextStream
 from eelbert_tf.preprocessing.wordpiece import WordPiece
-from eelbert_tf.saving.folders import VOCABULARY_FILE
-from eelbert_tf.saving.info import damage_in
 from eelbert_tf.saving.stored import StoredModel
 
 from .backbone import EelbertBackbone
+from .checks import check_count, check_devices, check_preprocessor, sample_weights, split_at
 from .presets import Saveable
 
 Tensor = Any
@@ -51,7 +49,7 @@ class Task(Saveable, keras.Model):
         if preprocessor is None and config.hash is not None:
             preprocessor = HashedTexts(config.max_tokens, config.max_bytes, backbone.pair, config.hash.normalization)
         if preprocessor is not None:
-            _check_fit(preprocessor, backbone)
+            check_preprocessor(preprocessor, backbone)
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.labels: list[str] | None = None
@@ -156,20 +154,19 @@ class Task(Saveable, keras.Model):
             )
         preprocessor = self._texts_to_inputs()
         targets = self.targets(y)
-        _check_count(len(rows), targets, "label")
+        check_count(len(rows), targets, "label")
         weights = self._combined_weights(sample_weight, class_weight, targets)
         if validation_split:
             kept = split_at(len(rows), validation_split)
             held_out = preprocessor.encode(rows[kept:])
             part = None if weights is None else weights[kept:]
-            validation = for_backend(OrderedBatches(held_out, targets[kept:], batch_size or BATCH_SIZE, part))
+            validation = for_backend(self._ordered(held_out, targets[kept:], batch_size, part))
             rows, targets, weights = rows[:kept], targets[:kept], None if weights is None else weights[:kept]
         texts = preprocessor.encode(rows)
+        data: Any = self._ordered(texts, targets, batch_size, weights)
         if shuffle:
             epoch = max(self._epochs_seen, initial_epoch)
-            data: Any = TrainingBatches(texts, targets, batch_size or BATCH_SIZE, seed, weights, epoch)
-        else:
-            data = OrderedBatches(texts, targets, batch_size or BATCH_SIZE, weights)
+            data = TrainingBatches(texts, targets, batch_size or BATCH_SIZE, seed, weights, epoch)
         self._build_training(targets[:1])
         history = super().fit(
             for_backend(data), validation_data=validation, shuffle=False, initial_epoch=initial_epoch, **kwargs
@@ -187,16 +184,16 @@ class Task(Saveable, keras.Model):
             number = self.num_outputs
             class_weight = dict(enumerate(class_weights(class_weight, np.arange(number), self.labels, number).tolist()))
         with self._encoded(x, batch_size, kwargs["shuffle"]) as (data, size):
-            if hasattr(data, "element_spec"):  # a `tf.data.Dataset` has its order
+            if hasattr(data, "element_spec"):  # a `tf.data.Dataset` has an order of its own
                 kwargs["shuffle"] = False
             return super().fit(data, y, batch_size=size, class_weight=class_weight, **kwargs)
 
     @contextmanager
     def _encoded(self, x: Any, batch_size: int | None, shuffle: bool = False) -> Iterator[tuple[Any, int | None]]:
-        """A stream of texts as one of inputs, and the batch size that Keras may be given; others as they are.
+        """Encodes a stream of texts; other data stay as they are. Yields the data, and the batch size to pass to Keras.
 
         Raises:
-            ValueError: what went wrong in the stream, in place of the report that TensorFlow makes of it.
+            ValueError: a text or label in the stream is wrong; it replaces TensorFlow's long report.
         """
         if self.preprocessor is None:
             yield x, batch_size
@@ -204,7 +201,7 @@ class Task(Saveable, keras.Model):
         stream = TextStream(self.preprocessor, self.targets, batch_size or BATCH_SIZE)
         data = stream.encode(x, shuffle)
         try:
-            yield data, batch_size if data is x else None  # a stream has its batches
+            yield data, batch_size if data is x else None  # a stream is batched already
         except Exception:
             if stream.error is not None:
                 raise stream.error from None
@@ -223,23 +220,38 @@ class Task(Saveable, keras.Model):
             )
 
     def _build_training(self, targets: np.ndarray) -> None:
-        """Makes all variables of the training: those made later have TensorFlow trace and compile the step twice."""
+        """Creates all training variables now: TensorFlow would trace and compile the step twice if they came later."""
         if not self.compiled:
             return
-        strategy = getattr(self, "distribute_strategy", None)
-        if strategy is not None and strategy.num_replicas_in_sync > 1:
+        if self._num_devices > 1:
             return
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         self.compute_metrics(None, targets, np.zeros((1, self.num_outputs), np.float32))
         self.reset_metrics()
 
-    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Under a strategy Keras averages the parts of a batch to learn its shapes, which makes bytes fractions.
-        if isinstance(data_batch, tuple) and isinstance(data_batch[0], dict):
-            inputs = {name: keras.ops.cast(array, "int32") for name, array in data_batch[0].items()}
-            data_batch = (inputs, *data_batch[1:])
-        super()._symbolic_build(iterator=iterator, data_batch=data_batch)
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Under a strategy Keras averages the devices' parts of a batch to learn its shapes. That fails where the parts
+        # differ in size, and makes bytes fractions. One part has the same shapes.
+        if iterator is not None and self._num_devices > 1:
+            parts = self.distribute_strategy.experimental_local_results
+            data_batch = keras.tree.map_structure(lambda x: parts(x)[0], next(next(iter(iterator))[2]))
+            iterator = None
+        super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+
+    @property
+    def _num_devices(self) -> int:
+        """Devices that a strategy divides each batch among."""
+        strategy = getattr(self, "distribute_strategy", None)
+        return 1 if strategy is None else strategy.num_replicas_in_sync
+
+    def _ordered(
+        self, texts: EncodedTexts, targets: np.ndarray, batch_size: int | None, weights: np.ndarray | None
+    ) -> OrderedBatches:
+        """Batches for `evaluate`, and for an epoch in order."""
+        size = batch_size or BATCH_SIZE
+        check_devices(len(texts), size, self._num_devices)
+        return OrderedBatches(texts, targets, size, weights, smallest=self._num_devices)
 
     def _validation(self, data: Any, batch_size: int | None) -> Any:
         """`validation_data` as Keras takes it."""
@@ -247,9 +259,9 @@ class Task(Saveable, keras.Model):
             held_out = self.encode(data[0])
             if held_out is not None:
                 targets = self.targets(data[1])
-                _check_count(len(held_out), targets, "label")
-                weights = _weights(data[2] if len(data) == 3 else None, len(held_out))
-                return for_backend(OrderedBatches(held_out, targets, batch_size or BATCH_SIZE, weights))
+                check_count(len(held_out), targets, "label")
+                weights = sample_weights(data[2] if len(data) == 3 else None, len(held_out))
+                return for_backend(self._ordered(held_out, targets, batch_size, weights))
         with self._encoded(data, batch_size) as (stream, _):
             return stream
 
@@ -276,9 +288,9 @@ class Task(Saveable, keras.Model):
             with self._encoded(x, batch_size) as (data, size):
                 return super().evaluate(data, y, batch_size=size, sample_weight=sample_weight, **kwargs)
         targets = self.targets(y)
-        _check_count(len(texts), targets, "label")
-        batches = OrderedBatches(texts, targets, batch_size or BATCH_SIZE, _weights(sample_weight, len(texts)))
-        return super().evaluate(for_backend(batches), **kwargs)
+        check_count(len(texts), targets, "label")
+        weights = sample_weights(sample_weight, len(texts))
+        return super().evaluate(for_backend(self._ordered(texts, targets, batch_size, weights)), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
         """`keras.Model.predict` that also takes texts; the rows come in the order of `x`.
@@ -300,7 +312,8 @@ class Task(Saveable, keras.Model):
                 return super().predict(data, batch_size=size, **kwargs)
         if not len(texts):
             return np.zeros((0, self.num_outputs), np.float32)
-        batches = OrderedBatches(texts, None, batch_size or BATCH_SIZE)
+        devices = self._num_devices
+        batches = OrderedBatches(texts, None, max(batch_size or BATCH_SIZE, devices), smallest=devices)
         return batches.restore(super().predict(for_backend(batches), **kwargs))
 
     def train_on_batch(
@@ -321,7 +334,7 @@ class Task(Saveable, keras.Model):
         if inputs is None:
             return super().test_on_batch(x, y, sample_weight, **kwargs)
         targets = self.targets(y)
-        return super().test_on_batch(inputs, targets, _weights(sample_weight, len(targets)), **kwargs)
+        return super().test_on_batch(inputs, targets, sample_weights(sample_weight, len(targets)), **kwargs)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """`keras.Model.predict_on_batch` that also takes texts: float32 `[n, num_outputs]`."""
@@ -330,7 +343,7 @@ class Task(Saveable, keras.Model):
 
     def _combined_weights(self, sample_weight: Any, class_weight: Any, targets: np.ndarray) -> np.ndarray | None:
         """The weight of each text in the loss, by itself and by its class: float32 `[n]`, `None` for equal ones."""
-        weights = _weights(sample_weight, len(targets))
+        weights = sample_weights(sample_weight, len(targets))
         if class_weight is None:
             return weights
         by_class = class_weights(class_weight, targets, self.labels, self.num_outputs)
@@ -343,7 +356,7 @@ class Task(Saveable, keras.Model):
 
     @property
     def num_outputs(self) -> int:
-        """Numbers that the model gives for a text."""
+        """The number of outputs for one text."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
@@ -378,79 +391,8 @@ def stored_preprocessor(stored: StoredModel, backbone: EelbertBackbone) -> Prepr
         InputError: a model with a vocabulary lies there without its pieces, or with damaged ones.
     """
     config = backbone.config
-    if config.hash is not None:
-        return HashedTexts(config.max_tokens, config.max_bytes, backbone.pair, config.hash.normalization)
-    if stored.vocabulary is None:
-        raise InputError(f"{stored.path.parent / VOCABULARY_FILE}: missing: a model with a vocabulary needs its pieces")
-    with damage_in(stored.path.parent / VOCABULARY_FILE):
-        return WordPiece(stored.vocabulary, config.max_tokens, backbone.pair)
-
-
-def _check_fit(preprocessor: Preprocessor, backbone: EelbertBackbone) -> None:
-    """Checks that a preprocessor makes what a backbone takes.
-
-    Raises:
-        ValueError: it does not.
-    """
-    config = backbone.config
-    makes_bytes = isinstance(preprocessor, HashedTexts)
-    if makes_bytes != (config.hash is not None):
-        wanted = "HashedTexts" if config.hash is not None else "WordPiece"
-        raise ValueError(f"This backbone needs a `{wanted}`. Received: preprocessor={type(preprocessor).__name__}")
-    limits = [("max_tokens", config.max_tokens, preprocessor.max_tokens), ("pair", backbone.pair, preprocessor.pair)]
-    if isinstance(preprocessor, HashedTexts) and config.hash is not None:
-        limits.append(("max_bytes", config.max_bytes, preprocessor.max_bytes))
-        limits.append(("normalization", config.hash.normalization, preprocessor.normalization))
-    for name, ours, theirs in limits:
-        if ours != theirs:
-            raise ValueError(
-                f"Backbone and preprocessor must agree on `{name}`. Received: {ours} in the backbone, {theirs} in the "
-                "preprocessor"
-            )
-
-
-def _check_count(count: int, values: np.ndarray, name: str) -> None:
-    """Checks that there is one value per text.
-
-    Raises:
-        ValueError: there are more or fewer.
-    """
-    if not count:
-        raise ValueError("Expected at least one text. Received none")
-    if len(values) != count:
-        raise ValueError(f"Expected one {name} per text. Received: {count} texts and {len(values)} {name}s")
-
-
-def _weights(sample_weight: Any, count: int) -> np.ndarray | None:
-    """Weights of texts as float32 `[n]`.
-
-    Raises:
-        ValueError: there are more or fewer than texts, or one is negative or not finite.
-    """
-    if sample_weight is None:
-        return None
-    try:
-        weights = np.asarray(sample_weight, np.float32)
-    except (TypeError, ValueError):
-        raise ValueError(f"Sample weights must be numbers, one per text. Received: {one_line(sample_weight)}") from None
-    if weights.shape != (count,):
-        raise ValueError(f"Expected one sample weight per text, [{count}]. Received weights of shape {weights.shape}")
-    if not (np.isfinite(weights) & (weights >= 0)).all():
-        row = int(np.argmin(np.isfinite(weights) & (weights >= 0)))
-        raise ValueError(f"Sample weights must be finite and not negative. Received in row {row}: {weights[row]}")
-    return weights
-
-
-def split_at(count: int, validation_split: float) -> int:
-    """Where the texts end that are learned, and those begin that are scored instead.
-
-    Raises:
-        ValueError: one of the parts would be empty.
-    """
-    kept = int(count * (1 - validation_split)) if 0 < validation_split < 1 else 0
-    if not 0 < kept < count:
-        raise ValueError(
-            f"`validation_split` must lie between 0 and 1 and leave texts in both parts. Received: {validation_split} "
-            f"of {count} texts"
-        )
-    return kept
+    kind: type[Preprocessor] = WordPiece if config.hash is None else HashedTexts
+    found: Preprocessor = kind.from_stored(
+        stored, backbone.pair, max_tokens=config.max_tokens, max_bytes=config.max_bytes
+    )
+    return found

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 
+from eelbert_tf.errors import InputError
+from eelbert_tf.saving.folders import VOCABULARY_FILE
+from eelbert_tf.saving.info import ModelInfo, damage_in
+from eelbert_tf.saving.preprocessors import read_preprocessor, write_preprocessor
+from eelbert_tf.saving.shipped import ShippedPresets
+from eelbert_tf.saving.stored import StoredModel, read_stored
 from eelbert_tf.text.strings import TextOrPair, is_string_tensor
 
 from .columns import as_texts, one_line
@@ -54,9 +62,11 @@ class Preprocessor:
 
     Attributes:
         input_names: what the inputs hold, each int32 `[B, ...]`.
+        presets: presets that the class can be made from, by name.
     """
 
     input_names: tuple[str, ...]
+    presets = ShippedPresets(lambda cls, info: cls._suits(info))
 
     def __init__(self, max_tokens: int, pair: bool = False) -> None:
         self.max_tokens = max_tokens
@@ -98,6 +108,81 @@ class Preprocessor:
         for tensor in tensors:
             tensor.set_shape((None, None))
         return dict(zip(self.input_names, tensors, strict=True))
+
+    @classmethod
+    def _suits(cls, info: ModelInfo) -> bool:
+        """Whether a model of this description reads what the class makes."""
+        raise NotImplementedError
+
+    @classmethod
+    def _arguments(cls, stored: StoredModel) -> dict[str, Any]:
+        """The constructor's arguments for a stored model, but for `pair`.
+
+        Raises:
+            InputError: the model's vocabulary is missing.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_stored(cls, stored: StoredModel, pair: bool, **changes: Any) -> Any:
+        """The preprocessor of a model that has been read.
+
+        Args:
+            stored: what was read.
+            pair: whether the input is to be pairs.
+            **changes: as in `from_preset`.
+
+        Returns:
+            The preprocessor.
+
+        Raises:
+            InputError: the model's vocabulary is missing or damaged.
+        """
+        info = dataclasses.replace(stored.info, config=stored.info.config.replace(**changes))
+        arguments = cls._arguments(dataclasses.replace(stored, info=info))
+        with damage_in(stored.path.parent / VOCABULARY_FILE):
+            return cls(**arguments, pair=pair)
+
+    @classmethod
+    def from_preset(cls, name: str | Path, *, pair: bool | None = None, **changes: Any) -> Any:
+        """The preprocessor of a model, or one that was saved by itself.
+
+        Args:
+            name: a preset's name, a folder that `save_to_preset` of a model or of a preprocessor wrote, or a BERT in
+                Hugging Face's layout.
+            pair: whether the input is to be pairs; as saved by default.
+            **changes: limits to change, `max_tokens` for example.
+
+        Returns:
+            The preprocessor.
+
+        Raises:
+            InputError: there is none, it is damaged, or it is of another class.
+            ValueError: a change is out of range.
+        """
+        alone = read_preprocessor(name)
+        if alone is not None:
+            kind, arguments, vocabulary = alone
+            if kind != cls.__name__:
+                raise InputError(f"{name}: holds a `{kind}`, no `{cls.__name__}`")
+            pieces = {} if vocabulary is None else {"vocabulary": vocabulary}
+            return cls(**{**pieces, **arguments, **({} if pair is None else {"pair": pair}), **changes})
+        stored = read_stored(name)
+        if not cls._suits(stored.info):
+            raise InputError(f"{name}: is a model that does not read what a `{cls.__name__}` makes")
+        return cls.from_stored(stored, stored.info.pair if pair is None else pair, **changes)
+
+    def save_to_preset(self, folder: str | Path) -> None:
+        """Writes the preprocessor to a folder that `from_preset` reads. A model's folder holds its own already.
+
+        Args:
+            folder: where to; an older preprocessor there is replaced.
+
+        Raises:
+            InputError: the place cannot be written, or holds something else.
+        """
+        arguments = {name: value for name, value in self.get_config().items() if name != "vocabulary"}
+        write_preprocessor(folder, type(self).__name__, arguments, getattr(self, "vocabulary", None))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -92,13 +92,14 @@ class TrainingBatches(keras.utils.PyDataset):
 class OrderedBatches(keras.utils.PyDataset):
     """Every text once, shortest first: for evaluation.
 
-    What is left of one shape goes into the first batch of the next, so that only the very last batch is smaller.
+    What is left of one shape goes into the first batch of the next, so that only the very last batch has another size.
 
     Args:
         texts: encoded texts.
         labels: `[n]` or `[n, k]`, or `None`.
         batch_size: texts per batch.
         sample_weight: `[n]`, or `None`.
+        smallest: texts that each batch has at least, one for each device; the last text is repeated if there are fewer.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class OrderedBatches(keras.utils.PyDataset):
         labels: np.ndarray | None = None,
         batch_size: int = 32,
         sample_weight: np.ndarray | None = None,
+        smallest: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -114,7 +116,10 @@ class OrderedBatches(keras.utils.PyDataset):
         self.labels = None if labels is None else _one_per_text(labels, texts, "label")
         self.sample_weight = None if sample_weight is None else _one_per_text(sample_weight, texts, "sample weight")
         self._order = np.argsort(texts.levels, kind="stable")
-        self._batches = [self._order[i : i + batch_size] for i in range(0, len(texts), batch_size)]
+        if len(texts) < smallest:
+            self._order = np.pad(self._order, (0, smallest - len(texts)), "edge")
+        starts = range(batch_size, max(len(self._order) - smallest, 0) + 1, batch_size)
+        self._batches = np.split(self._order, starts)
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -130,7 +135,7 @@ class OrderedBatches(keras.utils.PyDataset):
 
     def restore(self, rows: np.ndarray) -> np.ndarray:
         """Results for all batches, `[n, ...]`, in the order of the texts."""
-        ordered = np.empty_like(rows)
+        ordered = np.empty((len(self.texts), *rows.shape[1:]), rows.dtype)
         ordered[self._order] = rows
         return ordered
 

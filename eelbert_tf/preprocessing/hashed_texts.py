@@ -10,6 +10,8 @@ import numpy as np
 from keras import ops
 
 from eelbert_tf.config import PACKAGE
+from eelbert_tf.saving.info import ModelInfo
+from eelbert_tf.saving.stored import StoredModel
 from eelbert_tf.text import splitting, strings
 
 from .base import SMALLEST_SLOTS, Preprocessor
@@ -39,6 +41,17 @@ class HashedTexts(Preprocessor):
         super().__init__(max_tokens, pair)
         self.max_bytes = max_bytes
         self.normalization = normalization
+
+    @classmethod
+    def _suits(cls, info: ModelInfo) -> bool:
+        """Whether a model of this description has a hash."""
+        return info.config.hash is not None
+
+    @classmethod
+    def _arguments(cls, stored: StoredModel) -> dict[str, Any]:
+        config = stored.info.config
+        normalization = 0 if config.hash is None else config.hash.normalization
+        return {"max_tokens": config.max_tokens, "max_bytes": config.max_bytes, "normalization": normalization}
 
     def encode(self, texts: Sequence[strings.TextOrPair]) -> EncodedBytes:
         """Texts ready for batching.

@@ -9,6 +9,10 @@ import keras
 import numpy as np
 
 from eelbert_tf.config import PACKAGE
+from eelbert_tf.errors import InputError
+from eelbert_tf.saving.folders import VOCABULARY_FILE
+from eelbert_tf.saving.info import ModelInfo
+from eelbert_tf.saving.stored import StoredModel
 from eelbert_tf.text import strings
 from eelbert_tf.text.words import split_words
 
@@ -68,6 +72,18 @@ class WordPiece(Preprocessor):
         missing = [piece.decode() for piece in RESERVED if piece not in self.ids]
         if missing:
             raise ValueError(f"A vocabulary needs the pieces {[p.decode() for p in RESERVED]}. Missing: {missing}")
+
+    @classmethod
+    def _suits(cls, info: ModelInfo) -> bool:
+        """Whether a model of this description has a vocabulary."""
+        return info.config.hash is None
+
+    @classmethod
+    def _arguments(cls, stored: StoredModel) -> dict[str, Any]:
+        if stored.vocabulary is None:
+            path = stored.path.parent / VOCABULARY_FILE
+            raise InputError(f"{path}: missing: a model with a vocabulary needs its pieces")
+        return {"vocabulary": stored.vocabulary, "max_tokens": stored.info.config.max_tokens}
 
     def encode(self, texts: Sequence[strings.TextOrPair]) -> EncodedPieces:
         """Texts ready for batching.

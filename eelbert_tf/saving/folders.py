@@ -195,8 +195,12 @@ def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def read_vocabulary(directory: Path) -> list[bytes]:
+def read_vocabulary(directory: Path, config_file: str = CONFIG_FILE) -> list[bytes]:
     """The pieces of a model with a vocabulary, by id.
+
+    Args:
+        directory: the folder.
+        config_file: the file in it that holds the checksum.
 
     Raises:
         InputError: the folder holds none, or a damaged one.
@@ -210,7 +214,7 @@ def read_vocabulary(directory: Path) -> list[bytes]:
         raise InputError(
             f"{path}: a model with a vocabulary needs its pieces; cannot be read: {error.strerror}"
         ) from None
-    expected = json.loads((directory / CONFIG_FILE).read_text("utf-8")).get(VOCABULARY_SHA256)
+    expected = json.loads((directory / config_file).read_text("utf-8")).get(VOCABULARY_SHA256)
     if expected is not None and hashlib.sha256(data).hexdigest() != expected:  # earlier versions wrote none
-        raise InputError(f"{path}: damaged: its checksum differs from the one in {CONFIG_FILE}.")
+        raise InputError(f"{path}: damaged: its checksum differs from the one in {config_file}.")
     return data.removesuffix(b"\n").split(b"\n")
