@@ -51,7 +51,7 @@ def size_options(tables: dict[str, Path], output: Path, *models: str) -> list[st
 def test_size(
     tables: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Formats and rivals have a row each, in JSON and in the table, with what applies to it; plots are drawn."""
+    """Formats and baselines have a row each, in JSON and in the table, with what applies to it; plots are drawn."""
     from eelbert_tf.tflite.conversion.convert import convert  # here, since the fresh processes import this module
 
     pytest.importorskip("tflite_micro")
@@ -74,13 +74,13 @@ def test_size(
     assert all(row["arena_bytes"] or row["peak_bytes"] is None or row["peak_bytes"] >= 0 for row in rows)
     assert ours["float32"]["accuracy"] == pytest.approx(keras_accuracy(tables["test"]), abs=1e-4)
 
-    rivals = Counter(row["model"] for row in rows if row["model"] != "small")
+    baselines = Counter(row["model"] for row in rows if row["model"] != "small")
     expected = {"BERT-tiny, random weights": 1, "TF-IDF + logistic regression": 1}
     if importlib.util.find_spec("fasttext"):
         expected["fastText, words"] = 2
         float_bytes, quantized_bytes = (row["bytes"] for row in rows if row["model"].startswith("fastText"))
         assert float_bytes > quantized_bytes
-    assert rivals == expected
+    assert baselines == expected
     assert [row["model"] for row in rows if row["accuracy"] is None] == ["BERT-tiny, random weights"]
 
     table = (tmp_path / "sizes.md").read_text("utf-8").splitlines()
@@ -93,7 +93,7 @@ def test_size(
         assert (tmp_path / f"sizes-{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_rivals_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_baselines_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too few words to quantize, or a package that is missing, cost that row and no other."""
     pytest.importorskip("fasttext")
     table = read_table(write_table(tmp_path / "few.tsv", ["good", "bad", "so so"] * 5), ["sentence"], "kind")

@@ -145,10 +145,10 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
         }
         times = interleave(calls, texts, rounds)
         medians = {name: float(np.median(values)) for name, values in times.items()}
-        rival = medians["bert_tiny"] + medians["tokenization"]
+        baseline = medians["bert_tiny"] + medians["tokenization"]
         figures: dict[str, Any] = {name: summary(values) for name, values in times.items()}
         figures["bert_tiny"]["bytes"] = len(theirs)
         for name, model in ours.items():
-            figures[name] |= {"bytes": len(model), "ratio": round(medians[name] / rival, 3)}
+            figures[name] |= {"bytes": len(model), "ratio": round(medians[name] / baseline, 3)}
         rows.append({"max_tokens": slots, "max_bytes": width, **figures})
     return {"method": METHOD, "texts": len(texts), "rounds": rounds, "rows": rows}

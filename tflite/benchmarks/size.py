@@ -48,7 +48,7 @@ METHOD = (
 )
 
 
-class Contender(Loadable, Protocol):
+class Classifier(Loadable, Protocol):
     """A row of the table."""
 
     @property
@@ -209,11 +209,11 @@ def our_files(
     return files, left_out
 
 
-def run_suite(contenders: Sequence[Contender], test: Table, limit: int, rounds: int) -> dict[str, Any]:
+def run_suite(classifiers: Sequence[Classifier], test: Table, limit: int, rounds: int) -> dict[str, Any]:
     """Measures classifiers.
 
     Args:
-        contenders: in the order of the table.
+        classifiers: in the order of the table.
         test: labelled single texts.
         limit: how many of them time is taken on.
         rounds: passes over these.
@@ -223,19 +223,19 @@ def run_suite(contenders: Sequence[Contender], test: Table, limit: int, rounds: 
     """
     texts = [str(text) for text in test.texts]
     rows, calls = [], {}
-    for number, contender in enumerate(with_progress(contenders, "row")):
-        arena = contender.arena_bytes if isinstance(contender, EelbertFile) else None
-        untrained = isinstance(contender, BertFile) and contender.labels is None
-        classify = contender.load()
+    for number, classifier in enumerate(with_progress(classifiers, "row")):
+        arena = classifier.arena_bytes if isinstance(classifier, EelbertFile) else None
+        untrained = isinstance(classifier, BertFile) and classifier.labels is None
+        classify = classifier.load()
         rows.append(
             {
-                "model": contender.name,
-                "format": contender.format,
-                "bytes": contender.bytes,
+                "model": classifier.name,
+                "format": classifier.format,
+                "bytes": classifier.bytes,
                 "arena_bytes": arena,
                 "p50_ms": None,
                 "p95_ms": None,
-                "peak_bytes": None if arena else peak_growth(contender, texts[:_MEMORY_TEXTS]),
+                "peak_bytes": None if arena else peak_growth(classifier, texts[:_MEMORY_TEXTS]),
                 "accuracy": None if untrained else _accuracy(classify, test),
             }
         )

@@ -23,7 +23,7 @@ SPEED_SUITES = {
     "training": "eelbert_tf.training.benchmarks.speed",
 }
 SIZE_SUITE = "size"
-RIVALS = "eelbert_tf.training.benchmarks.baselines"
+BASELINES = "eelbert_tf.training.benchmarks.baselines"
 FEWEST_TEXTS, MOST_TEXTS = 20, 20000
 
 
@@ -106,8 +106,8 @@ def _size(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="eelbert-benchmark-") as folder:
         ours, left_out = our_files(args.model, train, Path(folder), *limits)
         print("benchmark size: training the baselines ...", file=sys.stderr, flush=True)
-        rivals, others = importlib.import_module(RIVALS).train_baselines(train, Path(folder))
-        found = run_suite([*ours, *rivals], test, args.limit, args.rounds)
+        baselines, others = importlib.import_module(BASELINES).train_baselines(train, Path(folder))
+        found = run_suite([*ours, *baselines], test, args.limit, args.rounds)
     result = {
         "train": f"{train.path.name}, {len(train)} texts",
         "test": f"{test.path.name}, {len(test)} texts",
