@@ -25,7 +25,9 @@ WORD_DOUBLINGS = 6
 MAX_WORD_BYTES = 2**WORD_DOUBLINGS
 
 # A token's code in the lexicon is counted in float32 on the way, which holds whole numbers up to here.
-MAX_LEXICON_CODES = 2**24
+MAX_LEXICON_COMBINATIONS = 2**24
+
+BOOK_ENTRIES = 256  # of a quantized lexicon: what a code of one byte can name
 
 NORMALIZATIONS = (0, 1)  # versions of `HashConfig.normalization`
 
@@ -113,6 +115,10 @@ class EelbertConfig:
         lexicon_width: width of those rows, projected to `hidden_size` and added to the hash.
         lexicon_lookups: rows that a token has, 1 or 2, one behind the other: with two, hardly a pair of words shares
             both. At most 4096 rows then.
+        lexicon_codes: bytes that a row of the lexicon is stored in (product quantization, Jegou et al. 2011): each
+            names one of 256 entries of its own book, and the entries lie one behind the other. Must divide
+            `lexicon_width`; 0 for rows of numbers.
+        lexicon_skip: whether the lexicon's part of each token is added, scaled, to the output that means are taken of.
         pooling: what a text comes down to: "cls" (BERT), the output at [CLS] through a learned dense layer; or "mean",
             the mean of the output over a text's tokens, without weights.
 
@@ -140,6 +146,8 @@ class EelbertConfig:
     lexicon_lookups: int = 1
     pooling: str = "cls"
     num_hidden_groups: int | None = None
+    lexicon_codes: int = 0
+    lexicon_skip: bool = False
 
     def __post_init__(self) -> None:
         if (self.hash is None) == (self.vocab_size is None):
@@ -177,10 +185,27 @@ class EelbertConfig:
                 "`lexicon_size` must be a power of two and `lexicon_width` positive. "
                 f"Received: lexicon_size={self.lexicon_size}, lexicon_width={self.lexicon_width}"
             )
-        if self.lexicon_lookups not in (1, 2) or self.lexicon_codes > MAX_LEXICON_CODES:
+        if self.lexicon_lookups not in (1, 2) or self.lexicon_combinations > MAX_LEXICON_COMBINATIONS:
             raise ValueError(
-                f"`lexicon_lookups` must be 1 or 2, and `lexicon_size` to its power at most {MAX_LEXICON_CODES}. "
+                f"`lexicon_lookups` must be 1 or 2, and `lexicon_size` to its power at most {MAX_LEXICON_COMBINATIONS}. "
                 f"Received: lexicon_lookups={self.lexicon_lookups}, lexicon_size={self.lexicon_size}"
+            )
+
+        if self.lexicon_codes and (
+            self.lexicon_codes < 0
+            or self.lexicon_width % self.lexicon_codes
+            or not self.lexicon_size
+            or self.lexicon_lookups > 1
+        ):
+            raise ValueError(
+                "`lexicon_codes` must divide `lexicon_width`, and needs a lexicon with one lookup. Received: "
+                f"lexicon_codes={self.lexicon_codes}, lexicon_width={self.lexicon_width}, "
+                f"lexicon_size={self.lexicon_size}, lexicon_lookups={self.lexicon_lookups}"
+            )
+        if self.lexicon_skip and not (self.lexicon_size and self.pooling == "mean"):
+            raise ValueError(
+                '`lexicon_skip` needs a lexicon and `pooling="mean"`. '
+                f"Received: lexicon_size={self.lexicon_size}, pooling={self.pooling!r}"
             )
 
     @property
@@ -189,7 +214,7 @@ class EelbertConfig:
         return self.num_hidden_layers if self.num_hidden_groups is None else self.num_hidden_groups
 
     @property
-    def lexicon_codes(self) -> int:
+    def lexicon_combinations(self) -> int:
         """Combinations of rows that a token can have: each is found as a row of a lexicon of this size would be."""
         return self.lexicon_size**self.lexicon_lookups
 

@@ -89,6 +89,7 @@ class EelbertBackbone(Saveable, keras.Model):
                     config.hidden_size,
                     config.hash,
                     config.lexicon_lookups,
+                    config.lexicon_codes,
                     name="lexicon",
                     dtype=dtype,
                 )
@@ -140,6 +141,10 @@ class EelbertBackbone(Saveable, keras.Model):
         self.segment_embedding = self.add_weight(
             name="segment_embedding", shape=(config.type_vocab_size, config.hidden_size), initializer=normal
         )
+        if config.lexicon_skip:
+            self.lexicon_scale = self.add_weight(
+                name="lexicon_scale", shape=(config.hidden_size,), initializer="ones"
+            )
         if self.projection is not None:
             self.projection.build((None, None, self.hash_embedding.hash.size))
         for layer in (self.hash_embedding, self.lexicon, self.token_embedding):
@@ -164,9 +169,14 @@ class EelbertBackbone(Saveable, keras.Model):
         Raises:
             ValueError: the inputs do not fit the kind of model.
         """
+        embeddings, lexical, mask, segments = self._embed(inputs)
+        return (embeddings if lexical is None else embeddings + lexical), mask, segments
+
+    def _embed(self, inputs: Any) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """What `embed` gives, with the lexicon's part of the embeddings by itself: float `[B, T, hidden_size]`."""
         fields = inputs if isinstance(inputs, dict) else {"bytes": inputs}
         mask = fields.get("padding_mask")
-        added = None
+        lexical = None
         if self.token_embedding is not None:
             if "token_ids" not in fields:
                 raise ValueError(
@@ -175,8 +185,13 @@ class EelbertBackbone(Saveable, keras.Model):
             embeddings = self.token_embedding(fields["token_ids"])
         elif "embeddings" in fields:
             embeddings = fields["embeddings"]
-            if self.lexicon is not None and "lexicon_rows" in fields:
-                added = self.lexicon.look_up(fields["lexicon_rows"])
+            if self.lexicon is not None and "lexicon_rows" not in fields:
+                raise ValueError(
+                    "A model with a lexicon takes `lexicon_rows` beside `embeddings`, -1 where there is no word. "
+                    f"Received keys: {sorted(fields)}"
+                )
+            if self.lexicon is not None:
+                lexical = self.lexicon.look_up(fields["lexicon_rows"])
         elif "bytes" in fields:
             data = to_byte_tensor(fields["bytes"], self.config.max_bytes)
             if len(data.shape) == 3:
@@ -185,23 +200,23 @@ class EelbertBackbone(Saveable, keras.Model):
             hashed, tokens, layout = self.hash_embedding.embed_split(self.hash_embedding.split(data), slots)
             embeddings, fields = hashed["embeddings"], hashed
             if self.lexicon is not None:
-                added = self.lexicon(tokens, slots=layout.slots, num_slots=slots)
+                lexical = self.lexicon(tokens, slots=layout.slots, num_slots=slots)
         else:
             raise ValueError(f"Expected `bytes` or `embeddings`. Received keys: {sorted(fields)}")
         if self.projection is not None:
             embeddings = self.projection(embeddings)
         embeddings = ops.cast(embeddings, self.compute_dtype)
-        if added is not None:
-            embeddings = embeddings + ops.cast(added, self.compute_dtype)
+        lexical = None if lexical is None else ops.cast(lexical, self.compute_dtype)
         shape = ops.shape(embeddings)[:2]
         mask = fields.get("padding_mask")
         mask = ops.ones(shape, "int32") if mask is None else mask
         segments = fields.get("segment_ids")
         segments = ops.zeros(shape, "int32") if segments is None else segments
-        return embeddings, mask, segments
+        return embeddings, lexical, mask, segments
 
     def call(self, inputs: Any, training: bool | None = None, pooled_only: bool = False) -> dict[str, Tensor]:
-        embeddings, mask, segments = self.embed(inputs)
+        embeddings, lexical, mask, segments = self._embed(inputs)
+        embeddings = embeddings if lexical is None else embeddings + lexical
         length = ops.shape(embeddings)[1]
         dtype = self.compute_dtype
         x = embeddings + ops.cast(ops.expand_dims(ops.convert_to_tensor(self.position_embedding)[:length], 0), dtype)
@@ -222,7 +237,13 @@ class EelbertBackbone(Saveable, keras.Model):
         x = last(x, bias, training=training, positions=1 if first_only else positions)
         if positions is not None and not pooled_only:
             return {"sequence_output": x, "padding_mask": mask}
-        pooled = self.pooler(x[:, 0]) if self.pooler is not None else self.pool_means(x, mask, segments)
+        if self.pooler is not None:
+            pooled = self.pooler(x[:, 0])
+        elif self.config.lexicon_skip:
+            scale = ops.cast(ops.convert_to_tensor(self.lexicon_scale), dtype)
+            pooled = self.pool_means(x + lexical * scale, mask, segments)
+        else:
+            pooled = self.pool_means(x, mask, segments)
         found = {"pooled_output": pooled, "padding_mask": mask}
         return found if pooled_only else {"sequence_output": x, **found}
 

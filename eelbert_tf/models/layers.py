@@ -6,9 +6,10 @@ import dataclasses
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from eelbert_tf.config import PACKAGE, HashConfig
+from eelbert_tf.config import BOOK_ENTRIES, PACKAGE, HashConfig
 from eelbert_tf.text import hashing, splitting, strings
 from eelbert_tf.text.reference import CLS, SEP, embed_token
 
@@ -226,6 +227,8 @@ class HashLexicon(keras.layers.Layer):
         lookups: rows per token, 1 or 2, one behind the other.
         hidden_size: width of the result.
         hash: the hash whose signatures are used.
+        codes: bytes that a row is stored in, each naming an entry of its own book of 256; 0 for rows of numbers. Codes
+            are fixed, the books learn.
 
     Call arguments:
         tokens: `splitting.Split` with int32 `[B, L]` tensors.
@@ -243,11 +246,13 @@ class HashLexicon(keras.layers.Layer):
         hidden_size: int,
         hash: HashConfig | dict[str, Any],
         lookups: int = 1,
+        codes: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.size = size
         self.width = width
+        self.codes = codes
         self.lookups = lookups
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
@@ -258,12 +263,17 @@ class HashLexicon(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates the table."""
-        self.table = self.add_weight(
-            name="table",
-            shape=(self.size, self.width),
-            initializer=keras.initializers.TruncatedNormal(stddev=self.width**-0.5),
-        )
+        """Creates the table, or the codes and books that stand for it."""
+        normal = keras.initializers.TruncatedNormal(stddev=self.width**-0.5)
+        if self.codes:
+            self.code_table = self.add_weight(
+                name="codes", shape=(self.size, self.codes), dtype="uint8", initializer="zeros", trainable=False
+            )
+            self.books = self.add_weight(
+                name="books", shape=(self.codes, BOOK_ENTRIES, self.width // self.codes), initializer=normal
+            )
+        else:
+            self.table = self.add_weight(name="table", shape=(self.size, self.width), initializer=normal)
         self.projection.build((None, None, self.width * self.lookups))
         self.built = True
 
@@ -272,10 +282,10 @@ class HashLexicon(keras.layers.Layer):
             rows, there = hashing.slot_rows(
                 *tokens[:3], slots, num_slots, self.hash, self.size, self.lookups, self.scatter
             )
-            found = ops.take(ops.convert_to_tensor(self.table), rows, axis=0)
+            found = self._take(rows)
             return self._project(ops.reshape(found, (1, num_slots, self.lookups * self.width)), there)
-        codes = self.size**self.lookups
-        rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, codes)
+        combinations = self.size**self.lookups
+        rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, combinations)
         marked = (rows + 1) * lasts  # of each slot's bytes only the last one counts
         member = hashing.membership(tokens.starts, tokens.continues, slots, num_slots)  # [B, C, T, W]
         marked = ops.cast(ops.expand_dims(hashing.in_blocks(marked), 2), "float32")
@@ -288,13 +298,24 @@ class HashLexicon(keras.layers.Layer):
 
         With one lookup a code is a row; with two it is the first row times `size` plus the second.
         """
-        table, codes = ops.convert_to_tensor(self.table), ops.maximum(rows, 0)
+        known = ops.maximum(rows, 0)
         if self.lookups == 1:
-            found = ops.take(table, codes, axis=0)
+            found = self._take(known)
         else:
-            parts = [ops.take(table, part, axis=0) for part in (codes // self.size, codes % self.size)]
-            found = ops.concatenate(parts, axis=-1)
+            found = ops.concatenate([self._take(part) for part in (known // self.size, known % self.size)], axis=-1)
         return self._project(found, ops.greater_equal(rows, 0))
+
+    def _take(self, rows: Tensor) -> Tensor:
+        """Rows of the table: int32 `[...]` to float `[..., width]`."""
+        if not self.codes:
+            return ops.take(ops.convert_to_tensor(self.table), rows, axis=0)
+        shape = ops.shape(rows)
+        # As int8, less 128: devices look up no uint8.
+        table = ops.cast(ops.cast(ops.convert_to_tensor(self.code_table), "int32") - BOOK_ENTRIES // 2, "int8")
+        first = BOOK_ENTRIES * np.arange(self.codes, dtype=np.int32) + BOOK_ENTRIES // 2
+        places = ops.cast(ops.take(table, rows, axis=0), "int32") + first  # [..., codes]
+        entries = ops.reshape(ops.convert_to_tensor(self.books), (self.codes * BOOK_ENTRIES, self.width // self.codes))
+        return ops.reshape(ops.take(entries, places, axis=0), (*shape, self.width))
 
     def _project(self, found: Tensor, there: Tensor) -> Tensor:
         """The result for rows that were found where `there` is true, or 1."""
@@ -309,4 +330,5 @@ class HashLexicon(keras.layers.Layer):
             "hidden_size": self.hidden_size,
             "hash": dataclasses.asdict(self.hash),
             "lookups": self.lookups,
+            "codes": self.codes,
         }

@@ -47,7 +47,7 @@ class Saveable:
         """
         check_saveable(self)
         info = dataclasses.replace(self.describe(), notes=notes or {})
-        arrays = {name: _as_float(variable) for name, variable in weight_names(self).items()}
+        arrays = {name: _as_numpy(variable) for name, variable in weight_names(self).items()}
         preprocessor = getattr(self, "preprocessor", None)
         write_model(folder, info, arrays, vocabulary or getattr(preprocessor, "vocabulary", None))
 
@@ -126,10 +126,10 @@ def check_saveable(model: Any) -> None:
             )
 
 
-def _as_float(variable: Any) -> np.ndarray:
-    """A weight as NumPy has it; bfloat16, which NumPy lacks, as float32."""
+def _as_numpy(variable: Any) -> np.ndarray:
+    """A weight as NumPy has it, codes too; bfloat16, which NumPy lacks, as float32."""
     array = keras.ops.convert_to_numpy(variable)
-    return array if array.dtype.kind == "f" else array.astype(np.float32)
+    return array if array.dtype.kind == "f" or array.dtype == np.uint8 else array.astype(np.float32)
 
 
 def weight_names(model: Any) -> dict[str, Any]:

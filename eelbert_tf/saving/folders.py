@@ -190,8 +190,9 @@ def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a safetensors file that NumPy can read: {error}") from None
     for name, array in arrays.items():
-        if array.dtype.kind != "f":
-            raise InputError(f"{path}: weight {name!r} has the type {array.dtype}; expected floating point.")
+        expected = "uint8" if name.endswith("lexicon/codes") else "floating point"
+        if array.dtype.kind != "f" and array.dtype != expected:
+            raise InputError(f"{path}: weight {name!r} has the type {array.dtype}; expected {expected}.")
     return arrays
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eelbert_tf.config import BOOK_ENTRIES
 from eelbert_tf.errors import InputError
 
 from .folders import VOCABULARY_FILE, WEIGHTS_FILE, find_model, read_vocabulary, read_weights
@@ -98,7 +99,10 @@ def _check_sizes(model: StoredModel) -> None:
         shapes["token_embedding/embeddings"] = (config.vocab_size or 0, width)
     elif config.hash.size != width:
         shapes["projection/kernel"] = (config.hash.size, width)
-    if config.lexicon_size:
+    if config.lexicon_codes:
+        shapes["lexicon/codes"] = (config.lexicon_size, config.lexicon_codes)
+        shapes["lexicon/books"] = (config.lexicon_codes, BOOK_ENTRIES, config.lexicon_width // config.lexicon_codes)
+    elif config.lexicon_size:
         shapes["lexicon/table"] = (config.lexicon_size, config.lexicon_width)
     shapes = {prefix + name: shape for name, shape in shapes.items()}
     if info.kind == "classifier":

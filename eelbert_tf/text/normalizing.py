@@ -203,7 +203,7 @@ def _scatter(marked: Tensor) -> Tensor:
     batch, _, length, _ = ops.shape(marked)
     marked = ops.reshape(marked, (batch, length))
     number = ops.cumsum(ops.cast(ops.greater_equal(marked, 0.0), "float32"), axis=1)  # of what is kept
-    place = ops.cast(number + (length - 1.0) - cut(number, length - 1, 1), "int32")
+    place = ops.cast(number - cut(number, length - 1, 1), "int32") + (length - 1)
     if not isinstance(batch, int) or batch > 1:
         place = place + ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
     kept = ops.reshape(ops.maximum(marked, 0.0), (-1,))  # what is not adds zeros

@@ -58,7 +58,7 @@ class WordTables(TokenSource):
         self.embeddings = self._frozen("embeddings", table, self.compute_dtype)
         self.lexicon_rows = None
         if config.lexicon_size:
-            rows = lexicon_table(corpus, config.hash, config.lexicon_codes)
+            rows = lexicon_table(corpus, config.hash, config.lexicon_combinations)
             self.lexicon_rows = self._frozen("lexicon_rows", np.concatenate([rows, np.full(4, -1, np.int32)]), "int32")
         self.built = True
 
