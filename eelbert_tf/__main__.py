@@ -27,6 +27,7 @@ COMMANDS = {
     "convert": ("eelbert_tf.tflite.commands.convert", "write a TFLite file that takes the bytes of a text"),
     "corpus": ("eelbert_tf.training.commands.corpus", "turn plain text into training shards"),
     "pretrain": ("eelbert_tf.training.commands.pretrain", "train an encoder on a corpus"),
+    "quantize": ("eelbert_tf.training.commands.quantize", "store a lexicon in a few bytes for each row"),
     "distill": ("eelbert_tf.training.commands.distill", "teach a small model what a larger one says"),
     "glue": ("eelbert_tf.training.commands.glue", "score models and baselines on GLUE"),
     "benchmark": ("eelbert_tf.tflite.commands.benchmark", "measure speed and size beside baselines in the same run"),

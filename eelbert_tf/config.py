@@ -187,10 +187,10 @@ class EelbertConfig:
             )
         if self.lexicon_lookups not in (1, 2) or self.lexicon_combinations > MAX_LEXICON_COMBINATIONS:
             raise ValueError(
-                f"`lexicon_lookups` must be 1 or 2, and `lexicon_size` to its power at most {MAX_LEXICON_COMBINATIONS}. "
-                f"Received: lexicon_lookups={self.lexicon_lookups}, lexicon_size={self.lexicon_size}"
+                "`lexicon_lookups` must be 1 or 2, and `lexicon_size` to its power at most "
+                f"{MAX_LEXICON_COMBINATIONS}. Received: lexicon_lookups={self.lexicon_lookups}, "
+                f"lexicon_size={self.lexicon_size}"
             )
-
         if self.lexicon_codes and (
             self.lexicon_codes < 0
             or self.lexicon_width % self.lexicon_codes

@@ -47,6 +47,8 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     lines += [f"| hash | `{json.dumps(config['hash'])}` |"]
     if config["lexicon_size"]:
         rows = f"{config['lexicon_size']} rows of {config['lexicon_width']}, {config['lexicon_lookups']} for each word"
+        rows += f", each row in {config['lexicon_codes']} codes of a byte" if config.get("lexicon_codes") else ""
+        rows += "; added to the output too" if config.get("lexicon_skip") else ""
         lines += [f"| lexicon | {rows} |"]
     lines += [f"| pooling | {config['pooling']} |"]
     lines += [f"| text | {args.data} |"]

@@ -17,6 +17,7 @@ from eelbert_tf.text.reference import (
     embed_token,
     lexicon_index,
     multipliers,
+    quantized_rows,
     signature,
     token_units,
     tokenize,
@@ -38,6 +39,8 @@ ABOUT = [
     "texts: `data` is what the model reads; `tokens` are all filled slots in order, [CLS] and [SEP] included;"
     " `segments` are their segment numbers.",
     "normalized_texts: the same for hashes with `normalization` 1; in `texts` it is 0.",
+    "quantized_rows: tokens of the hash `boundaries`, their row in a lexicon of 64 rows of 6 numbers in 3 codes, and"
+    " its numbers. Code i of row r is (37 r + 101 i) mod 256; number j of entry c of book i is 1024 i + 4 c + j.",
     "pairs: `joined` is the byte string of `first` and `second` for that many bytes, before it is padded with zeros.",
 ]
 
@@ -202,6 +205,25 @@ def _pair_record(first: bytes, second: bytes, max_bytes: int) -> dict[str, Any]:
     return {"first": first.hex(), "second": second.hex(), "max_bytes": max_bytes, "joined": joined.hex()}
 
 
+def example_codes() -> tuple[np.ndarray, np.ndarray]:
+    """Codes uint8 `[64, 3]` and books float32 `[3, 256, 2]` of a lexicon to look rows up in."""
+    row, book, entry, number = np.arange(64), np.arange(3), np.arange(256), np.arange(2)
+    codes = (37 * row[:, None] + 101 * book) % 256
+    books = 1024 * book[:, None, None] + 4 * entry[:, None] + number
+    return codes.astype(np.uint8), books.astype(np.float32)
+
+
+def _row_records() -> list[dict[str, Any]]:
+    tokens = [token for token in TOKENS if token]
+    rows = [lexicon_index(token, HASHES["boundaries"], 64) for token in tokens]
+    codes, books = example_codes()
+    numbers = quantized_rows(codes[rows], books).astype(int).tolist()
+    return [
+        {"token": token.hex(), "row": row, "numbers": values}
+        for token, row, values in zip(tokens, rows, numbers, strict=True)
+    ]
+
+
 def golden() -> dict[str, list[Any]]:
     """All vectors, as the JSON file holds them."""
     return {
@@ -209,6 +231,7 @@ def golden() -> dict[str, list[Any]]:
         "multipliers": [{"seed": seed, "values": multipliers(seed, 8).view(np.uint32).tolist()} for seed in SEEDS],
         "hashes": [{"name": name, **_hash_fields(config)} for name, config in HASHES.items()],
         "tokens": [_token_record(name, token) for name in HASHES for token in TOKENS],
+        "quantized_rows": _row_records(),
         "texts": [_text_record(*text) for text in TEXTS],
         "normalized_texts": [_text_record(*text, normalization=1) for text in NORMALIZED_TEXTS],
         "pairs": [_pair_record(*pair) for pair in PAIRS],

@@ -26,6 +26,14 @@ CONFIGS = {
     "means": _SMALL.replace(
         pooling="mean", lexicon_size=64, lexicon_width=4, lexicon_lookups=2, num_hidden_layers=2, num_hidden_groups=1
     ),
+    "codes": _SMALL.replace(
+        hash=HashConfig(widths=(6, 5, 5), normalization=1),
+        pooling="mean",
+        lexicon_size=64,
+        lexicon_width=6,
+        lexicon_codes=3,
+        lexicon_skip=True,
+    ),
     "pair_means": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4),
     "uno": named_config("eelbert_uno").replace(max_tokens=32, max_bytes=128),
     "normalized": _SMALL.replace(hash=HashConfig(widths=(6, 5, 5), normalization=1)),
@@ -53,6 +61,8 @@ def _save(name: str, path: Path) -> None:
         model = EelbertClassifier(backbone, 3, LABELS)
     rng = np.random.default_rng(7)
     for weight in model.weights:
+        if not weight.dtype.startswith("float"):  # codes
+            continue
         spread = 0.2 if len(weight.shape) < 2 else 1.0 if "position" in weight.path else weight.shape[0] ** -0.5
         weight.assign(np.asarray(weight) + rng.normal(0, spread, weight.shape).astype(np.float32))
     model.save_to_preset(path)

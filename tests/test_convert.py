@@ -39,7 +39,7 @@ def test_hard_texts_are_hard():
     assert sum(text != text.decode("utf-8", "ignore").encode() for text in texts) > 50
 
 
-@pytest.mark.parametrize("name", ["small", "pair", "regression", "means", "pair_means", "uno"])
+@pytest.mark.parametrize("name", ["small", "pair", "regression", "means", "codes", "pair_means", "uno"])
 def test_logits_equal_keras_on_strings(name):
     """LiteRT on bytes against Keras on strings, on other hard texts than the conversion tried itself."""
     path, report = converted(name)
@@ -96,7 +96,7 @@ def test_constants_are_merged():
     assert len(tables) == 1
 
 
-@pytest.mark.parametrize("name", ["small", "pair", "means", "uno"])
+@pytest.mark.parametrize("name", ["small", "pair", "means", "codes", "uno"])
 def test_operators_are_builtin(name):
     """By listing the file's own operator codes."""
     path, report = converted(name)

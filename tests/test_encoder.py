@@ -249,6 +249,56 @@ def test_two_lookups(rich: EelbertConfig) -> None:
     )
 
 
+def test_codes_and_books(rich: EelbertConfig) -> None:
+    """A row of codes stands for the entries that they name, one behind the other: in every way to look rows up."""
+    config = rich.replace(lexicon_width=6, lexicon_codes=3)
+    quantized = randomize(EelbertBackbone(config))
+    codes, books = (np.asarray(v) for v in (quantized.lexicon.code_table, quantized.lexicon.books))
+    assert (codes.dtype, codes.shape, books.shape) == (np.uint8, (rich.lexicon_size, 3), (3, 256, 2))
+    assert codes.max() > 127
+    dense = EelbertBackbone(config.replace(lexicon_codes=0))
+    weights = {name: np.asarray(variable) for name, variable in weight_names(quantized).items()}
+    weights["lexicon/table"] = np.concatenate([books[i][codes[:, i]] for i in range(3)], axis=1)
+    for name, variable in weight_names(dense).items():
+        variable.assign(weights[name])
+    data = encode_texts(hard_texts(20), rich.max_bytes)
+    same(outputs(quantized, data), outputs(dense, data))
+    rows = np.array([[0, 63, -1], [5, 5, 17]], np.int32)
+    np.testing.assert_allclose(quantized.lexicon.look_up(rows), dense.lexicon.look_up(rows), rtol=0, atol=1e-6)
+    trainable = {variable.path.rpartition("lexicon/")[2] for variable in quantized.lexicon.trainable_variables}
+    assert trainable == {"books", "projection/kernel"}
+
+
+def test_lexicon_beside_the_encoder(tiny: EelbertConfig) -> None:
+    """With `lexicon_skip` a mean is that of the output plus the scaled part that the lexicon has in the input."""
+    config = tiny.replace(pooling="mean", lexicon_size=64, lexicon_width=4, lexicon_skip=True)
+    model = randomize(EelbertBackbone(config))
+    data = encode_texts(["some words, and others", "", "one"], tiny.max_bytes)
+    found = model(data)
+    alone = EelbertBackbone(config.replace(lexicon_size=0, lexicon_skip=False))
+    lexical = model.embed(data)[0] - alone.embed(data)[0]
+    total = found["sequence_output"] + lexical * np.asarray(model.lexicon_scale)
+    expected = model.pool_means(total, found["padding_mask"], np.zeros(found["padding_mask"].shape, np.int32))
+    np.testing.assert_allclose(found["pooled_output"], expected, rtol=0, atol=1e-5)
+    plain = EelbertBackbone(config.replace(lexicon_skip=False))
+    plain.set_weights([np.asarray(v) for v in model.weights if "lexicon_scale" not in v.path])
+    assert np.abs(found["pooled_output"] - plain(data)["pooled_output"])[0].max() > 0.1
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16"])
+def test_codes_in_other_precisions(tiny: EelbertConfig, policy: str) -> None:
+    """Codes stay whole numbers of one byte; the rest computes as the policy says."""
+    config = tiny.replace(pooling="mean", lexicon_size=64, lexicon_width=6, lexicon_codes=3, lexicon_skip=True)
+    model = randomize(EelbertBackbone(config))
+    other = EelbertBackbone(config, dtype=policy)
+    other.set_weights(model.get_weights())
+    np.testing.assert_array_equal(other.lexicon.code_table, model.lexicon.code_table)
+    data = encode_texts(["some words, and others", "one"], tiny.max_bytes)
+    found = other(data)["pooled_output"]
+    assert keras.backend.standardize_dtype(found.dtype) == policy.removeprefix("mixed_")
+    np.testing.assert_allclose(keras.ops.cast(found, "float32"), model(data)["pooled_output"], rtol=0, atol=0.15)
+
+
 def test_pooled_output_alone(rich: EelbertConfig) -> None:
     """Without the other slots of the last block, which nothing then reads, the pooled output is the same."""
     backbone = randomize(EelbertBackbone(rich))
@@ -341,6 +391,12 @@ def test_shared_blocks(tiny: EelbertConfig) -> None:
         ({"num_hidden_groups": 0}, "`num_hidden_groups` must divide"),
         ({"lexicon_size": 6, "lexicon_width": 2}, "power of two"),
         ({"lexicon_size": 8}, "`lexicon_width` positive"),
+        ({"lexicon_size": 8, "lexicon_width": 6, "lexicon_codes": 4}, "`lexicon_codes` must divide `lexicon_width`"),
+        ({"lexicon_size": 8, "lexicon_width": 6, "lexicon_codes": -3}, "lexicon_codes=-3"),
+        ({"lexicon_codes": 4}, "needs a lexicon with one lookup"),
+        ({"lexicon_size": 8, "lexicon_width": 4, "lexicon_codes": 4, "lexicon_lookups": 2}, "lexicon_lookups=2"),
+        ({"lexicon_skip": True, "pooling": "mean"}, "`lexicon_skip` needs a lexicon"),
+        ({"lexicon_skip": True, "lexicon_size": 8, "lexicon_width": 4}, "pooling='cls'"),
         ({"heads": 2}, "Unknown configuration field 'heads'"),
     ],
 )
@@ -360,11 +416,13 @@ def test_wrong_inputs(tiny: EelbertConfig) -> None:
     """Inputs that do not fit the kind of model are refused with the reason."""
     model = EelbertBackbone(tiny)
     bert = EelbertBackbone(tiny.replace(hash=None, vocab_size=9))
+    lexicon = EelbertBackbone(tiny.replace(lexicon_size=8, lexicon_width=2))
     for call, message in (
         (lambda: model({"token_ids": np.zeros((1, 4), np.int32)}), "Expected `bytes` or `embeddings`"),
         (lambda: model(np.zeros((1, 2, 4), np.int32)), "Ready tokens go through `NgramHashEmbedding` first"),
         (lambda: model(np.zeros((1, 4), np.float32)), "bytes as int32 or uint8"),
         (lambda: bert(tf.constant(["a"])), "takes a dictionary with `token_ids`"),
+        (lambda: lexicon({"embeddings": np.zeros((1, 4, 16), np.float32)}), "takes `lexicon_rows` beside `embeddings`"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

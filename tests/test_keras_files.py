@@ -127,6 +127,12 @@ def plain(config: EelbertConfig) -> EelbertClassifier:
     return EelbertClassifier(EelbertBackbone(config, pair=True), labels=["größer", "b", "c"], dropout=0.25)
 
 
+def codes(config: EelbertConfig) -> EelbertClassifier:
+    """With a quantized lexicon, which goes past the encoder too."""
+    config = config.replace(pooling="mean", lexicon_codes=config.lexicon_width, lexicon_skip=True)
+    return EelbertClassifier(EelbertBackbone(config), labels=["a", "b"])
+
+
 MODELS = {
     "backbone": lambda config: EelbertBackbone(config, name="front"),
     "backbone_of_pairs": lambda config: EelbertBackbone(config.replace(pooling="mean"), pair=True),
@@ -139,6 +145,7 @@ MODELS = {
     "mixed": mixed,
     "half": half,
     "bert": bert,
+    "codes": codes,
 }
 
 

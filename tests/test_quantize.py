@@ -79,7 +79,7 @@ def test_uno_is_small_and_true(name, largest, difference):
     assert np.abs(EelbertRuntime(path).predict(texts) - expected).max() < difference
 
 
-@pytest.mark.parametrize("model", ["uno", "pair", "means", "pair_means"])
+@pytest.mark.parametrize("model", ["uno", "pair", "means", "codes", "pair_means"])
 @pytest.mark.parametrize("name", ["micro", "micro-int8"])
 def test_tflite_micro_runs_it(model, name):
     """TFLite Micro gives LiteRT's logits: equal for float, within the rounding of a few steps for int8."""

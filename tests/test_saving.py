@@ -113,6 +113,32 @@ def test_backbones(original: EelbertClassifier, saved: Path, tmp_path: Path, ric
         EelbertClassifier.from_preset(tmp_path / "backbone")
 
 
+def test_quantized_lexicons(tmp_path: Path, tiny: EelbertConfig) -> None:
+    """Codes come back as bytes, alone or in a classifier; other types in their place are refused."""
+    config = tiny.replace(pooling="mean", lexicon_size=64, lexicon_width=6, lexicon_codes=3, lexicon_skip=True)
+    original = randomize(EelbertClassifier(EelbertBackbone(config), 2))
+    original.save_to_preset(tmp_path / "model")
+    arrays = read_weights(tmp_path / "model", read_info(tmp_path / "model")[1])
+    assert arrays["backbone/lexicon/codes"].dtype == np.uint8
+    again = EelbertClassifier.from_preset(tmp_path / "model")
+    for name, variable in weight_names(original).items():
+        np.testing.assert_array_equal(weight_names(again)[name].numpy(), variable.numpy(), err_msg=name)
+    np.testing.assert_array_equal(again.predict(TEXTS, verbose=0), original.predict(TEXTS, verbose=0))
+    EelbertBackbone.from_preset(tmp_path / "model").save_to_preset(tmp_path / "backbone")
+    encoder = EelbertSentenceEncoder.from_preset(tmp_path / "backbone")
+    np.testing.assert_array_equal(encoder.backbone.lexicon.code_table, original.backbone.lexicon.code_table)
+    codes = arrays["backbone/lexicon/codes"]
+    for wrong, message in (
+        (codes.astype(np.int32), "'backbone/lexicon/codes' has the type int32; expected uint8"),
+        (codes.astype(np.float32), "'backbone/lexicon/codes' has the type float32; expected uint8"),
+        (codes[:, :2].copy(), r"has shape \(64, 2\), the configuration asks for \(64, 3\)"),
+    ):
+        data = safetensors.numpy.save({**arrays, "backbone/lexicon/codes": wrong})
+        replace_weights(tmp_path / "model", data)
+        with pytest.raises(InputError, match=message):
+            EelbertClassifier.from_preset(tmp_path / "model")
+
+
 def test_changes_that_do_not_touch_weights(saved: Path) -> None:
     """Narrower inputs are allowed, wider ones than the position table are the caller's mistake."""
     assert EelbertClassifier.from_preset(saved, max_tokens=8, max_bytes=32).backbone.config.max_tokens == 8
@@ -287,6 +313,7 @@ HUGE: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("hash", lambda f: f["config"]["hash"].update(widths=[10**12]), "projection/kernel"),
     ("word", lambda f: f["config"]["hash"].update(word_width=10**12), "projection/kernel"),
     ("lexicon", lambda f: f["config"].update(lexicon_size=2**23), "lexicon/table"),
+    ("lexicon codes", lambda f: f["config"].update(lexicon_codes=3), "lexicon/codes.* is missing"),
     ("lexicon width", lambda f: f["config"].update(lexicon_width=2**50), "lexicon/table"),
     ("vocabulary", lambda f: f["config"].update(hash=None, vocab_size=10**12), "token_embedding"),
     ("classes", lambda f: f.update(num_classes=10**12, labels=None), "classifier/kernel"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from eelbert_tf.config import EelbertConfig
+from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.optimizer import AdamW
@@ -158,6 +158,21 @@ def test_fit_on_a_dataset_of_strings(tiny: EelbertConfig) -> None:
     dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(8)
     history = model.fit(dataset, epochs=8, shuffle=False, verbose=0)
     assert history.history["accuracy"][-1] == 1.0
+
+
+def test_fit_with_codes(tiny: EelbertConfig) -> None:
+    """Books learn and codes stay; normalization 1 takes batches of any length."""
+    config = tiny.replace(
+        hash=HashConfig(widths=(6, 5, 5), normalization=1), pooling="mean", lexicon_size=64, lexicon_width=6
+    )
+    model = classifier(config.replace(lexicon_codes=3, lexicon_skip=True))
+    lexicon, scale = model.backbone.lexicon, model.backbone.lexicon_scale
+    before = [np.asarray(v) for v in (lexicon.code_table, lexicon.books, scale)]
+    history = model.fit(TEXTS, LABELS, 8, epochs=8, seed=3, verbose=0)
+    assert history.history["accuracy"][-1] == 1.0
+    np.testing.assert_array_equal(lexicon.code_table, before[0])
+    assert (np.asarray(lexicon.books) != before[1]).any()
+    assert (np.asarray(scale) != before[2]).all()
 
 
 def test_fit_compiled_by_xla(tiny: EelbertConfig) -> None:

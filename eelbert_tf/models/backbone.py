@@ -142,9 +142,7 @@ class EelbertBackbone(Saveable, keras.Model):
             name="segment_embedding", shape=(config.type_vocab_size, config.hidden_size), initializer=normal
         )
         if config.lexicon_skip:
-            self.lexicon_scale = self.add_weight(
-                name="lexicon_scale", shape=(config.hidden_size,), initializer="ones"
-            )
+            self.lexicon_scale = self.add_weight(name="lexicon_scale", shape=(config.hidden_size,), initializer="ones")
         if self.projection is not None:
             self.projection.build((None, None, self.hash_embedding.hash.size))
         for layer in (self.hash_embedding, self.lexicon, self.token_embedding):
@@ -173,7 +171,11 @@ class EelbertBackbone(Saveable, keras.Model):
         return (embeddings if lexical is None else embeddings + lexical), mask, segments
 
     def _embed(self, inputs: Any) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-        """What `embed` gives, with the lexicon's part of the embeddings by itself: float `[B, T, hidden_size]`."""
+        """What `embed` gives, with the lexicon's part of the embeddings by itself: float `[B, T, hidden_size]`.
+
+        Raises:
+            ValueError: as `embed`.
+        """
         fields = inputs if isinstance(inputs, dict) else {"bytes": inputs}
         mask = fields.get("padding_mask")
         lexical = None

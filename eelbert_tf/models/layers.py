@@ -217,6 +217,11 @@ def to_byte_tensor(inputs: Any, max_bytes: int) -> Tensor:
     return ops.cast(inputs, "int32")[..., :max_bytes]
 
 
+def _any_codes(shape: Any, dtype: Any) -> Tensor:
+    """Codes of a lexicon that has not been quantized from anything: rows differ, and their entries are shared."""
+    return ops.cast(keras.random.randint(shape, 0, BOOK_ENTRIES), dtype)
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class HashLexicon(keras.layers.Layer):
     """A small learned table indexed by the token's own signature: a lexicon without a vocabulary.
@@ -267,7 +272,7 @@ class HashLexicon(keras.layers.Layer):
         normal = keras.initializers.TruncatedNormal(stddev=self.width**-0.5)
         if self.codes:
             self.code_table = self.add_weight(
-                name="codes", shape=(self.size, self.codes), dtype="uint8", initializer="zeros", trainable=False
+                name="codes", shape=(self.size, self.codes), dtype="uint8", initializer=_any_codes, trainable=False
             )
             self.books = self.add_weight(
                 name="books", shape=(self.codes, BOOK_ENTRIES, self.width // self.codes), initializer=normal

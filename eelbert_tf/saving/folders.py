@@ -190,8 +190,9 @@ def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a safetensors file that NumPy can read: {error}") from None
     for name, array in arrays.items():
-        expected = "uint8" if name.endswith("lexicon/codes") else "floating point"
-        if array.dtype.kind != "f" and array.dtype != expected:
+        is_codes = name.endswith("lexicon/codes")
+        if not (array.dtype == np.uint8 if is_codes else array.dtype.kind == "f"):
+            expected = "uint8" if is_codes else "floating point"
             raise InputError(f"{path}: weight {name!r} has the type {array.dtype}; expected {expected}.")
     return arrays
 

@@ -109,6 +109,19 @@ def lexicon_index(token: bytes, config: HashConfig, lexicon_size: int) -> int:
     return product >> 32 - (lexicon_size.bit_length() - 1)
 
 
+def quantized_rows(codes: np.ndarray, books: np.ndarray) -> np.ndarray:
+    """Rows of a lexicon that is stored in codes and books: the entries that codes name, one behind the other.
+
+    Args:
+        codes: uint8 `[n, m]`.
+        books: `[m, 256, width / m]`.
+
+    Returns:
+        `[n, width]`.
+    """
+    return np.concatenate([book[codes[:, i]] for i, book in enumerate(books)], axis=1)
+
+
 @dataclass(frozen=True)
 class Tokens:
     """The tokens of one input after all cuts, without [CLS] and the [SEP]s."""

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from eelbert_tf.config import HashConfig
+from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.disk.files import replace_file, reserve
+from eelbert_tf.errors import InputError
 from eelbert_tf.text.reference import embed_token, lexicon_index
 from eelbert_tf.training.corpus.counting import MAX_WORD_LENGTH
 from eelbert_tf.training.corpus.reader import Corpus, Words, crc32
@@ -92,6 +93,35 @@ def lexicon_table(corpus: Corpus, config: HashConfig, lexicon_size: int) -> np.n
 
     name = f"lexicon-{_key(corpus, config)}-{lexicon_size}.i32"
     return _cached(corpus, None, name, np.int32, (len(corpus.words),), compute, check)
+
+
+def lexicon_counts(corpus: Corpus, config: EelbertConfig) -> np.ndarray:
+    """How often the words of each row of a lexicon with one lookup occur in a corpus: float64 `[lexicon_size]`.
+
+    Args:
+        corpus: gives the words.
+        config: of an encoder with a lexicon.
+
+    Raises:
+        InputError: the corpus was built for another normalization, or its folder cannot be written.
+    """
+    assert config.hash is not None
+    check_normalization(corpus, config.hash)
+    return np.bincount(lexicon_table(corpus, config.hash, config.lexicon_size), corpus.counts, config.lexicon_size)
+
+
+def check_normalization(corpus: Corpus, config: HashConfig) -> None:
+    """Checks that a corpus was split into words as a hash does it.
+
+    Raises:
+        InputError: it was not.
+    """
+    if corpus.normalization != config.normalization:
+        raise InputError(
+            f"{corpus.directory}: its words have normalization {corpus.normalization}, and the model's hash "
+            f"{config.normalization}; build the corpus again with `eelbert corpus --normalization "
+            f"{config.normalization}`"
+        )
 
 
 def _marks(lengths: Any, width: int) -> tuple[Any, Any]:

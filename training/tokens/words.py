@@ -8,14 +8,13 @@ import numpy as np
 from keras import ops
 
 from eelbert_tf.config import EelbertConfig
-from eelbert_tf.errors import InputError
 from eelbert_tf.text.reference import CLS, MASK, SEP, embed_token
 from eelbert_tf.training.corpus.reader import Corpus
 
 from .masking import Specials, WordMasking
 from .source import TokenSource
 from .stream import Corruption
-from .tables import embedding_table, lexicon_table
+from .tables import check_normalization, embedding_table, lexicon_table
 
 Tensor = Any
 
@@ -41,12 +40,7 @@ class WordTables(TokenSource):
     def __init__(self, corpus: Corpus, config: EelbertConfig, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
         assert config.hash is not None
-        if corpus.normalization != config.hash.normalization:
-            raise InputError(
-                f"{corpus.directory}: its words have normalization {corpus.normalization}, and the model's hash "
-                f"{config.hash.normalization}; build the corpus again with `eelbert corpus --normalization "
-                f"{config.hash.normalization}`"
-            )
+        check_normalization(corpus, config.hash)
         self.corpus = corpus
         self.counts = corpus.counts
         self.output_scale = config.hidden_size**-0.5
