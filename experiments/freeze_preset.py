@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     lines += [f"| hash | `{json.dumps(config['hash'])}` |"]
     if config["lexicon_size"]:
         rows = f"{config['lexicon_size']} rows of {config['lexicon_width']}, {config['lexicon_lookups']} for each word"
-        rows += f", each row in {config['lexicon_codes']} codes of a byte" if config.get("lexicon_codes") else ""
+        if codes := config.get("lexicon_codes"):
+            rows += f", each row in {codes} codes of one byte, {codes * config['lexicon_size']:,} bytes"
         rows += "; added to the output too" if config.get("lexicon_skip") else ""
         lines += [f"| lexicon | {rows} |"]
     lines += [f"| pooling | {config['pooling']} |"]
@@ -100,7 +102,8 @@ def main() -> None:
     args = parser.parse_args()
     source = find_model(args.run)
     read_info(source)
-    parameters = int(EelbertBackbone.from_preset(args.run).count_params())  # verifies the checksum
+    backbone = EelbertBackbone.from_preset(args.run)  # verifies the checksum
+    parameters = sum(math.prod(variable.shape) for variable in backbone.trainable_variables)  # codes are not learned
     fields = json.loads((source / CONFIG_FILE).read_text("utf-8"))
     text = card(args.name, fields, parameters, args)
     target = PRESETS / args.name

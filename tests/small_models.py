@@ -29,7 +29,7 @@ CONFIGS = {
     "codes": _SMALL.replace(
         hash=HashConfig(widths=(6, 5, 5), normalization=1),
         pooling="mean",
-        lexicon_size=64,
+        lexicon_size=2**17,  # more codes than converters fold by themselves where that makes a constant larger
         lexicon_width=6,
         lexicon_codes=3,
         lexicon_skip=True,

@@ -249,26 +249,6 @@ def test_two_lookups(rich: EelbertConfig) -> None:
     )
 
 
-def test_codes_and_books(rich: EelbertConfig) -> None:
-    """A row of codes stands for the entries that they name, one behind the other: in every way to look rows up."""
-    config = rich.replace(lexicon_width=6, lexicon_codes=3)
-    quantized = randomize(EelbertBackbone(config))
-    codes, books = (np.asarray(v) for v in (quantized.lexicon.code_table, quantized.lexicon.books))
-    assert (codes.dtype, codes.shape, books.shape) == (np.uint8, (rich.lexicon_size, 3), (3, 256, 2))
-    assert codes.max() > 127
-    dense = EelbertBackbone(config.replace(lexicon_codes=0))
-    weights = {name: np.asarray(variable) for name, variable in weight_names(quantized).items()}
-    weights["lexicon/table"] = np.concatenate([books[i][codes[:, i]] for i in range(3)], axis=1)
-    for name, variable in weight_names(dense).items():
-        variable.assign(weights[name])
-    data = encode_texts(hard_texts(20), rich.max_bytes)
-    same(outputs(quantized, data), outputs(dense, data))
-    rows = np.array([[0, 63, -1], [5, 5, 17]], np.int32)
-    np.testing.assert_allclose(quantized.lexicon.look_up(rows), dense.lexicon.look_up(rows), rtol=0, atol=1e-6)
-    trainable = {variable.path.rpartition("lexicon/")[2] for variable in quantized.lexicon.trainable_variables}
-    assert trainable == {"books", "projection/kernel"}
-
-
 def test_lexicon_beside_the_encoder(tiny: EelbertConfig) -> None:
     """With `lexicon_skip` a mean is that of the output plus the scaled part that the lexicon has in the input."""
     config = tiny.replace(pooling="mean", lexicon_size=64, lexicon_width=4, lexicon_skip=True)
@@ -283,20 +263,6 @@ def test_lexicon_beside_the_encoder(tiny: EelbertConfig) -> None:
     plain = EelbertBackbone(config.replace(lexicon_skip=False))
     plain.set_weights([np.asarray(v) for v in model.weights if "lexicon_scale" not in v.path])
     assert np.abs(found["pooled_output"] - plain(data)["pooled_output"])[0].max() > 0.1
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16"])
-def test_codes_in_other_precisions(tiny: EelbertConfig, policy: str) -> None:
-    """Codes stay whole numbers of one byte; the rest computes as the policy says."""
-    config = tiny.replace(pooling="mean", lexicon_size=64, lexicon_width=6, lexicon_codes=3, lexicon_skip=True)
-    model = randomize(EelbertBackbone(config))
-    other = EelbertBackbone(config, dtype=policy)
-    other.set_weights(model.get_weights())
-    np.testing.assert_array_equal(other.lexicon.code_table, model.lexicon.code_table)
-    data = encode_texts(["some words, and others", "one"], tiny.max_bytes)
-    found = other(data)["pooled_output"]
-    assert keras.backend.standardize_dtype(found.dtype) == policy.removeprefix("mixed_")
-    np.testing.assert_allclose(keras.ops.cast(found, "float32"), model(data)["pooled_output"], rtol=0, atol=0.15)
 
 
 def test_pooled_output_alone(rich: EelbertConfig) -> None:

@@ -111,6 +111,18 @@ def test_front_end_is_never_quantized(name):
     assert len(wraps) >= 3  # one for each order of n-gram at least
 
 
+@pytest.mark.parametrize("name", ["int8", "micro-int8"])
+def test_codes_and_books_are_bytes(name):
+    """A lexicon takes one byte for each code and each number of a book, and nothing besides."""
+    path, report = variant("codes", name)
+    graph = Graph(path.read_bytes())
+    constants = [t for t in range(len(graph.tensors)) if graph.is_constant(t)]
+    kinds = {(tuple(graph.shape(t)), str(graph.dtype(t))) for t in constants}
+    assert {((2**17, 3), "int8"), ((3 * 256, 2), "int8")} <= kinds
+    assert sum(2**17 in graph.shape(t) for t in constants) == 1
+    assert report["bytes"] < 3 * 2**17 + 256 * 6 + 64 * KIB
+
+
 @pytest.mark.parametrize("name", [*VARIANTS, "none"])
 def test_shared_weights_are_stored_once(name):
     """Two layers with one block's weights: each of its six dense layers reads one tensor twice."""

@@ -1,4 +1,4 @@
-"""Product quantization: what it keeps of a table, what its output depends on, and the command."""
+"""Lexicons in codes and books: the layer against one of numbers, product quantization, and the command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eelbert_tf.saving.info import read_info
 from eelbert_tf.text.reference import lexicon_index, quantized_rows
 from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.training.tokens.tables import lexicon_counts
-from tests.configs import TINY
+from tests.configs import RICH, TINY
 from tests.conftest import randomize
 from tests.forms import hard_texts
 from tests.make_golden import GOLDEN, HASHES, example_codes
@@ -48,7 +48,7 @@ def test_few_rows_are_exact() -> None:
     """With no more rows than entries each row is its own entry; what remains of a book is zero."""
     points = table(100, 6)
     codes, books = product_quantize(points, 3)
-    assert (codes.dtype, codes.shape, books.dtype, books.shape) == (np.uint8, (100, 3), np.float32, (3, 256, 2))
+    assert (str(codes.dtype), codes.shape, str(books.dtype), books.shape) == ("uint8", (100, 3), "float32", (3, 256, 2))
     np.testing.assert_allclose(quantized_rows(codes, books), points, rtol=0, atol=1e-5)
     assert not books[:, 100:].any()
 
@@ -77,6 +77,48 @@ def test_frequent_rows_are_rounded_less() -> None:
     assert errors[:400].mean() < 0.5 * errors[400:].mean()
     nearest, centres = k_means(np.ones((1000, 3), np.float32), np.ones(1000), np.random.default_rng(0))
     np.testing.assert_array_equal(centres[nearest], 1)
+
+
+def test_codes_and_books() -> None:
+    """A row of codes stands for the entries that they name, one behind the other: in every way to look rows up."""
+    from eelbert_tf.models.backbone import EelbertBackbone
+    from eelbert_tf.models.presets import weight_names
+
+    config = RICH.replace(lexicon_width=6, lexicon_codes=3)
+    quantized = randomize(EelbertBackbone(config))
+    codes, books = (np.asarray(v) for v in (quantized.lexicon.code_table, quantized.lexicon.books))
+    assert (str(codes.dtype), codes.shape, books.shape) == ("uint8", (RICH.lexicon_size, 3), (3, 256, 2))
+    assert codes.max() > 127
+    dense = EelbertBackbone(config.replace(lexicon_codes=0))
+    weights = {name: np.asarray(variable) for name, variable in weight_names(quantized).items()}
+    weights["lexicon/table"] = np.concatenate([books[i][codes[:, i]] for i in range(3)], axis=1)
+    for name, variable in weight_names(dense).items():
+        variable.assign(weights[name])
+    data = encode_texts(hard_texts(20), RICH.max_bytes)
+    for name, output in quantized(data).items():
+        np.testing.assert_allclose(output, dense(data)[name], rtol=0, atol=1e-5, err_msg=name)
+    rows = np.array([[0, 63, -1], [5, 5, 17]], np.int32)
+    np.testing.assert_allclose(quantized.lexicon.look_up(rows), dense.lexicon.look_up(rows), rtol=0, atol=1e-6)
+    trainable = {variable.path.rpartition("lexicon/")[2] for variable in quantized.lexicon.trainable_variables}
+    assert trainable == {"books", "projection/kernel"}
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
+def test_codes_in_other_precisions(policy: str) -> None:
+    """Codes stay whole numbers of one byte; the rest computes as the policy says."""
+    import keras
+
+    from eelbert_tf.models.backbone import EelbertBackbone
+
+    config = TINY.replace(pooling="mean", lexicon_size=64, lexicon_width=6, lexicon_codes=3, lexicon_skip=True)
+    model = randomize(EelbertBackbone(config))
+    other = EelbertBackbone(config, dtype=policy)
+    other.set_weights(model.get_weights())
+    np.testing.assert_array_equal(other.lexicon.code_table, model.lexicon.code_table)
+    data = encode_texts(["some words, and others", "one"], TINY.max_bytes)
+    found = other(data)["pooled_output"]
+    assert keras.backend.standardize_dtype(found.dtype) == policy.removeprefix("mixed_")
+    np.testing.assert_allclose(keras.ops.cast(found, "float32"), model(data)["pooled_output"], rtol=0, atol=0.15)
 
 
 def test_golden_rows() -> None:

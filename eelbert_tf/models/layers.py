@@ -315,8 +315,8 @@ class HashLexicon(keras.layers.Layer):
         if not self.codes:
             return ops.take(ops.convert_to_tensor(self.table), rows, axis=0)
         shape = ops.shape(rows)
-        # As int8, less 128: devices look up no uint8.
-        table = ops.cast(ops.cast(ops.convert_to_tensor(self.code_table), "int32") - BOOK_ENTRIES // 2, "int8")
+        # As int8, less 128: devices look up no uint8. Bytes wrap on the way, so that exporters fold tables of any size.
+        table = ops.cast(ops.convert_to_tensor(self.code_table) + np.uint8(BOOK_ENTRIES // 2), "int8")
         first = BOOK_ENTRIES * np.arange(self.codes, dtype=np.int32) + BOOK_ENTRIES // 2
         places = ops.cast(ops.take(table, rows, axis=0), "int32") + first  # [..., codes]
         entries = ops.reshape(ops.convert_to_tensor(self.books), (self.codes * BOOK_ENTRIES, self.width // self.codes))

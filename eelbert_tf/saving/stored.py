@@ -89,7 +89,7 @@ def _check_sizes(model: StoredModel) -> None:
     info, arrays, path = model.info, model.arrays, model.path
     config, prefix = info.config, backbone_prefix(info)
     width = config.hidden_size
-    shapes = {
+    shapes: dict[str, tuple[int, ...]] = {
         "position_embedding": (config.max_position_embeddings, width),
         "segment_embedding": (config.type_vocab_size, width),
     }

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         from eelbert_tf.training.tokens.tables import lexicon_counts
 
         counts = lexicon_counts(Corpus(args.corpus), config)
-    stored, error = quantize_stored(read_stored(args.model), args.codes, counts, args.seed)
+    stored, lost = quantize_stored(read_stored(args.model), args.codes, counts, args.seed)
     write_model(args.output, stored.info, stored.arrays, stored.vocabulary)
     return {
         "output": args.output,
@@ -59,5 +59,5 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "lexicon_width": config.lexicon_width,
         "lexicon_codes": config.lexicon_codes,
         "lexicon_bytes": config.lexicon_size * config.lexicon_codes + BOOK_ENTRIES * config.lexicon_width,
-        "error": round(error, 4),
+        "error": round(lost, 4),
     }
