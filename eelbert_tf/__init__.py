@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .models.classifier import EelbertClassifier as EelbertClassifier
     from .models.layers import NgramHashEmbedding as NgramHashEmbedding
     from .models.sentence_encoder import EelbertSentenceEncoder as EelbertSentenceEncoder
+    from .models.tagger import EelbertTagger as EelbertTagger
     from .preprocessing.hashed_texts import HashedTexts as HashedTexts
     from .preprocessing.wordpiece import WordPiece as WordPiece
     from .saving.folders import preset_names as preset_names
@@ -35,6 +36,7 @@ _HOME = {
     "EelbertClassifier": "models.classifier",
     "NgramHashEmbedding": "models.layers",
     "EelbertSentenceEncoder": "models.sentence_encoder",
+    "EelbertTagger": "models.tagger",
     "HashedTexts": "preprocessing.hashed_texts",
     "WordPiece": "preprocessing.wordpiece",
     "preset_names": "saving.folders",

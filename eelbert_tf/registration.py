@@ -25,6 +25,8 @@ CLASSES = {
     "models.layers": ("HashLexicon", "NgramHashEmbedding"),
     "models.optimizer": ("AdamW", "WarmupLinearDecay"),
     "models.sentence_encoder": ("EelbertSentenceEncoder",),
+    "models.tagger": ("EelbertTagger",),
+    "models.tagging_layers": ("TokenFeatures", "Window"),
     "models.transformer": ("TransformerBlock",),
     "preprocessing.hashed_texts": ("HashedTexts",),
     "preprocessing.wordpiece": ("WordPiece",),

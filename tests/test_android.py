@@ -21,7 +21,9 @@ from eelbert_tf.text.strings import as_data, encode_texts, join_pair
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.truncation import is_truncated
+from tests import small_taggers
 from tests.small_models import LABELS, converted
+from tests.test_spans import CASES, numbers_of
 
 ROOT = Path(__file__).resolve().parent.parent
 KIT = ROOT / "tflite" / "kits" / "android"
@@ -59,8 +61,8 @@ class Java:
             else:
                 assert kind == "run"
                 assert self.runtime is not None
-                logits = self.runtime.predict_bytes(np.array([values], np.int32))[0]
-                self._write(" ".join(map(str, logits.view(np.uint32))))
+                outputs = self.runtime.invoke(np.array([values], np.int32))
+                self._write(" ".join(str(bits) for values in outputs for bits in values.view(np.uint32).ravel()))
         raise AssertionError("the JVM ended")
 
     def _write(self, line: str) -> None:
@@ -89,6 +91,28 @@ def java(tmp_path_factory) -> Iterator[Java]:
 
 def _hex(text: str | None) -> str:
     return "-" if text is None else "x" + text.encode("utf-16-be", "surrogatepass").hex()
+
+
+def test_golden_spans_in_java(java):
+    for case in CASES:
+        found = np.array(java("spans", *numbers_of(case)).split(), np.float64).reshape(-1, 6)
+        expected = [[k, start, end, first, last, score] for k, start, end, _, _, first, last, score in case["spans"]]
+        np.testing.assert_allclose(found, np.reshape(expected, (-1, 6)), atol=2e-6)
+
+
+def test_tagger(java):
+    path, _ = small_taggers.converted("mobile", "int8")
+    java.runtime = EelbertRuntime(path)
+    text = "weather in São Paulo at noon ?"
+    answer = java.runtime.tag(text)
+    labels, spans = java("tag", path, _hex(text)).split(" ")[:3], java("tag", path, _hex(text)).split(" ")[3:]
+    assert {label.split(":")[0]: float(label.split(":")[1]) for label in labels} == pytest.approx(answer["scores"])
+    for found, span in zip(spans, answer["spans"], strict=True):
+        label, *numbers = found.split(":")
+        assert label == span["label"]
+        assert [*map(float, numbers)] == pytest.approx(
+            [span[k] for k in ("start", "end", "start_byte", "end_byte", "score")]
+        )
 
 
 def _flag(value: bool) -> str:

@@ -24,7 +24,7 @@ from eelbert_tf.text.strings import as_data, encode_texts
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.truncation import is_truncated
-from tests import browser
+from tests import browser, small_taggers
 from tests.small_models import converted
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -271,3 +271,36 @@ def test_page_fits_the_screen(page, width):
         assert window.script("return document.documentElement.scrollWidth") <= width
     finally:
         window.command("Emulation.clearDeviceMetricsOverride")
+
+
+TAG = """
+import { readFileSync } from "node:fs";
+import { decodeSpans } from SPANS;
+import { toBytes } from TEXT;
+const { tags, positions, names, text, max_bytes } = JSON.parse(readFileSync(0, "utf8"));
+console.log(JSON.stringify(decodeSpans(tags, positions, names, toBytes(text, null, max_bytes))));
+"""
+
+
+def test_spans_of_a_tagger_in_javascript():
+    """What the file gives for a text, decoded by the page's modules, without a browser."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    path, _ = small_taggers.converted("mobile", "int8")
+    runtime, text = EelbertRuntime(path), "weather in São Paulo at noon ?"
+    (outputs,) = runtime.tag_outputs([text])
+    values = {name: outputs[name].tolist() for name in ("tags", "positions")}
+    metadata = runtime.metadata
+    given = json.dumps({**values, "names": metadata.names, "text": text, "max_bytes": metadata.max_bytes})
+    program = TAG.replace("SPANS", json.dumps((WEB / "spans.js").as_uri()))
+    program = program.replace("TEXT", json.dumps((WEB / "text.js").as_uri()))
+    command = ["node", "--input-type=module", "--eval", program]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=True, timeout=60)
+    for found, span in zip(json.loads(done.stdout), runtime.tag(text)["spans"], strict=True):
+        assert text[found["start"] : found["end"]] == span["text"]
+        assert (found["label"], found["startByte"], found["endByte"]) == (
+            span["label"],
+            span["start_byte"],
+            span["end_byte"],
+        )
+        assert found["score"] == pytest.approx(span["score"])

@@ -20,6 +20,7 @@ CONFIG_FILE = "config.json"
 
 # A configuration that asks for longer inputs is damaged: it bounds the memory that one text can take.
 MAX_INPUT_BYTES = 2**20
+MOST_ROWS = 2**20  # of a tagger's tables, likewise
 MAX_REPEATS = 1000  # of a block; likewise the time
 
 
@@ -29,11 +30,12 @@ class ModelInfo:
 
     Args:
         config: shape of the encoder.
-        kind: "backbone" or "classifier".
+        kind: "backbone", "classifier" or "tagger".
         pair: whether its input is pairs of texts.
-        num_classes: logits of a classifier; 0 for a backbone.
+        num_classes: logits of a classifier, or of a tagger for texts as wholes; 0 for a backbone.
         labels: names of the classes.
-        task: "classification" or "regression".
+        task: "classification", "regression" or "tagging".
+        head: of a tagger, the names of its spans and the sizes of its layers.
         notes: anything else worth keeping, training settings for example.
     """
 
@@ -43,6 +45,7 @@ class ModelInfo:
     num_classes: int = 0
     labels: list[str] | None = None
     task: str = "classification"
+    head: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -72,6 +75,7 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
             num_classes=int(fields["num_classes"]),
             labels=fields["labels"],
             task=fields["task"],
+            head=fields.get("head", {}),
             notes=fields.get("notes", {}),
         )
         _check_info(info)
@@ -123,12 +127,28 @@ def _check_info(info: ModelInfo) -> None:
             f"`num_hidden_layers` must be at most {MAX_REPEATS} times `num_hidden_groups`. "
             f"Received: {config.num_hidden_layers} and {config.num_hidden_groups}"
         )
-    if info.kind not in ("backbone", "classifier"):
-        raise ValueError(f"`kind` must be backbone or classifier. Received: {info.kind!r:.100}")
-    if info.task not in ("classification", "regression"):
-        raise ValueError(f"`task` must be classification or regression. Received: {info.task!r:.100}")
+    if info.kind not in ("backbone", "classifier", "tagger"):
+        raise ValueError(f"`kind` must be backbone, classifier or tagger. Received: {info.kind!r:.100}")
+    if info.task not in ("classification", "regression", "tagging"):
+        raise ValueError(f"`task` must be classification, regression or tagging. Received: {info.task!r:.100}")
+    if info.kind == "tagger":
+        _check_head(info.head)
     labels = info.labels
     if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
         raise ValueError(f"`labels` must be a list of names. Received: {labels!r:.100}")
     if labels is not None and len(labels) != info.num_classes:
         raise ValueError(f"`labels` must have one name per class. Received: {len(labels)} for {info.num_classes}")
+
+
+def _check_head(head: Any) -> None:
+    """Checks what a configuration says of a tagger's head.
+
+    Raises:
+        ValueError: a field is missing or of another type, or a size is hopeless.
+    """
+    names, features = head["names"], head["features"]
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"`names` must be a list of names. Received: {names!r:.100}")
+    sizes = [head["units"], *features.values()]
+    if any(isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size <= MOST_ROWS for size in sizes):
+        raise ValueError(f"Sizes of a head must be numbers up to {MOST_ROWS}. Received: {head!r:.200}")

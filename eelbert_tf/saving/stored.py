@@ -105,6 +105,11 @@ def _check_sizes(model: StoredModel) -> None:
     elif config.lexicon_size:
         shapes["lexicon/table"] = (config.lexicon_size, config.lexicon_width)
     shapes = {prefix + name: shape for name, shape in shapes.items()}
+    if info.kind == "tagger":
+        sizes = info.head["features"]
+        shapes["tagger/kernel"] = (info.head["units"], 2 * len(info.head["names"]) + 1)
+        shapes["features/words"] = (sizes["word_rows"], sizes["word_width"])
+        shapes["features/first_2"] = (sizes["affix_rows"], sizes["affix_width"])
     if info.kind == "classifier":
         shapes["classifier/kernel"] = (config.pooled_size(info.pair), info.num_classes)
     for name, shape in shapes.items():

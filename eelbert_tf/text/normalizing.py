@@ -152,17 +152,7 @@ def normalize(data: Tensor, scatter: bool = True) -> tuple[Tensor, Tensor, Tenso
         Four int32 `[B, L]`, zeros first where bytes were dropped: bytes; 1 on the first byte of a token; 1 on its
         other bytes; 1 on separators.
     """
-    effects = _look_up(tables().effects, ops.pad(_find_effects(data), ((0, 0), (_MOST_BYTES - 1, 0))), "float32")
-    # Of the character that begins at a byte, of the one that began a byte before, and so on.
-    kernel = np.zeros((1, _MOST_BYTES, _MOST_CHANGED + _MOST_BYTES, 1), np.float32)
-    for k in range(_MOST_BYTES):
-        kernel[0, -1 - k, _MOST_CHANGED + k] = _READING
-        if k < _MOST_CHANGED:
-            kernel[0, -1 - k, k] = 1
-    effects = ops.expand_dims(effects, 1)  # [B, 1, L + 3, 7]
-    marked = ops.conv(effects, kernel, padding="valid", data_format="channels_last") + 3 * _READING
-    # Bytes with their reading, below 0 where they are dropped: [B, 1, L, 1].
-    marked = marked + ops.cast(ops.expand_dims(ops.expand_dims(data, 1), -1), "float32")
+    marked = _mark(data)
     marked = _scatter(marked) if scatter else _move(marked)
     reading = ops.floor(marked * (1 / _READING))
     chars = ops.cast(marked - reading * _READING, "int32")
@@ -173,6 +163,26 @@ def normalize(data: Tensor, scatter: bool = True) -> tuple[Tensor, Tensor, Tenso
     continues = before * shift_right(behind, 1)
     separators = ops.cast(ops.equal(chars, SEPARATOR_BYTE), "int32")
     return chars, inside - continues, continues, separators
+
+
+def count_kept(data: Tensor) -> Tensor:
+    """Bytes that `normalize` does not drop, up to and with each byte: int32 `[B, L]` to float32 `[B, L]`."""
+    marked = _mark(data)
+    return ops.cumsum(ops.cast(ops.greater_equal(marked, 0.0), "float32"), axis=2)[:, 0, :, 0]
+
+
+def _mark(data: Tensor) -> Tensor:
+    """Bytes with their reading, below 0 where they are dropped: int32 `[B, L]` to float32 `[B, 1, L, 1]`."""
+    effects = _look_up(tables().effects, ops.pad(_find_effects(data), ((0, 0), (_MOST_BYTES - 1, 0))), "float32")
+    # Of the character that begins at a byte, of the one that began a byte before, and so on.
+    kernel = np.zeros((1, _MOST_BYTES, _MOST_CHANGED + _MOST_BYTES, 1), np.float32)
+    for k in range(_MOST_BYTES):
+        kernel[0, -1 - k, _MOST_CHANGED + k] = _READING
+        if k < _MOST_CHANGED:
+            kernel[0, -1 - k, k] = 1
+    effects = ops.expand_dims(effects, 1)  # [B, 1, L + 3, 7]
+    marked = ops.conv(effects, kernel, padding="valid", data_format="channels_last") + 3 * _READING
+    return marked + ops.cast(ops.expand_dims(ops.expand_dims(data, 1), -1), "float32")
 
 
 def _find_effects(data: Tensor) -> Tensor:

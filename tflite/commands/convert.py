@@ -6,6 +6,8 @@ import argparse
 from typing import Any
 
 from eelbert_tf.disk.inputs import spread_texts
+from eelbert_tf.disk.tagged import holds_tags, iter_tagged, read_tagged
+from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.conversion.calibrate import MOST_CALIBRATION_TEXTS
 from eelbert_tf.tflite.conversion.options import check_choice, check_output
 from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS
@@ -43,9 +45,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     check_choice("quantize", args.quantize, QUANTIZE)
     check_output(args.output)
     check_classifier(args.model, args.max_tokens, args.max_bytes)
-    calibration = None
+    calibration: list[TextOrPair] | None = None
     if args.calibrate is not None:
-        calibration = spread_texts(args.calibrate, args.text_columns, MOST_CALIBRATION_TEXTS)
+        if holds_tags(args.calibrate):
+            rows = read_tagged(args.calibrate)
+            calibration = [row.text for row in rows[:: max(1, len(rows) // MOST_CALIBRATION_TEXTS)]]
+        else:
+            calibration = spread_texts(args.calibrate, args.text_columns, MOST_CALIBRATION_TEXTS)
     from eelbert_tf.tflite.conversion.convert import convert
 
     limits = (args.max_tokens, args.max_bytes)
@@ -59,13 +65,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def measure_both(args: argparse.Namespace) -> dict[str, Any]:
     """Scores of the file, in the runtime of its target, and of the model with the same limits, on labelled texts."""
-    from .evaluate import labelled, measure
+    from .evaluate import labelled, measure, measure_tags
 
     device = "tflm" if args.target == "micro" else "litert"
     models: dict[str, Model] = {
         device: open_model(args.output, device),
         "keras": KerasModel(args.model, args.max_tokens, args.max_bytes),
     }
+    if models["keras"].metadata.task == "tagging":
+        return {runtime: measure_tags(model, iter_tagged(args.test)) for runtime, model in models.items()}
     return {
         runtime: measure(model, labelled(args.test, args.text_columns, args.label_column, model.metadata))
         for runtime, model in models.items()

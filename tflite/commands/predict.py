@@ -14,9 +14,10 @@ from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.terminal import print_json
 from eelbert_tf.errors import InputError
 from eelbert_tf.scores import rank
-from eelbert_tf.text.strings import TextOrPair
+from eelbert_tf.text.spans import answer
+from eelbert_tf.text.strings import TextOrPair, to_bytes
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
-from eelbert_tf.tflite.runtimes.models import RUNTIMES, model_help, open_model
+from eelbert_tf.tflite.runtimes.models import RUNTIMES, Model, model_help, open_model
 
 TEXTS_AT_ONCE = 256
 
@@ -43,12 +44,22 @@ def run(args: argparse.Namespace) -> None:
     else:
         texts = check_kind(read_texts(args.input, args.text_columns), model.metadata, args.input)
     for chunk in chunks(with_progress(texts, "text"), TEXTS_AT_ONCE):
-        for text, logits in zip(chunk, model.predict(chunk), strict=True):
-            result = describe(logits, model.metadata)
+        for text, result in zip(chunk, results(model, chunk), strict=True):
             if model.is_truncated(text):
                 result["truncated"] = True
             print_json(result)
     sys.stdout.flush()
+
+
+def results(model: Model, texts: list[TextOrPair]) -> Iterator[dict[str, Any]]:
+    """The results for texts, in their order."""
+    metadata = model.metadata
+    if metadata.task == "tagging":
+        single = [to_bytes(text) for text in texts if not isinstance(text, tuple)]  # a tagger takes no others
+        for data, outputs in zip(single, model.tag_outputs(single), strict=True):
+            yield answer(outputs, metadata.names, metadata.labels, data)
+    else:
+        yield from (describe(logits, metadata) for logits in model.predict(texts))
 
 
 def describe(logits: np.ndarray, metadata: Metadata) -> dict[str, Any]:

@@ -70,6 +70,55 @@ def compare(
     batches = np.array_split(data, -(-len(data) // _TEXTS_AT_ONCE))
     expected = check_logits(np.concatenate([np.asarray(model(batch, training=False)) for batch in batches]))
     logits = runtime.predict(texts)
+    difference, same = _check(expected, logits, tolerance, f"{len(texts)} {which}")
+    return {"max_abs_diff": difference, "argmax_agreement": same, "texts_checked": len(texts)}
+
+
+def compare_tags(
+    model: Any, runtime: Model, texts: Sequence[Any], tolerance: Tolerance, which: str = "hard texts"
+) -> dict[str, Any]:
+    """`compare` for a tagger: of its tags token by token, and of the classes of whole texts where there are some.
+
+    Args:
+        model: an `EelbertTagger`.
+        runtime: the file.
+        texts: what both are run on.
+        tolerance: how far they may be apart.
+        which: the texts, for messages.
+
+    Returns:
+        `max_abs_diff` of the logits, `argmax_agreement`, the share of tokens that get the same tag, and
+        `texts_checked`.
+
+    Raises:
+        InputError: the model's logits are no numbers, or the file's differ too much, or tokens lie elsewhere.
+    """
+    data = encode_texts(texts, model.backbone.config.max_bytes)
+    batches = np.array_split(data, -(-len(data) // _TEXTS_AT_ONCE))
+    answers = [model(batch, training=False) for batch in batches]
+    expected = {name: np.concatenate([np.asarray(batch[name]) for batch in answers]) for name in answers[0]}
+    rows = runtime.tag_outputs(texts)
+    found = {name: np.stack([row[name] for row in rows]) for name in expected}
+    if not np.array_equal(expected["positions"], found["positions"]):
+        raise InputError(f"The converted file finds tokens elsewhere than its model, on {which}. Nothing was written")
+    there = expected["positions"][..., 1] > 0  # [n, T]
+    pairs = [(expected["tags"][there], found["tags"][there])]
+    if "label" in expected:
+        pairs.append((expected["label"], found["label"]))
+    figures = [_check(check_logits(truth), row, tolerance, f"{len(texts)} {which}") for truth, row in pairs]
+    return {
+        "max_abs_diff": max(difference for difference, _ in figures),
+        "argmax_agreement": min(same for _, same in figures),
+        "texts_checked": len(texts),
+    }
+
+
+def _check(expected: np.ndarray, logits: np.ndarray, tolerance: Tolerance, where: str) -> tuple[float, float]:
+    """The largest difference of logits `[n, C]`, and the share of rows with the same best one.
+
+    Raises:
+        InputError: they are too far apart.
+    """
     unit = max(1.0, float(np.abs(expected).max()))
     difference = float(np.abs(logits - expected).max())
     same = logits.argmax(axis=1) == expected.argmax(axis=1)
@@ -80,11 +129,11 @@ def compare(
         if tolerance in (TOLERANCES["int8"], CALIBRATED):
             advice += "; for int8 on micro, calibrate on more of the texts that the model will meet (--calibrate)"
         raise InputError(
-            f"The converted file is not as good as its model: on {len(texts)} {which} logits differ by up to "
-            f"{difference:.2g} (allowed: {tolerance.difference * unit:.2g}), and of the {len(decided)} with a clear "
-            f"class {agreement:.1%} get the same (needed: {tolerance.agreement:.1%}). {advice}"
+            f"The converted file is not as good as its model: on {where} logits differ by up to {difference:.2g} "
+            f"(allowed: {tolerance.difference * unit:.2g}), and of the {len(decided)} with a clear class "
+            f"{agreement:.1%} get the same (needed: {tolerance.agreement:.1%}). {advice}"
         )
-    return {"max_abs_diff": difference, "argmax_agreement": float(same.mean()), "texts_checked": len(texts)}
+    return difference, float(same.mean())
 
 
 def _margins(logits: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from eelbert_tf.tflite.runtimes.models import check_classifier, load_keras, meta
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 
 from .calibrate import MOST_CALIBRATION_TEXTS
-from .compare import CALIBRATED, TOLERANCES, compare
+from .compare import CALIBRATED, TOLERANCES, compare, compare_tags
 from .export import check_exportable, to_tflite
 from .micro import to_micro
 from .options import check_options, check_output, check_replaceable, check_runtime
@@ -113,14 +113,15 @@ def convert(
         temporary.write_bytes(data)
         texts = hard_inputs(metadata.pair, TEXTS_CHECKED)
         runtime = EelbertRuntime(temporary)
-        report |= compare(keras_model, runtime, texts, TOLERANCES[quantize])
+        compared = compare_tags if metadata.task == "tagging" else compare
+        report |= compared(keras_model, runtime, texts, TOLERANCES[quantize])
         if target == "micro":
             tflm = TflmRuntime(temporary)
-            in_tflm = compare(keras_model, tflm, texts[:TEXTS_CHECKED_IN_TFLM], TOLERANCES[quantize])
+            in_tflm = compared(keras_model, tflm, texts[:TEXTS_CHECKED_IN_TFLM], TOLERANCES[quantize])
             report |= {f"tflm_{key}": value for key, value in in_tflm.items()}
             if quantize == "int8":
                 own = calibration[:: max(1, len(calibration) // CALIBRATION_TEXTS_CHECKED)]
-                on_own = compare(keras_model, runtime, own, CALIBRATED, "calibration texts")
+                on_own = compared(keras_model, runtime, own, CALIBRATED, "calibration texts")
                 report |= {f"calibration_{key}": value for key, value in on_own.items()}
             report["arena_bytes"] = tflm.arena_bytes()
             report["arena_with_margin"] = with_margin(report["arena_bytes"])
@@ -137,6 +138,7 @@ def convert(
         "input_shape": [1, metadata.max_bytes],
         "max_tokens": metadata.max_tokens,
         "labels": metadata.labels,
+        **({"tags": metadata.tags} if metadata.tags else {}),
         "ops": ops,
         "min_runtime": runtime_name(needed),
         "custom_ops": [],

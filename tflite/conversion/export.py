@@ -30,13 +30,17 @@ def with_constant_weights(model: Any) -> Callable[[Any], Any]:
 
 
 def to_concrete_function(model: Any) -> Any:
-    """The model as a TensorFlow graph with its weights as constants: int32 `[1, L]` to float32 `[1, C]`."""
+    """The model as a TensorFlow graph with its weights as constants: int32 `[1, L]` to float32 `[1, C]`.
+
+    A tagger gives what its call does.
+    """
     import tensorflow as tf
 
     call = with_constant_weights(model)
 
     def serve(bytes: Any) -> dict[str, Any]:
-        return {OUTPUT_NAME: call(bytes)}
+        found = call(bytes)
+        return found if isinstance(found, dict) else {OUTPUT_NAME: found}
 
     shape = (1, model.backbone.config.max_bytes)
     signature = [tf.TensorSpec(shape, tf.int32, name=INPUT_NAME)]
@@ -73,6 +77,7 @@ def to_tflite(model: Any) -> Graph:
             layer.scatter = True
     simplify_norms(model)
     graph = Graph(translate(model, to_concrete_function(model)))
+    order_outputs(graph)
     merge_added_constants(graph)
     drop_selects(graph)
     return graph
@@ -108,6 +113,15 @@ def translate(model: Any, function: Any, fuse_scales: bool = True) -> bytes:
         # Otherwise the weights of shared layers would differ by the scale of the norm before each use.
         converter._experimental_disable_fuse_mul_and_fc = True
     return converter.convert()
+
+
+def order_outputs(graph: Graph) -> None:
+    """Puts a tagger's outputs in the order that runtimes read them: tags, positions, and the class of the whole."""
+
+    def place(tensor: int) -> int:
+        return 1 if not graph.is_float(tensor) else 0 if len(graph.shape(tensor)) == 3 else 2
+
+    graph.reorder_outputs(sorted(graph.outputs, key=place))
 
 
 def merge_added_constants(graph: Graph) -> None:

@@ -19,6 +19,7 @@ from .export import (
     check_exportable,
     drop_selects,
     merge_added_constants,
+    order_outputs,
     simplify_norms,
     to_concrete_function,
     translate,
@@ -61,6 +62,7 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> tuple[Graph, list[d
     check_exportable(model)
     prepare(model, quantize)
     graph = Graph(translate(model, to_concrete_function(model), fuse_scales=False))
+    order_outputs(graph)
     merge_added_constants(graph)
     transpose_right_sides(graph)
     shorten_norms(graph)

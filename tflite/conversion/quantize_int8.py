@@ -22,7 +22,7 @@ from eelbert_tf.tflite.flatbuffer.versions import set_versions
 from .calibrate import ROWS_MEASURED, Range, measure_errors, measure_ranges
 from .quantize import SMALLEST, quantize_rows
 
-_SAME_SCALE = {"RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
+_SAME_SCALE = {"PAD", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE"}
 _INT8 = _SAME_SCALE | {
     *("ADD", "BATCH_MATMUL", "FULLY_CONNECTED", "GELU", "SOFTMAX", "TANH"),
 }

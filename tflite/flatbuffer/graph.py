@@ -53,6 +53,10 @@ class Graph:
         self._subgraph.outputs = np.array(tensors, np.int32)
         self.model.signatureDefs = []
 
+    def reorder_outputs(self, tensors: Sequence[int]) -> None:
+        """Gives the output tensors another order; a signature names them as before."""
+        self._subgraph.outputs = np.array(tensors, np.int32)
+
     def name(self, operator: Any) -> str:
         """An operator's name, `ADD` for example."""
         return operator_name(self.model.operatorCodes[operator.opcodeIndex])

@@ -38,13 +38,14 @@ class Metadata:
     Args:
         max_tokens: T, token slots, [CLS] and [SEP]s included.
         max_bytes: L, bytes of its input.
-        num_classes: logits; 1 for regression.
+        num_classes: logits of the text as a whole; 1 for regression, 0 where a tagger has none.
         labels: names of the classes.
-        task: "classification" or "regression".
+        task: "classification", "regression" or "tagging".
         pair: whether its input is two texts with a separator byte between them.
         target: "mobile" or "micro".
         quantize: "none", "float16", "dynamic" or "int8".
         config: fields of the encoder's `EelbertConfig`.
+        tags: of a tagger, the tags of its logits: O, then B of each name of a span, then I of each.
     """
 
     max_tokens: int
@@ -56,6 +57,13 @@ class Metadata:
     target: str = "mobile"
     quantize: str = "none"
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tags: list[str] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of a tagger's spans, in the order of its tags."""
+        tags = self.tags or []
+        return [tag.removeprefix("B-") for tag in tags[1 : 1 + len(tags) // 2]]
 
     @property
     def normalization(self) -> int:

@@ -14,7 +14,14 @@ from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
 SOURCES = Path(__file__).parent / "c"
 # The same for every model.
-COPIED = ("eelbert_classifier.h", "eelbert_classifier.cc", "eelbert_front_end.h", "eelbert_front_end.c")
+COPIED = (
+    "eelbert_classifier.h",
+    "eelbert_classifier.cc",
+    "eelbert_front_end.h",
+    "eelbert_front_end.c",
+    "eelbert_spans.h",
+    "eelbert_spans.c",
+)
 HEADER = "eelbert_model.h"
 DATA = "eelbert_model.c"
 OPERATORS = "eelbert_model_ops.inc"
@@ -111,7 +118,8 @@ def _header(data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: in
 #define EELBERT_MODEL_CRC32 {_crc32(data)}
 #define EELBERT_MAX_TOKENS {metadata.max_tokens} /* slots, [CLS] and [SEP] included */
 #define EELBERT_MAX_BYTES {metadata.max_bytes} /* read of a text */
-#define EELBERT_CLASSES {metadata.num_classes}
+#define EELBERT_CLASSES {metadata.num_classes} /* of a text as a whole */
+#define EELBERT_SPAN_NAMES {len(metadata.names)} /* of its parts */
 #define EELBERT_REGRESSION {int(metadata.task == "regression")}
 #define EELBERT_PAIR {int(metadata.pair)} /* two texts with the byte 0x1F between them */
 #define EELBERT_OPERATORS {len(ops)}
@@ -126,7 +134,8 @@ extern "C" {{
 #endif
 
 extern const unsigned char eelbert_model[EELBERT_MODEL_BYTES];
-extern const char *const eelbert_model_labels[EELBERT_CLASSES];
+extern const char *const eelbert_model_labels[];
+extern const char *const eelbert_model_span_names[];
 
 #ifdef __cplusplus
 }}
@@ -139,9 +148,9 @@ extern const char *const eelbert_model_labels[EELBERT_CLASSES];
 def _source(data: bytes, metadata: Metadata) -> str:
     rows = (data[start : start + 24] for start in range(0, len(data), 24))
     numbers = ",\n".join(",".join(map(str, row)) for row in rows)
-    labels = ",\n".join(f"    {c_string(name)}" for name in label_names(metadata.labels, metadata.num_classes))
+    labels = label_names(metadata.labels, metadata.num_classes)
     return f"""\
-/* The bytes of a .tflite file, and the names of its classes. */
+/* The bytes of a .tflite file, and the names of its classes and spans. */
 #include "{HEADER}"
 
 #if EELBERT_MODEL_CRC32 != {_crc32(data)}
@@ -156,10 +165,19 @@ const unsigned char eelbert_model[EELBERT_MODEL_BYTES] __attribute__((aligned(16
 {numbers}
 }};
 
-const char *const eelbert_model_labels[EELBERT_CLASSES] = {{
-{labels}
+const char *const eelbert_model_labels[] = {{
+{_strings(labels)}
+}};
+
+const char *const eelbert_model_span_names[] = {{
+{_strings(metadata.names)}
 }};
 """
+
+
+def _strings(names: Sequence[str]) -> str:
+    """Lines of an array of C; one of no names has a null, since an array of C is not empty."""
+    return ",\n".join(f"    {c_string(name)}" for name in names) or "    0"
 
 
 def _crc32(data: bytes) -> str:

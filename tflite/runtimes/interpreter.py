@@ -52,6 +52,11 @@ class LiteRT:
         self._interpreter.invoke()
         return self.tensor(self.outputs[0])
 
+    def all_outputs(self, row: np.ndarray) -> list[np.ndarray]:
+        """Runs the file once, as a call does; all of its outputs, in their order."""
+        self(row)
+        return [self.tensor(number) for number in self.outputs]
+
     def tensor(self, number: int) -> np.ndarray:
         """A copy of a tensor after a run: one of `outputs`, or any other one with `keep_tensors`."""
         return np.asarray(self._interpreter.get_tensor(number))

@@ -10,17 +10,21 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.scores import rank
-from eelbert_tf.text.strings import TextOrPair, encode_texts
+from eelbert_tf.text.spans import answer
+from eelbert_tf.text.strings import Text, TextOrPair, encode_texts, to_bytes
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file
 
 from .finite import check_logits
 from .interpreter import LiteRT
 from .truncation import is_truncated
+
+TAGGER_OUTPUTS = ("tags", "positions", "label")
 
 
 class Runtime:
@@ -34,14 +38,15 @@ class Runtime:
         self.metadata = metadata
         self._lock = threading.Lock()
 
-    def invoke(self, row: np.ndarray) -> np.ndarray:
+    def invoke(self, row: np.ndarray) -> list[np.ndarray]:
         """Runs the model on one text. Called with the lock held.
 
         Args:
             row: int32 `[1, max_bytes]`.
 
         Returns:
-            float32 `[1, num_classes]`.
+            The outputs: float32 `[1, num_classes]`; of a tagger `[1, T, tags]`, int32 `[1, T, 2]`, and where texts as
+            wholes have classes, float32 `[1, num_classes]`.
         """
         raise NotImplementedError
 
@@ -75,7 +80,7 @@ class Runtime:
         logits = np.empty((len(data), self.metadata.num_classes), np.float32)
         for row, result in zip(data, logits, strict=True):
             with self._lock:
-                result[:] = self.invoke(np.ascontiguousarray(row[None]))[0]
+                result[:] = self.invoke(np.ascontiguousarray(row[None]))[0][0]
         return check_logits(logits)
 
     def classify(self, text: TextOrPair) -> list[tuple[str, float]]:
@@ -92,7 +97,47 @@ class Runtime:
         """
         if self.metadata.task == "regression":
             raise ValueError("A regression has a score and no classes: use `predict`.")
+        if self.metadata.task == "tagging":
+            raise ValueError("A tagger gives spans: use `tag`.")
         return rank(self.predict([text])[0], self.metadata.labels)
+
+    def tag_outputs(self, texts: Iterable[Text]) -> list[dict[str, np.ndarray]]:
+        """What a tagger gives for texts.
+
+        Args:
+            texts: strings or bytes.
+
+        Returns:
+            For each `tags`, float32 `[T, tags]`, `positions`, int32 `[T, 2]`, and where texts as wholes have classes,
+            `label`, float32 `[num_classes]`.
+
+        Raises:
+            InputError: a result is NaN or infinite.
+        """
+        found = []
+        for text in texts:
+            with self._lock:
+                outputs = self.invoke(encode_texts([text], self.metadata.max_bytes))
+            found.append({name: values[0].copy() for name, values in zip(TAGGER_OUTPUTS, outputs, strict=False)})
+            check_logits(found[-1]["tags"].reshape(1, -1))
+        return found
+
+    def tag(self, text: Text) -> dict[str, Any]:
+        """The spans of a text, and its class where texts have one.
+
+        Args:
+            text: a string or bytes.
+
+        Returns:
+            As `EelbertTagger.tag`.
+
+        Raises:
+            ValueError: the model is a classifier, or a regression.
+        """
+        if self.metadata.task != "tagging":
+            raise ValueError("This model gives a class or a number, and no spans: use `classify` or `predict`.")
+        (outputs,) = self.tag_outputs([text])
+        return answer(outputs, self.metadata.names, self.metadata.labels, to_bytes(text))
 
     def is_truncated(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of a text, since it is longer than `max_tokens` or `max_bytes`.
@@ -132,13 +177,13 @@ class EelbertRuntime(Runtime):
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{os.fspath(path)}: LiteRT cannot load it: {error}") from None
 
-    def invoke(self, row: np.ndarray) -> np.ndarray:
+    def invoke(self, row: np.ndarray) -> list[np.ndarray]:
         """Runs LiteRT on one text. Called with the lock held.
 
         Args:
             row: int32 `[1, max_bytes]`.
 
         Returns:
-            float32 `[1, num_classes]`.
+            The outputs.
         """
-        return self._run(row)
+        return self._run.all_outputs(row)

@@ -12,7 +12,8 @@ import numpy as np
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving.folders import find_model, preset_file, preset_names
 from eelbert_tf.saving.info import CONFIG_FILE, MAX_INPUT_BYTES, read_info
-from eelbert_tf.text.strings import TextOrPair
+from eelbert_tf.text.spans import tag_names
+from eelbert_tf.text.strings import Text, TextOrPair
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
 from .finite import check_logits
@@ -34,6 +35,9 @@ class Model(Protocol):
 
     def predict(self, texts: Sequence[TextOrPair]) -> np.ndarray:
         """Logits, float32 `[n, num_classes]`."""
+
+    def tag_outputs(self, texts: Sequence[Text]) -> list[dict[str, np.ndarray]]:
+        """Outputs of a tagger: `tags`, `positions` and perhaps `label` of each text."""
 
     def is_truncated(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of the text."""
@@ -71,6 +75,12 @@ class KerasModel:
             return np.zeros((0, self.metadata.num_classes), np.float32)
         return check_logits(self._model.predict(list(texts), batch_size=self.batch_size, verbose=0))
 
+    def tag_outputs(self, texts: Sequence[Text]) -> list[dict[str, np.ndarray]]:
+        """Outputs of a tagger: `tags`, `positions` and perhaps `label` of each text."""
+        found = self._model.predict(list(texts), batch_size=self.batch_size)
+        check_logits(found["tags"].reshape(len(found["tags"]), -1))
+        return [{name: values[i] for name, values in found.items()} for i in range(len(found["tags"]))]
+
     def is_truncated(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of the text."""
         m = self.metadata
@@ -78,10 +88,10 @@ class KerasModel:
 
 
 def load_keras(model: ModelOrName, max_tokens: int | None = None, max_bytes: int | None = None) -> Any:
-    """A Keras classifier.
+    """A Keras classifier or tagger.
 
     Args:
-        model: a model directory, a preset, or a classifier: this one itself, or with other limits a float32 copy.
+        model: a model directory, a preset, or a model: this one itself, or with other limits a float32 copy.
         max_tokens: token slots instead of the model's own.
         max_bytes: bytes of a text instead of the model's own.
 
@@ -90,9 +100,14 @@ def load_keras(model: ModelOrName, max_tokens: int | None = None, max_bytes: int
     """
     limits = given_limits(max_tokens, max_bytes)
     if isinstance(model, str | os.PathLike):
+        name = os.fspath(model)
+        if read_info(find_model(name))[0].kind == "tagger":
+            from eelbert_tf.models.tagger import EelbertTagger
+
+            return EelbertTagger.from_preset(name, **limits)
         from eelbert_tf.models.classifier import EelbertClassifier
 
-        return EelbertClassifier.from_preset(os.fspath(model), **limits)
+        return EelbertClassifier.from_preset(name, **limits)
     check_classifier(model, max_tokens, max_bytes)
     if not limits:
         return model
@@ -126,6 +141,7 @@ def metadata_of(model: Any, target: str = "mobile", quantize: str = "none") -> M
         target=target,
         quantize=quantize,
         config=config.to_dict(),
+        tags=tag_names(model.names) if model.task == "tagging" else None,
     )
 
 
@@ -183,7 +199,7 @@ def check_classifier(model: ModelOrName, max_tokens: int | None = None, max_byte
         name = os.fspath(model)
         info, _ = read_info(find_model(name))
         config = info.config
-        if info.kind != "classifier":
+        if info.kind == "backbone":
             raise InputError(
                 f"{name}: an encoder without a classification head ({CONFIG_FILE} says {info.kind!r}): fine-tune it "
                 "first (eelbert finetune)"

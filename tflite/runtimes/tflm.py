@@ -41,18 +41,20 @@ class TflmRuntime(Runtime):
         super().__init__(metadata)
         self._interpreter = load(self._data, path, arena_size)
 
-    def invoke(self, row: np.ndarray) -> np.ndarray:
+    def invoke(self, row: np.ndarray) -> list[np.ndarray]:
         """Runs TFLite Micro on one text. Called with the lock held.
 
         Args:
             row: int32 `[1, max_bytes]`.
 
         Returns:
-            float32 `[1, num_classes]`.
+            The outputs.
         """
         self._interpreter.set_input(row, 0)
         self._interpreter.invoke()
-        return self._interpreter.get_output(0)
+        m = self.metadata
+        count = 1 if m.task != "tagging" else 3 if m.num_classes else 2
+        return [self._interpreter.get_output(number) for number in range(count)]
 
     def arena_bytes(self) -> int:
         """The smallest arena that the model runs in, in bytes, weights not among it.

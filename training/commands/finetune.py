@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from eelbert_tf.disk.files import check_directory
 from eelbert_tf.disk.tables import Table, check_labels, check_seen, read_table
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving.folders import holds_model, read_config
+
+from .finetune_tagging import run_tagging
 
 PRESET = "uno_en"  # what users start from
 
@@ -34,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         default="classification",
-        choices=("classification", "regression"),
-        help="labels are classes, or numbers",
+        choices=("classification", "regression", "tagging"),
+        help="labels are classes, or numbers, or tags of words (files with tokens and tags, or CoNLL columns)",
     )
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
@@ -67,6 +71,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--config: {config}: needs a vocabulary; give --preset what `eelbert pretrain` wrote")
     output = Path(args.output)
     check_directory(output, holds_model)
+    if args.task == "tagging":
+        preset = args.preset or ("scratch" if args.config else PRESET)
+        with told_of_interrupts(output):
+            return run_tagging(args, preset, shape, Path(config if preset == "scratch" else preset).name)
     regression = args.task == "regression"
     train = read_table(args.train, args.text_columns, args.label_column, regression)
     dev = read_table(args.dev, args.text_columns, args.label_column, regression) if args.dev else None
@@ -95,8 +103,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise
         raise InputError(f"{error}; --config eelbert_uno starts from fresh weights instead") from None
     origin = Path(config if preset == SCRATCH else preset).name
-    before = _written(output)
-    try:
+    with told_of_interrupts(output):
         report = finetune(
             model,
             Labelled(train.texts, train.labels),
@@ -105,10 +112,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             output,
             {"trained_on": train.path.name, "started_from": origin},
         )
-    except KeyboardInterrupt:
-        state = "is as it was before" if _written(output) == before else "holds the last finished epoch"
-        print(f"eelbert finetune: {output} {state}", file=sys.stderr)
-        raise
     return {"output": str(output), "preset": preset, "config": origin, **report}
 
 
@@ -122,6 +125,22 @@ def check_same_kind(train: Table, dev: Table) -> None:
     if isinstance(dev.texts[0], tuple) != pair:
         kinds = ("pairs of texts", "single texts") if pair else ("single texts", "pairs of texts")
         raise InputError(f"{dev.path}: expected {kinds[0]}, as in {train.path}; found {kinds[1]}")
+
+
+@contextmanager
+def told_of_interrupts(output: Path) -> Iterator[None]:
+    """Says, where an interrupt ends the block, what the output holds.
+
+    Raises:
+        KeyboardInterrupt: passed on.
+    """
+    before = _written(output)
+    try:
+        yield
+    except KeyboardInterrupt:
+        state = "is as it was before" if _written(output) == before else "holds the last finished epoch"
+        print(f"eelbert finetune: {output} {state}", file=sys.stderr)
+        raise
 
 
 def _written(output: Path) -> int | None:

@@ -20,17 +20,51 @@ alignas(tflite::MicroInterpreter) unsigned char interpreter_memory[sizeof(tflite
 tflite::MicroInterpreter *interpreter = nullptr;
 bool ready = false;
 
-void softmax(float *scores)
+#if EELBERT_SPAN_NAMES
+constexpr int kTags = 2 * EELBERT_SPAN_NAMES + 1, kClassesOutput = 2;
+alignas(float) unsigned char work[EELBERT_SPANS_WORK(EELBERT_MAX_TOKENS, EELBERT_SPAN_NAMES)];
+#else
+constexpr int kClassesOutput = 0;
+#endif
+
+bool is_output(int number, TfLiteType type, std::size_t count)
 {
-    float largest = scores[0], sum = 0.0f;
+    const TfLiteTensor *output = interpreter->output(number);
+
+    return output && output->type == type && output->bytes == count * sizeof(float);
+}
+
+// Runs the model on a text.
+int run(const void *text, size_t length)
+{
+    if (!ready)
+        return EELBERT_NOT_READY;
+    const unsigned char *bytes = static_cast<const unsigned char *>(text);
+    std::int32_t *input = interpreter->input(0)->data.i32;
+    for (size_t i = 0; i < EELBERT_MAX_BYTES; i++)
+        input[i] = i < length ? bytes[i] : 0;
+    return interpreter->Invoke() == kTfLiteOk ? 0 : EELBERT_FAILED;
+}
+
+#if EELBERT_CLASSES
+// Fills the scores of the classes, where not null, and returns the number of the likeliest.
+int classes(float *scores)
+{
+    const float *logits = interpreter->output(kClassesOutput)->data.f;
+    int best = 0;
 
     for (int i = 1; i < EELBERT_CLASSES; i++)
-        largest = scores[i] > largest ? scores[i] : largest;
+        best = logits[i] > logits[best] ? i : best;
+    if (!scores)
+        return best;
+    float sum = 0.0f;
     for (int i = 0; i < EELBERT_CLASSES; i++)
-        sum += scores[i] = std::exp(scores[i] - largest);
-    for (int i = 0; i < EELBERT_CLASSES; i++)
+        sum += scores[i] = EELBERT_REGRESSION ? logits[i] : std::exp(logits[i] - logits[best]);
+    for (int i = 0; i < EELBERT_CLASSES && !EELBERT_REGRESSION; i++)
         scores[i] /= sum;
+    return best;
 }
+#endif
 
 } // namespace
 
@@ -48,38 +82,52 @@ extern "C" int eelbert_init(void)
     }
     if (interpreter->AllocateTensors() != kTfLiteOk)
         return EELBERT_NO_MEMORY;
-    const TfLiteTensor *input = interpreter->input(0), *output = interpreter->output(0);
+    const TfLiteTensor *input = interpreter->input(0);
     if (!input || input->type != kTfLiteInt32 || input->bytes != EELBERT_MAX_BYTES * sizeof(std::int32_t))
         return EELBERT_BAD_MODEL;
-    if (!output || output->type != kTfLiteFloat32 || output->bytes != EELBERT_CLASSES * sizeof(float))
+#if EELBERT_SPAN_NAMES
+    if (!is_output(0, kTfLiteFloat32, EELBERT_MAX_TOKENS * kTags) ||
+        !is_output(1, kTfLiteInt32, EELBERT_MAX_TOKENS * 2))
+        return EELBERT_BAD_MODEL;
+#endif
+    if (EELBERT_CLASSES && !is_output(kClassesOutput, kTfLiteFloat32, EELBERT_CLASSES))
         return EELBERT_BAD_MODEL;
     ready = true;
     return 0;
 }
 
+#if EELBERT_CLASSES
 extern "C" int eelbert_classify(const void *text, size_t length, float *scores)
 {
-    if (!ready)
-        return EELBERT_NOT_READY;
-    const unsigned char *bytes = static_cast<const unsigned char *>(text);
-    std::int32_t *input = interpreter->input(0)->data.i32;
-    for (size_t i = 0; i < EELBERT_MAX_BYTES; i++)
-        input[i] = i < length ? bytes[i] : 0;
-    if (interpreter->Invoke() != kTfLiteOk)
-        return EELBERT_FAILED;
-    const float *logits = interpreter->output(0)->data.f;
-    int best = 0;
-    for (int i = 0; i < EELBERT_CLASSES; i++) {
-        best = logits[i] > logits[best] ? i : best;
-        if (scores)
-            scores[i] = logits[i];
-    }
-    if (scores && !EELBERT_REGRESSION)
-        softmax(scores);
-    return best;
+    const int failed = run(text, length);
+    return failed ? failed : classes(scores);
 }
 
 extern "C" const char *const *eelbert_labels(void)
 {
     return eelbert_model_labels;
 }
+#endif
+
+#if EELBERT_SPAN_NAMES
+extern "C" int eelbert_tag(const void *text, size_t length, eelbert_span *spans, float *scores)
+{
+    const int failed = run(text, length);
+    if (failed)
+        return failed;
+#if EELBERT_CLASSES
+    classes(scores);
+#else
+    (void)scores;
+#endif
+    const std::int32_t *positions = interpreter->output(1)->data.i32;
+    const size_t read = length < EELBERT_MAX_BYTES ? length : EELBERT_MAX_BYTES;
+    return eelbert_decode_spans(interpreter->output(0)->data.f, positions, EELBERT_MAX_TOKENS, EELBERT_SPAN_NAMES, text,
+                                read, work, spans);
+}
+
+extern "C" const char *const *eelbert_span_names(void)
+{
+    return eelbert_model_span_names;
+}
+#endif

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "eelbert_model.h"
+#include "eelbert_spans.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,6 +29,7 @@ enum {
 /* Makes the model ready, once. Returns 0, or one of the numbers above. */
 int eelbert_init(void);
 
+#if EELBERT_CLASSES
 /*
  * Classifies `length` bytes of UTF-8, or of anything, as they are: no terminator, no preparation. What the model
  * cannot hold is left out, at the end of a token. The two texts of a pair have the byte 0x1F between them.
@@ -39,6 +41,21 @@ int eelbert_classify(const void *text, size_t length, float scores[EELBERT_CLASS
 
 /* Names of the EELBERT_CLASSES classes, in UTF-8, in the order of the scores. */
 const char *const *eelbert_labels(void);
+#endif
+
+#if EELBERT_SPAN_NAMES
+/*
+ * Finds the parts of a text that have names: `length` bytes as eelbert_classify takes them.
+ *
+ * `spans` gets them, at most one for each token, by bytes of the text; their names are numbers in eelbert_span_names().
+ * `scores`, where not NULL, gets the probability of each class of the text as a whole, where the model has classes.
+ * Returns the number of spans, or one of the numbers above.
+ */
+int eelbert_tag(const void *text, size_t length, eelbert_span spans[EELBERT_MAX_TOKENS], float *scores);
+
+/* The EELBERT_SPAN_NAMES names, in UTF-8. */
+const char *const *eelbert_span_names(void);
+#endif
 
 #ifdef __cplusplus
 }

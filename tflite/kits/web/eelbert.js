@@ -4,7 +4,8 @@
 //   const { label, scores } = await model.classify("turn on the lights");
 
 import { Tensor, loadAndCompile, loadLiteRt } from "@litertjs/core";
-import { encode } from "./text.js";
+import { decodeSpans } from "./spans.js";
+import { encode, toBytes } from "./text.js";
 
 const START = '{"format": "eelbert", "format_version": ';
 const VERSION = 1;
@@ -34,20 +35,25 @@ export class Eelbert {
     this.bytes = bytes; // of the file
     const numbers = Array.from({ length: metadata.num_classes }, (_, i) => String(i));
     this.labels = metadata.labels?.length ? metadata.labels : numbers;
+    const tags = metadata.tags ?? [];
+    this.spanNames = tags.slice(1, 1 + (tags.length >> 1)).map((tag) => tag.slice(2)); // behind "B-"
   }
 
   /** The model's raw output for a text, or for a pair of texts: Float32Array, one number a class. */
   async predict(text, second = null) {
+    return (await this.run(text, second))[0];
+  }
+
+  /** All outputs of the model, as typed arrays in the order of the file. */
+  async run(text, second = null) {
     const { max_bytes } = this.metadata;
     const input = new Tensor(encode(text, second, max_bytes), [1, max_bytes]);
+    let outputs = [];
     try {
-      const [output] = await this.model.run([input]);
-      try {
-        return output.toTypedArray().slice();
-      } finally {
-        output.delete();
-      }
+      outputs = await this.model.run([input]);
+      return outputs.map((output) => output.toTypedArray().slice());
     } finally {
+      for (const output of outputs) output.delete();
       input.delete();
     }
   }
@@ -55,9 +61,32 @@ export class Eelbert {
   /** The likeliest class of a text, and the probability of each class in the model's order. */
   async classify(text, second = null) {
     if (this.metadata.task === "regression") throw new Error("This model gives a number and no classes: use predict.");
+    if (this.metadata.task === "tagging") throw new Error("This model finds spans: use tag.");
     const scores = softmax(await this.predict(text, second));
     const best = scores.indexOf(Math.max(...scores));
     return { label: this.labels[best], best, scores };
+  }
+
+  /**
+   * The spans of a text: parts with a label, their place in the string and in its bytes, and a score. Where texts have
+   * classes, `label` and `scores` as `classify` gives them.
+   */
+  async tag(text) {
+    if (this.metadata.task !== "tagging") throw new Error("This model finds no spans: use classify or predict.");
+    const { max_bytes } = this.metadata;
+    const [tags, positions, label] = await this.run(text);
+    const width = this.metadata.tags.length;
+    const slots = Array.from({ length: positions.length / 2 }, (_, i) => i);
+    const spans = decodeSpans(
+      slots.map((i) => tags.subarray(i * width, (i + 1) * width)),
+      slots.map((i) => [positions[2 * i], positions[2 * i + 1]]),
+      this.spanNames,
+      toBytes(text, null, max_bytes),
+    );
+    if (!label) return { spans };
+    const scores = softmax(label);
+    const best = scores.indexOf(Math.max(...scores));
+    return { label: this.labels[best], best, scores, spans };
   }
 
   /** Frees the model's memory. */

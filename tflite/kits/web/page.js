@@ -73,12 +73,20 @@ async function once(model, a, b) {
   const isNumber = model.metadata.task === "regression";
   showWords(model.metadata, a, b);
   const begin = performance.now();
-  const result = await (isNumber ? model.predict(a, b) : model.classify(a, b));
+  const isTagger = model.metadata.task === "tagging";
+  const result = await (isNumber ? model.predict(a, b) : isTagger ? model.tag(a) : model.classify(a, b));
   const time = performance.now() - begin;
   $("answer").classList.toggle("none", nothing);
   if (isNumber) setAnswer(nothing ? "–" : result[0].toFixed(3));
-  else showScores(model.labels, nothing ? -1 : result.best, result.scores);
+  if (result.scores) showScores(model.labels, nothing ? -1 : result.best, result.scores);
+  if (isTagger) setAnswer(nothing ? "–" : spansAsText(result, a));
   if (!nothing) showTime(time);
+}
+
+/** "alarm: time = nine am" */
+function spansAsText({ label, spans }, text) {
+  const named = spans.map((span) => `${span.label} = ${text.slice(span.start, span.end)}`).join(", ") || "–";
+  return label ? `${label}: ${named}` : named;
 }
 
 /** A screen reader reads it out whenever it is set. */

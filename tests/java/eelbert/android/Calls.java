@@ -6,6 +6,7 @@ import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.tensorflow.lite.Interpreter;
 
 /** Answers calls, one a line, with a line that begins with "=". Strings are UTF-16 in hexadecimal, "-" is null. */
@@ -52,6 +53,20 @@ final class Calls {
                     }
                     return String.join(" ", fields);
                 }
+            case "spans":
+                return spans(call);
+            case "tag":
+                try (Eelbert eelbert = open(call[1])) {
+                    List<String> fields = new ArrayList<>();
+                    Tagged tagged = eelbert.tag(text(call[2]));
+                    for (Score score : tagged.scores) {
+                        fields.add(score.label + ":" + score.probability);
+                    }
+                    for (Span s : tagged.spans) {
+                        fields.add(s.label + ":" + s.start + ":" + s.end + ":" + s.startByte + ":" + s.endByte + ":" + s.score);
+                    }
+                    return String.join(" ", fields);
+                }
             case "predict":
                 try (Eelbert eelbert = open(call[1])) {
                     return "" + eelbert.predict(text(call[2]), text(call[3]))[0];
@@ -59,6 +74,38 @@ final class Calls {
             default:
                 throw new IllegalArgumentException("No such call: " + call[0]);
         }
+    }
+
+    /** A case of golden/spans.json: numbers of slots, names and bytes, then logits times 8, positions, bytes. */
+    private static String spans(String[] call) {
+        int slots = number(call[1]);
+        int count = number(call[2]);
+        int place = 4;
+        float[][] logits = new float[slots][2 * count + 1];
+        for (float[] row : logits) {
+            for (int i = 0; i < row.length; i++) {
+                row[i] = number(call[place++]) / 8f;
+            }
+        }
+        int[][] positions = new int[slots][2];
+        for (int[] pair : positions) {
+            pair[0] = number(call[place++]);
+            pair[1] = number(call[place++]);
+        }
+        byte[] data = new byte[number(call[3])];
+        for (int i = 0; i < data.length; i++) {
+            data[i] = (byte) number(call[place++]);
+        }
+        List<String> names = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            names.add("" + i);
+        }
+        StringBuilder out = new StringBuilder();
+        for (Span s : Span.decode(logits, positions, names, data)) {
+            String numbers = s.label + " " + s.startByte + " " + s.endByte + " " + s.start + " " + s.end;
+            out.append(numbers).append(String.format(Locale.ROOT, " %.6f ", s.score));
+        }
+        return out.toString().trim();
     }
 
     private static Eelbert open(String path) throws Exception {

@@ -1,7 +1,9 @@
 package org.tensorflow.lite;
 
+import java.lang.reflect.Array;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Map;
 import java.util.Scanner;
 import java.util.zip.CRC32;
 
@@ -47,6 +49,41 @@ public final class Interpreter implements AutoCloseable {
         if (numbers.length != row.length) {
             throw new IllegalArgumentException("The model has " + numbers.length + " outputs.");
         }
+    }
+
+    /** Of a tagger: a line with the input goes out, a line with all outputs, one behind the other, comes back. */
+    public void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs) {
+        StringBuilder line = new StringBuilder("run");
+        for (int value : ((int[][]) inputs[0])[0]) {
+            line.append(' ').append(value);
+        }
+        System.out.println(line);
+        String[] numbers = ANSWERS.nextLine().split(" ");
+        int place = 0;
+        for (int i = 0; i < outputs.size(); i++) {
+            place = fill(outputs.get(i), numbers, place);
+        }
+        if (numbers.length != place) {
+            throw new IllegalArgumentException("The model has " + numbers.length + " outputs.");
+        }
+    }
+
+    private static int fill(Object array, String[] numbers, int place) {
+        if (array instanceof Object[]) {
+            for (Object part : (Object[]) array) {
+                place = fill(part, numbers, place);
+            }
+            return place;
+        }
+        for (int i = 0; i < Array.getLength(array); i++, place++) {
+            int bits = Integer.parseUnsignedInt(numbers[place]);
+            if (array instanceof int[]) {
+                Array.setInt(array, i, bits);
+            } else {
+                Array.setFloat(array, i, Float.intBitsToFloat(bits));
+            }
+        }
+        return place;
     }
 
     @Override

@@ -11,6 +11,8 @@ import android.widget.ProgressBar;
 import android.widget.TextView;
 import eelbert.android.Eelbert;
 import eelbert.android.Score;
+import eelbert.android.Span;
+import eelbert.android.Tagged;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -63,8 +65,19 @@ public final class MainActivity extends Activity implements TextWatcher {
             answer.setText(String.format(Locale.getDefault(), "%.3f", eelbert.predict(first, other)[0]));
             return;
         }
-        List<Score> scores = eelbert.classify(first, other);
-        answer.setText(scores.get(0).label);
+        List<Score> scores;
+        if (eelbert.metadata.isTagger) {
+            Tagged tagged = eelbert.tag(first);
+            scores = tagged.scores;
+            StringBuilder spans = new StringBuilder(scores.isEmpty() ? "" : scores.get(0).label);
+            for (Span span : tagged.spans) {
+                spans.append(' ').append(span.label).append(" = ").append(first, span.start, span.end);
+            }
+            answer.setText(spans);
+        } else {
+            scores = eelbert.classify(first, other);
+            answer.setText(scores.get(0).label);
+        }
         for (int i = 0; i < bars.size(); i++) {
             Score score = scores.get(i);
             double percent = 100 * score.probability;

@@ -6,7 +6,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.tensorflow.lite.Interpreter;
 
 /**
@@ -68,6 +70,9 @@ public final class Eelbert implements AutoCloseable {
         if (metadata.isRegression) {
             throw new IllegalStateException("This model gives a number and no classes: use predict.");
         }
+        if (metadata.isTagger) {
+            throw new IllegalStateException("This model finds spans: use tag.");
+        }
         return Score.rank(predict(text, second), metadata.labels);
     }
 
@@ -81,6 +86,32 @@ public final class Eelbert implements AutoCloseable {
         float[][] output = new float[1][metadata.labels.size()];
         interpreter.run(input, output);
         return output[0];
+    }
+
+    /**
+     * The spans of a text, and its classes where texts have some.
+     *
+     * @throws IllegalStateException if the model finds no spans.
+     */
+    public synchronized Tagged tag(String text) {
+        if (!metadata.isTagger) {
+            throw new IllegalStateException("This model finds no spans: use classify or predict.");
+        }
+        int slots = metadata.maxTokens;
+        float[][][] tags = new float[1][slots][2 * metadata.spanNames.size() + 1];
+        int[][][] positions = new int[1][slots][2];
+        float[][] label = new float[1][metadata.labels.size()];
+        Map<Integer, Object> outputs = new HashMap<>();
+        outputs.put(0, tags);
+        outputs.put(1, positions);
+        if (label[0].length > 0) {
+            outputs.put(2, label);
+        }
+        Object[] inputs = {new int[][] {Text.encode(text, null, metadata.maxBytes)}};
+        interpreter.runForMultipleInputsOutputs(inputs, outputs);
+        byte[] data = Text.toBytes(text, null, metadata.maxBytes);
+        List<Span> spans = Span.decode(tags[0], positions[0], metadata.spanNames, data);
+        return new Tagged(spans, Score.rank(label[0], metadata.labels));
     }
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */

@@ -23,8 +23,12 @@ public final class Metadata {
     public final int maxBytes;
     /** Names of the classes, in the order of the model's output; their numbers where they have no names. */
     public final List<String> labels;
+    /** Names of the spans that it finds; none where it finds no spans. */
+    public final List<String> spanNames;
     /** Whether it gives one number instead of classes. */
     public final boolean isRegression;
+    /** Whether it finds spans: parts of a text that have names. */
+    public final boolean isTagger;
     /** Whether it reads two texts. */
     public final boolean isPair;
     /** What it does to characters: that of its hash. */
@@ -34,6 +38,15 @@ public final class Metadata {
         maxTokens = number(fields, "max_tokens");
         maxBytes = number(fields, "max_bytes");
         isRegression = "regression".equals(fields.get("task"));
+        isTagger = "tagging".equals(fields.get("task"));
+        List<String> spans = new ArrayList<>();
+        if (isTagger) {
+            List<?> tags = (List<?>) fields.get("tags");
+            for (Object tag : tags.subList(1, 1 + tags.size() / 2)) {
+                spans.add(((String) tag).substring(2)); // behind "B-"
+            }
+        }
+        spanNames = Collections.unmodifiableList(spans);
         isPair = Boolean.TRUE.equals(fields.get("pair"));
         Object config = fields.get("config");
         Object hash = config instanceof Map ? ((Map<?, ?>) config).get("hash") : null;
