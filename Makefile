@@ -41,7 +41,10 @@ build/web/node_modules: tflite/kits/web/package.json tflite/kits/web/package-loc
 	@npm ci --prefix build/web --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
-# Each file of tests runs in one process; more than four processes need much memory.
+# Each file of tests runs in one process; more than four processes need much memory. Models are small: threads would
+# only wait for one another.
+test: export OMP_NUM_THREADS ?= 1
+test: export TF_NUM_INTRAOP_THREADS ?= 1
 test: $(VENV)/.test  ## every test, on all cores
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

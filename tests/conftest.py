@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -31,6 +32,12 @@ def pytest_configure() -> None:
 LONG = ("quantize", "pretrain_processes", "pretrain", "glue", "distill", "convert", "objectives", "readme")
 
 
+def pytest_collection_finish() -> None:
+    """Leaves what has been imported out of garbage collections, which would walk through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the tests of the longest files to the front."""
     place = {f"test_{name}": i for i, name in enumerate(LONG)}
@@ -47,6 +54,12 @@ def tiny() -> EelbertConfig:
 def rich() -> EelbertConfig:
     """A small model with a projection, a lexicon and several batch shapes."""
     return RICH
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs draw no curves, which would take longer than their steps."""
+    monkeypatch.setattr("eelbert_tf.training.pretrain.log.RunLog.draw", lambda self: None)
 
 
 @pytest.fixture

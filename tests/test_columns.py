@@ -23,7 +23,7 @@ from tests.conftest import randomize
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
-datasets = importlib.import_module("datasets") if importlib.util.find_spec("datasets") else None
+HAS_DATASETS = importlib.util.find_spec("datasets") is not None
 
 TEXTS = ["turn on the lights", "größer 中 😀", "", "turn off, please!", "a " * 12]
 OTHERS = ["the lamp", "", "no", "a radio", "x"]
@@ -81,6 +81,11 @@ NUMBER_COLUMNS: dict[str, Make] = {
     "pyarrow": pa.array,
     "pyarrow chunks": lambda values: pa.chunked_array([values[:2], values[2:]]),
 }
+# One of each library goes through every method of a model, which takes a second.
+IN_EVERY_METHOD = (
+    *("list", "deque", "list of bytes", "NumPy objects", "NumPy floats", "tensor", "pandas", "pandas table"),
+    *("polars", "pyarrow chunks", "datasets"),
+)
 # Columns that can hold a missing text, each with what they hold in its place.
 MISSING: dict[str, tuple[Make, list[Any]]] = {
     "list": (list, [None, float("nan"), np.nan, pd.NA, pd.NaT]),
@@ -95,10 +100,11 @@ MISSING: dict[str, tuple[Make, list[Any]]] = {
     "polars": (pl.Series, [None]),
     "pyarrow": (pa.array, [None]),
 }
-if datasets is not None:
+if HAS_DATASETS:
 
     def _dataset(values: list[Any]) -> Any:
-        return datasets.Dataset.from_dict({"anything": values})
+        # Here, since every process of tests imports this file, and one runs it.
+        return importlib.import_module("datasets").Dataset.from_dict({"anything": values})
 
     def _dataset_column(values: list[Any]) -> Any:
         return _dataset(values)["anything"]
@@ -151,8 +157,17 @@ def all_losses(model: EelbertClassifier, x: Any, y: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
-def test_columns_of_strings(kind: str, model: EelbertClassifier, logits: np.ndarray, loss: float) -> None:
-    """As texts and as names of classes, in every method."""
+def test_columns_of_strings(kind: str, model: EelbertClassifier) -> None:
+    """As texts and as names of classes, by what every method of a model calls first."""
+    texts, targets = as_texts(COLUMNS[kind](TEXTS), pair=False), model.targets(COLUMNS[kind](NAMES))
+    assert texts in (TEXTS, [text.encode() for text in TEXTS])
+    assert targets.dtype == np.int32
+    assert targets.tolist() == NUMBERS
+
+
+@pytest.mark.parametrize("kind", [kind for kind in IN_EVERY_METHOD if kind in COLUMNS])
+def test_columns_in_every_method(kind: str, model: EelbertClassifier, logits: np.ndarray, loss: float) -> None:
+    """Every method gives what lists give."""
     x, y = COLUMNS[kind](TEXTS), COLUMNS[kind](NAMES)
     for found in (model.predict(x, verbose=0), model.predict_on_batch(x), model(x)):
         np.testing.assert_allclose(found, logits, rtol=0, atol=2e-6)
@@ -164,10 +179,11 @@ def test_columns_of_strings(kind: str, model: EelbertClassifier, logits: np.ndar
 def test_columns_of_numbers(kind: str, model: EelbertClassifier, loss: float) -> None:
     """As indices of classes, and as targets of a regression."""
     y = NUMBER_COLUMNS[kind](NUMBERS)
-    np.testing.assert_allclose(all_losses(model, TEXTS, y), loss, rtol=1e-5)
-    targets = number_targets(y)
-    assert targets.dtype == np.float32
-    assert targets.tolist() == NUMBERS
+    for targets, dtype in ((model.targets(y), np.int32), (number_targets(y), np.float32)):
+        assert targets.dtype == dtype
+        assert targets.tolist() == NUMBERS
+    if kind in IN_EVERY_METHOD:
+        np.testing.assert_allclose(all_losses(model, TEXTS, y), loss, rtol=1e-5)
 
 
 def test_probabilities(model: EelbertClassifier, loss: float) -> None:
@@ -214,7 +230,7 @@ def test_columns_of_pairs(pairs: EelbertClassifier) -> None:
         pd.DataFrame(table),
         pl.DataFrame(table),
         pa.table(table),
-        *([datasets.Dataset.from_dict(table)] if datasets is not None else []),
+        *([importlib.import_module("datasets").Dataset.from_dict(table)] if HAS_DATASETS else []),
         *((make(TEXTS), make(OTHERS)) for make in COLUMNS.values()),
         (TEXTS, pl.Series(OTHERS)),
     ]
@@ -474,7 +490,7 @@ def test_class_weights(weights: Any, by_class: list[float], model: EelbertClassi
     expected = np.array(by_class, np.float32)[NUMBERS]
     np.testing.assert_allclose(class_weights(weights, np.array(NUMBERS), LABELS, 3), expected, rtol=1e-6)
     trust = np.array([1.0, 0.5, 2.0, 0.0, 1.0])
-    for own in (None, trust, pd.Series(trust), pl.Series(trust), trust.tolist()):
+    for own in (None, trust, pd.Series(trust), pl.Series(trust), trust.tolist())[: None if weights else 2]:
         both = expected if own is None else expected * trust
         wanted = model.evaluate(TEXTS, NAMES, sample_weight=both, return_dict=True, verbose=0)["loss"]
         history = model.fit(TEXTS, NAMES, class_weight=weights, sample_weight=own, verbose=0).history["loss"]

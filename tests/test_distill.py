@@ -29,6 +29,8 @@ from tests.conftest import randomize
 from tests.small_berts import BERT, PIECES, write_bert
 from tests.small_corpora import shared
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:

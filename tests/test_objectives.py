@@ -14,6 +14,8 @@ from eelbert_tf.training.tokens.pieces import corpus_pieces
 from tests.configs import TINY
 from tests.small_corpora import build, topical
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OPTIONS = RunOptions(log_every=50, eval_every=1000, jit_compile=False, quiet=True)
 SMALL = TINY.replace(hidden_size=32, intermediate_size=32, hash=HashConfig(widths=(11, 11, 10)))
 # Everything that a hashed model can have: its hash narrower than the encoder, a lexicon, boundaries.

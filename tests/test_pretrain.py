@@ -30,6 +30,8 @@ from eelbert_tf.training.pretrain.settings import RunOptions, Settings
 from tests.configs import TINY
 from tests.small_corpora import build, topical
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OPTIONS = RunOptions(resume=True, log_every=2, eval_every=4, eval_batches=1, jit_compile=False, quiet=True)
 FEW = Settings(steps=6, batch_size=8, sequence_length=16, learning_rate=1e-2)
 # Everything that has a state: dropout and the generator draw on the device, and there are gradients to accumulate.
