@@ -29,6 +29,10 @@ MAX_LEXICON_COMBINATIONS = 2**24
 
 BOOK_ENTRIES = 256  # of a quantized lexicon: what a code of one byte can name
 
+# What tells n-grams in one row of a lexical head's table apart: numbers below this, two bytes in a file.
+LEXICAL_TAGS = 2**16
+MAX_LEXICAL_ROWS = 2**20
+
 NORMALIZATIONS = (0, 1)  # versions of `HashConfig.normalization`
 
 
@@ -79,6 +83,28 @@ class HashConfig:
     def size(self) -> int:
         """Width of a token's hash embedding: all blocks together."""
         return sum(self.widths) + self.word_width
+
+
+@dataclass(frozen=True)
+class LexicalConfig:
+    """The lexical head of a classifier: weights of the words and word pairs that its task needs (docs/hash.md).
+
+    Args:
+        rows: of the table, a power of two; each holds one n-gram.
+        rank: numbers per row, from which a matrix makes logits: as many as these, or fewer where they are many.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    rows: int
+    rank: int
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.rows <= MAX_LEXICAL_ROWS or self.rows & (self.rows - 1):
+            raise ValueError(f"`rows` must be a power of two from 2 to {MAX_LEXICAL_ROWS}. Received: rows={self.rows}")
+        if self.rank < 1:
+            raise ValueError(f"`rank` must be positive. Received: rank={self.rank}")
 
 
 def _equal_widths(size: int, orders: int = 3) -> tuple[int, ...]:

@@ -14,9 +14,11 @@ import numpy as np
 
 from eelbert_tf.config import HashConfig
 from eelbert_tf.text.reference import (
+    candidate_rows,
     embed_token,
     lexicon_index,
     multipliers,
+    ngram_keys,
     quantized_rows,
     signature,
     token_units,
@@ -41,6 +43,8 @@ ABOUT = [
     "normalized_texts: the same for hashes with `normalization` 1; in `texts` it is 0.",
     "quantized_rows: tokens of the hash `boundaries`, their row in a lexicon of 64 rows of 6 numbers in 3 codes, and"
     " its numbers. Code i of row r is (37 r + 101 i) mod 256; number j of entry c of book i is 1024 i + 4 c + j.",
+    "ngrams: `keys` of a lexical head, uint32: words and pairs of neighbours of the first text, of the second, and"
+    " words that both have. `rows_and_tag` for a table of 4096 rows. 32 slots and 64 bytes.",
     "pairs: `joined` is the byte string of `first` and `second` for that many bytes, before it is padded with zeros.",
 ]
 
@@ -155,6 +159,16 @@ NORMALIZED_TEXTS: list[tuple[bytes, int, int, bool]] = [
     ("no separator \u009f but ẞ".encode(), 8, 64, True),
 ]
 
+# hash, data, pair
+NGRAMS: list[tuple[str, bytes, bool]] = [
+    ("default", b"", False),
+    ("default", b"Turn ON the lights, on!", False),
+    ("all", "é 中 a a a".encode() + LONG[:66], False),
+    ("default", b"a b a\x1fb c b", True),
+    ("all", b"\x1fonly second", True),
+    ("all", b"no separator", True),
+]
+
 # first, second, max_bytes
 PAIRS: list[tuple[bytes, bytes, int]] = [
     (b"", b"", 8),
@@ -200,6 +214,13 @@ def _text_record(data: bytes, max_tokens: int, max_bytes: int, pair: bool, norma
     return {**settings, "tokens": [token.hex() for token in tokens], "segments": segments}
 
 
+def _ngram_record(name: str, data: bytes, pair: bool) -> dict[str, Any]:
+    config = HASHES[name]
+    keys = ngram_keys(tokenize(data, 32, 64, pair), config)
+    rows = [list(candidate_rows(key, 4096, config)) for key in keys]
+    return {"hash": name, "data": data.hex(), "pair": pair, "keys": keys, "rows_and_tag": rows}
+
+
 def _pair_record(first: bytes, second: bytes, max_bytes: int) -> dict[str, Any]:
     joined = join_pair(first, second, max_bytes)[:max_bytes]
     return {"first": first.hex(), "second": second.hex(), "max_bytes": max_bytes, "joined": joined.hex()}
@@ -234,6 +255,7 @@ def golden() -> dict[str, list[Any]]:
         "quantized_rows": _row_records(),
         "texts": [_text_record(*text) for text in TEXTS],
         "normalized_texts": [_text_record(*text, normalization=1) for text in NORMALIZED_TEXTS],
+        "ngrams": [_ngram_record(*record) for record in NGRAMS],
         "pairs": [_pair_record(*pair) for pair in PAIRS],
     }
 

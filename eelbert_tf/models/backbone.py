@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -11,12 +11,24 @@ from keras import ops
 from eelbert_tf.config import PACKAGE, EelbertConfig, named_config
 from eelbert_tf.saving.info import CONFIG_FILE, ModelInfo, damage_in
 from eelbert_tf.saving.stored import StoredModel, backbone_prefix, read_stored
+from eelbert_tf.text import hashing, splitting
+from eelbert_tf.text.ngrams import Ngrams, find_ngrams
 
 from .layers import HashLexicon, NgramHashEmbedding, to_byte_tensor
 from .presets import Saveable, assign
 from .transformer import TransformerBlock, attention_bias
 
 Tensor = Any
+
+
+class Embedded(NamedTuple):
+    """What the encoder starts from."""
+
+    embeddings: Tensor  # float [B, T, hidden_size]
+    lexical: Tensor | None  # float [B, T, hidden_size]: the lexicon's part, by itself
+    padding_mask: Tensor  # int32 [B, T]
+    segment_ids: Tensor  # int32 [B, T]
+    ngrams: Ngrams | None
 
 
 def unit_mean(x: Tensor, mask: Tensor) -> Tensor:
@@ -47,11 +59,12 @@ class EelbertBackbone(Saveable, keras.Model):
         training: whether dropout applies.
         pooled_only: whether only the pooled output is needed. With "cls" pooling the last block then computes [CLS]
             alone.
+        with_ngrams: whether the words and word pairs of the texts are wanted, which a lexical head looks up.
 
     Returns:
         A dictionary of `sequence_output` float `[B, T, hidden_size]`, `pooled_output` float `[B, pooled_size]` and
         `padding_mask` int32 `[B, T]`. With `output_positions`: `sequence_output` `[B, M, hidden_size]` and the mask.
-        With `pooled_only`: no `sequence_output`.
+        With `pooled_only`: no `sequence_output`. With `with_ngrams`: also `ngrams`.
 
     Attributes:
         pooled_size: `hidden_size`; four times that for pairs pooled by their means.
@@ -74,6 +87,7 @@ class EelbertBackbone(Saveable, keras.Model):
         self.projection: Any = None
         self.lexicon: Any = None
         self.token_embedding: Any = None
+        self.scatter_codes: bool | None = None  # for exporters: how `hashing.slot_codes` adds up
         if config.hash is not None:
             self.hash_embedding = NgramHashEmbedding(
                 config.hash, config.max_tokens, config.max_bytes, pair, name="hash_embedding", dtype=dtype
@@ -167,16 +181,18 @@ class EelbertBackbone(Saveable, keras.Model):
         Raises:
             ValueError: the inputs do not fit the kind of model.
         """
-        embeddings, lexical, mask, segments = self._embed(inputs)
-        return (embeddings if lexical is None else embeddings + lexical), mask, segments
+        found = self._embed(inputs)
+        embeddings = found.embeddings if found.lexical is None else found.embeddings + found.lexical
+        return embeddings, found.padding_mask, found.segment_ids
 
-    def _embed(self, inputs: Any) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-        """What `embed` gives, with the lexicon's part of the embeddings by itself: float `[B, T, hidden_size]`.
+    def _embed(self, inputs: Any, with_ngrams: bool = False) -> Embedded:
+        """What `embed` gives, with the lexicon's part by itself, and with the n-grams where they are wanted.
 
         Raises:
             ValueError: as `embed`.
         """
         fields = inputs if isinstance(inputs, dict) else {"bytes": inputs}
+        ngrams = None
         mask = fields.get("padding_mask")
         lexical = None
         if self.token_embedding is not None:
@@ -203,6 +219,8 @@ class EelbertBackbone(Saveable, keras.Model):
             embeddings, fields = hashed["embeddings"], hashed
             if self.lexicon is not None:
                 lexical = self.lexicon(tokens, slots=layout.slots, num_slots=slots)
+            if with_ngrams:
+                ngrams = find_ngrams(self._codes(tokens, layout.slots, slots), layout, self.hash_embedding.hash, self.pair)
         else:
             raise ValueError(f"Expected `bytes` or `embeddings`. Received keys: {sorted(fields)}")
         if self.projection is not None:
@@ -214,10 +232,18 @@ class EelbertBackbone(Saveable, keras.Model):
         mask = ops.ones(shape, "int32") if mask is None else mask
         segments = fields.get("segment_ids")
         segments = ops.zeros(shape, "int32") if segments is None else segments
-        return embeddings, lexical, mask, segments
+        return Embedded(embeddings, lexical, mask, segments, ngrams)
 
-    def call(self, inputs: Any, training: bool | None = None, pooled_only: bool = False) -> dict[str, Tensor]:
-        embeddings, lexical, mask, segments = self._embed(inputs)
+    def _codes(self, tokens: splitting.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
+        """The code of the word in each slot: int32 `[B, T]`."""
+        if self.scatter_codes is None:
+            return hashing.word_codes(*tokens[:3], slots, num_slots, self.hash_embedding.hash)
+        return hashing.slot_codes(*tokens[:3], slots, num_slots, self.hash_embedding.hash, self.scatter_codes)[0]
+
+    def call(
+        self, inputs: Any, training: bool | None = None, pooled_only: bool = False, with_ngrams: bool = False
+    ) -> dict[str, Any]:
+        embeddings, lexical, mask, segments, ngrams = self._embed(inputs, with_ngrams)
         embeddings = embeddings if lexical is None else embeddings + lexical
         length = ops.shape(embeddings)[1]
         dtype = self.compute_dtype
@@ -247,6 +273,8 @@ class EelbertBackbone(Saveable, keras.Model):
         else:
             pooled = self.pool_means(x, mask, segments)
         found = {"pooled_output": pooled, "padding_mask": mask}
+        if ngrams is not None:
+            found["ngrams"] = ngrams
         return found if pooled_only else {"sequence_output": x, **found}
 
     def pool_means(self, x: Tensor, padding_mask: Tensor, segment_ids: Tensor) -> Tensor:

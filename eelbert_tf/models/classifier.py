@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from eelbert_tf.config import PACKAGE
+from eelbert_tf.config import PACKAGE, LexicalConfig
 from eelbert_tf.errors import InputError
+from eelbert_tf.linear.heads import Heads, fit_heads
 from eelbert_tf.preprocessing.base import Preprocessor
 from eelbert_tf.preprocessing.columns import class_targets, number_targets
 from eelbert_tf.saving.info import ModelInfo
@@ -18,12 +20,16 @@ from eelbert_tf.saving.stored import read_stored
 from eelbert_tf.scores import rank
 
 from .backbone import EelbertBackbone
+from .checks import check_count
+from .frozen import text_features
+from .lexical import LexicalHead
 from .optimizer import AdamW
 from .presets import assign
 from .task import Task, stored_preprocessor
 
 Tensor = Any
 
+LEXICAL_LOGITS = "lexical_logits"  # among the backbone's inputs: float [B, num_classes], in place of the lexical head's
 LEARNING_RATE = 5e-4  # without a schedule; `eelbert finetune` has one
 
 
@@ -41,6 +47,7 @@ class EelbertClassifier(Task):
         dropout: rate before the dense layer.
         task: "classification" or "regression".
         preprocessor: turns texts into the backbone's inputs; by default what suits a backbone with a hash.
+        lexical: size of a lexical head beside the dense layer, empty until `fit_head` fills it; `None` for none.
         **kwargs: `name`, `dtype` and `trainable`, as Keras takes them.
 
     Call arguments:
@@ -70,6 +77,7 @@ class EelbertClassifier(Task):
         dropout: float = 0.1,
         task: str = "classification",
         preprocessor: Preprocessor | None = None,
+        lexical: LexicalConfig | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, preprocessor, **kwargs)
@@ -94,18 +102,49 @@ class EelbertClassifier(Task):
         self.classifier = keras.layers.Dense(
             num_classes, kernel_initializer=normal, dtype=self.dtype_policy.variable_dtype, name="classifier"
         )
+        self.lexical: Any = None
+        self._add_lexical(lexical)
         self.build()
         self.compile()
+
+    def _add_lexical(self, config: LexicalConfig | dict[str, Any] | None) -> None:
+        """Puts an empty lexical head in place of the one that there is, or takes that away.
+
+        Raises:
+            ValueError: the backbone has a vocabulary in place of a hash.
+        """
+        if self.built:  # Keras guards what is built; none of this is trainable, so that an optimizer does not mind
+            self._tracker.unlock()
+        if self.lexical is not None:
+            self._layers.remove(self.lexical)
+            self.lexical = None
+        if config is not None:
+            if self.backbone.config.hash is None:
+                raise ValueError("A lexical head looks up words by their hash. Received: a backbone with a vocabulary")
+            self.lexical = LexicalHead(config, self.num_classes, self.backbone.config.hash, name="lexical")
+        if self.built:
+            if self.lexical is not None:
+                with self._open_name_scope():  # weights are saved by their paths
+                    self.lexical.build()
+            self._tracker.lock()
+            self.train_function = self.test_function = self.predict_function = None
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the head."""
         if not self.built:
             self.classifier.build((None, self.backbone.pooled_size))
+            if self.lexical is not None:
+                self.lexical.build()
             self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
-        pooled = self.backbone(inputs, training=training, pooled_only=True)["pooled_output"]
-        return self.classifier(self.dropout(pooled, training=training))
+        given = inputs.get(LEXICAL_LOGITS) if isinstance(inputs, dict) else None
+        wanted = self.lexical is not None and given is None
+        encoded = self.backbone(inputs, training=training, pooled_only=True, with_ngrams=wanted)
+        logits = self.classifier(self.dropout(encoded["pooled_output"], training=training))
+        if wanted:
+            given = self.lexical(encoded["ngrams"], encoded["padding_mask"])
+        return logits if given is None else logits + given
 
     def compile(self, optimizer: Any = "auto", loss: Any = "auto", *, metrics: Any = "auto", **kwargs: Any) -> None:
         """`keras.Model.compile`, with defaults for the model's task.
@@ -148,6 +187,63 @@ class EelbertClassifier(Task):
             return number_targets(y)
         return class_targets(y, self.labels, self.num_classes)
 
+    def fit_head(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lexical: bool | None = None,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """Fits the dense layer and a lexical head beside it, on the encoder as it is: convex, in seconds.
+
+        It suits few texts, and is where a training of the encoder may start from. How much the words count, and the
+        encoder, is chosen on held-out parts of the texts.
+
+        Args:
+            x: texts, or pairs of texts, as in `fit`.
+            y: a label for each, as in `fit`.
+            lexical: whether there is a lexical head; by default where it helps on the held-out parts.
+            class_weight: as in `fit`.
+            sample_weight: as in `fit`.
+            seed: fixes the held-out parts.
+
+        Returns:
+            Whether there is a `lexical` head, its number of `ngrams`, the `strength` of the encoder beside the words,
+            and the loss on held-out texts, `held_out_loss_with_words` and `held_out_loss_of_encoder`.
+
+        Raises:
+            ValueError: texts, labels and weights do not fit one another, or there are no texts.
+        """
+        texts = self.encode(x)
+        if texts is None:
+            raise ValueError("`fit_head` takes texts in a column, not a stream or the backbone's inputs.")
+        targets = self.targets(y)
+        check_count(len(texts), targets, "label")
+        weights = self._combined_weights(sample_weight, class_weight, targets)
+        if targets.ndim == 1:
+            numbers = self.task == "regression" or self.num_classes == 1
+            targets = targets[:, None] if numbers else np.eye(self.num_classes, dtype=np.float32)[targets]
+        loss = "squares" if self.task == "regression" else "sigmoid" if self.num_classes == 1 else "softmax"
+        features = text_features(self.backbone, texts)
+        heads, report = fit_heads(features, targets, self.backbone.config.hash, loss, weights, lexical, seed)
+        self.set_heads(heads)
+        return report
+
+    def set_heads(self, heads: Heads) -> None:
+        """Takes over the weights of heads that were fitted.
+
+        Args:
+            heads: of the dense layer, and of a lexical head in place of the one that there is.
+        """
+        self.classifier.kernel.assign(heads.kernel)
+        self.classifier.bias.assign(heads.bias)
+        self._add_lexical(None if heads.lexical is None else heads.lexical.config)
+        if heads.lexical is not None:
+            self.lexical.set_table(heads.lexical)
+
     @property
     def num_outputs(self) -> int:
         """Logits, or scores, of a text."""
@@ -176,7 +272,10 @@ class EelbertClassifier(Task):
     def describe(self) -> ModelInfo:
         """What `config.json` is to say of the model."""
         backbone = self.backbone
-        return ModelInfo(backbone.config, "classifier", backbone.pair, self.num_classes, self.labels, self.task)
+        lexical = None if self.lexical is None else self.lexical.config
+        return ModelInfo(
+            backbone.config, "classifier", backbone.pair, self.num_classes, self.labels, self.task, lexical=lexical
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments.
@@ -190,6 +289,7 @@ class EelbertClassifier(Task):
             "labels": self.labels,
             "dropout": self.dropout_rate,
             "task": self.task,
+            "lexical": None if self.lexical is None else dataclasses.asdict(self.lexical.config),
         }
 
     @classmethod
@@ -242,7 +342,8 @@ class EelbertClassifier(Task):
             )
         backbone = EelbertBackbone.from_stored(stored, pair, dtype, **changes)
         preprocessor = stored_preprocessor(stored, backbone)
-        classifier = cls(backbone, num_classes, labels, dropout, task or "classification", preprocessor)
+        lexical = info.lexical if kept else None
+        classifier = cls(backbone, num_classes, labels, dropout, task or "classification", preprocessor, lexical)
         if kept:
             assign(classifier, stored)
         return classifier

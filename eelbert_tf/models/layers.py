@@ -261,7 +261,7 @@ class HashLexicon(keras.layers.Layer):
         self.lookups = lookups
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
-        self.scatter: bool | None = None  # for exporters: how `hashing.slot_rows` adds up
+        self.scatter: bool | None = None  # for exporters: how `hashing.slot_codes` adds up
         # Larger than BERT's kernels: the lexicon then weighs about as much as the hash from the start.
         self.projection = keras.layers.Dense(
             hidden_size, use_bias=False, kernel_initializer="glorot_uniform", name="projection", dtype=self.dtype_policy
@@ -284,10 +284,8 @@ class HashLexicon(keras.layers.Layer):
 
     def call(self, tokens: splitting.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
         if self.scatter is not None:
-            rows, there = hashing.slot_rows(
-                *tokens[:3], slots, num_slots, self.hash, self.size, self.lookups, self.scatter
-            )
-            found = self._take(rows)
+            codes, there = hashing.slot_codes(*tokens[:3], slots, num_slots, self.hash, self.scatter)
+            found = self._take(hashing.slot_rows(codes, self.size, self.lookups))
             return self._project(ops.reshape(found, (1, num_slots, self.lookups * self.width)), there)
         combinations = self.size**self.lookups
         rows, lasts = hashing.lexicon_rows(tokens.chars, tokens.starts, tokens.continues, self.hash, combinations)

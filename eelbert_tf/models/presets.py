@@ -127,9 +127,9 @@ def check_saveable(model: Any) -> None:
 
 
 def _as_numpy(variable: Any) -> np.ndarray:
-    """A weight as NumPy has it, codes too; bfloat16, which NumPy lacks, as float32."""
+    """A weight as NumPy has it, bytes too; bfloat16, which NumPy lacks, as float32."""
     array = keras.ops.convert_to_numpy(variable)
-    return array if array.dtype.kind == "f" or array.dtype == np.uint8 else array.astype(np.float32)
+    return array if array.dtype.kind == "f" or array.dtype.itemsize == 1 else array.astype(np.float32)
 
 
 def weight_names(model: Any) -> dict[str, Any]:

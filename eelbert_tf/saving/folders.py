@@ -27,6 +27,9 @@ WEIGHTS_FILE = "weights.safetensors"
 VOCABULARY_FILE = "vocab.txt"
 TFLITE_FILE = "model.tflite"  # beside the weights of a preset that is ready to use
 VOCABULARY_SHA256 = "vocabulary_sha256"
+# Weights that are bytes, by the end of their names; all others are floating point.
+BYTE_WEIGHTS = {"lexicon/codes": "uint8", "lexical/tags": "int8", "lexical/table": "int8"}
+
 PRESETS = Path(__file__).parent / "presets"
 DRAFT = ".model"  # in a folder that holds more than a model: the one that takes its place, its configuration last
 
@@ -190,9 +193,8 @@ def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a safetensors file that NumPy can read: {error}") from None
     for name, array in arrays.items():
-        is_codes = name.endswith("lexicon/codes")
-        if not (array.dtype == np.uint8 if is_codes else array.dtype.kind == "f"):
-            expected = "uint8" if is_codes else "floating point"
+        expected = next((kind for end, kind in BYTE_WEIGHTS.items() if name.endswith(end)), "floating point")
+        if array.dtype.name != expected and (expected != "floating point" or array.dtype.kind != "f"):
             raise InputError(f"{path}: weight {name!r} has the type {array.dtype}; expected {expected}.")
     return arrays
 

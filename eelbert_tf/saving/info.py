@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.config import EelbertConfig, HashConfig
+from eelbert_tf.config import EelbertConfig, HashConfig, LexicalConfig
 from eelbert_tf.errors import InputError
 
 from .checksum import CHECKSUM_FIELD, has_valid_checksum
@@ -36,6 +36,7 @@ class ModelInfo:
         labels: names of the classes.
         task: "classification", "regression" or "tagging".
         head: of a tagger, the names of its spans and the sizes of its layers.
+        lexical: size of a classifier's lexical head; `None` for none.
         notes: anything else worth keeping, training settings for example.
     """
 
@@ -46,6 +47,7 @@ class ModelInfo:
     labels: list[str] | None = None
     task: str = "classification"
     head: dict[str, Any] = dataclasses.field(default_factory=dict)
+    lexical: LexicalConfig | None = None
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -76,6 +78,7 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
             labels=fields["labels"],
             task=fields["task"],
             head=fields.get("head", {}),
+            lexical=None if fields.get("lexical") is None else LexicalConfig(**fields["lexical"]),
             notes=fields.get("notes", {}),
         )
         _check_info(info)
@@ -112,8 +115,8 @@ def _check_info(info: ModelInfo) -> None:
         ValueError: a field has another type than it ought to have, or a hopeless value.
     """
     config = info.config
-    for part in (config, config.hash):
-        if part is not None and not isinstance(part, EelbertConfig | HashConfig):
+    for part in (config, config.hash, info.lexical):
+        if part is not None and not isinstance(part, EelbertConfig | HashConfig | LexicalConfig):
             raise ValueError(f"`hash` must be a dictionary. Received: {part!r:.100}")
         for field in dataclasses.fields(part) if part is not None else ():
             value = getattr(part, field.name)

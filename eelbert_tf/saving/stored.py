@@ -112,6 +112,8 @@ def _check_sizes(model: StoredModel) -> None:
         shapes["features/first_2"] = (sizes["affix_rows"], sizes["affix_width"])
     if info.kind == "classifier":
         shapes["classifier/kernel"] = (config.pooled_size(info.pair), info.num_classes)
+    if info.lexical is not None:
+        shapes["lexical/table"] = (info.lexical.rows, info.lexical.rank)
     for name, shape in shapes.items():
         check_shape(name, shape, arrays, path)
     for i in range(config.num_blocks):

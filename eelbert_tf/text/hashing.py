@@ -239,6 +239,33 @@ def lexicon_rows(
     return top_rows(signature * int(multipliers(config.seed, config.size + 1)[-1]), lexicon_size), lasts
 
 
+def word_codes(
+    chars: Tensor, starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor, config: HashConfig
+) -> Tensor:
+    """The code of the word in each slot, whose top bits are its row in a lexicon.
+
+    Args:
+        chars: int32 `[B, L]`, like the next three as `embed_tokens` takes them.
+        starts: 1 on the first byte of each token.
+        continues: 1 on its other bytes.
+        slots: the slot of the token each byte belongs to.
+        num_slots: T, slots of the output.
+        config: the hash.
+
+    Returns:
+        int32 `[B, T]`, 0 in slots without a word.
+    """
+    units = token_units(chars, starts, continues, config)
+    signature, lasts = word_signatures(units, starts, continues)
+    codes = signature * lasts * int(multipliers(config.seed, config.size + 1)[-1])
+    member = membership(starts, continues, slots, num_slots)  # [B, C, T, W]
+    # One number in each sum, and halves of 16 bits, which float32 holds exactly.
+    high = ops.cast(ops.cast(codes, "float32") * 2.0**-16, "int32")
+    halves = (ops.cast(ops.expand_dims(in_blocks(half), 2), "float32") for half in (high, codes - high * 2**16))
+    upper, lower = (ops.cast(ops.sum(member * half, axis=(1, 3)), "int32") for half in halves)
+    return upper * 2**16 + lower
+
+
 def top_rows(product: Tensor, size: int) -> Tensor:
     """The top bits of int32 numbers, read without sign: as many as number `size` rows."""
     # Without a shift operator. The sign bit is turned, so that the least number is row 0.
@@ -249,18 +276,31 @@ def top_rows(product: Tensor, size: int) -> Tensor:
     return rows - ops.cast(ops.less(product - rows * wrap32(step), 0), "int32") + size // 2
 
 
-def slot_rows(
+def slot_rows(codes: Tensor, size: int, lookups: int) -> Tensor:
+    """The rows of the lexicon for words with some codes, for exporters.
+
+    Args:
+        codes: int32 `[1, T]`.
+        size: rows of the lexicon.
+        lookups: rows of each token.
+
+    Returns:
+        int32 `[1, T, lookups]`: rows in [0, size).
+    """
+    scales = np.array([size**k for k in range(lookups)], np.int32)
+    return top_rows(ops.expand_dims(codes, -1) * scales, size)
+
+
+def slot_codes(
     chars: Tensor,
     starts: Tensor,
     continues: Tensor,
     slots: Tensor,
     num_slots: int,
     config: HashConfig,
-    size: int,
-    lookups: int,
     scatter: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The rows of the lexicon for the token in each slot, in few operators: for exporters, whose shapes are fixed.
+    """`word_codes` in few operators: for exporters, whose shapes are fixed.
 
     A word's signature is the sum of its units times the prime to the power of their distance to its end. Here the
     distance is to the first byte of the text; since the prime is odd, a power of it at the token's end makes up for it.
@@ -272,12 +312,10 @@ def slot_rows(
         slots: the slot of the token each byte belongs to; not 0.
         num_slots: T, slots of the output.
         config: the hash.
-        size: rows of the lexicon.
-        lookups: rows of each token.
         scatter: whether bytes are added to their slot one by one, or by a product with their membership.
 
     Returns:
-        int32 `[1, T, lookups]`: rows in [0, size); int32 `[1, T]`: 1 in slots with a token.
+        int32 `[1, T]`: codes; int32 `[1, T]`: 1 in slots with a token.
     """
     inside = starts + continues
     places = slots * inside if scatter else (slots + 1) * inside
@@ -301,9 +339,7 @@ def slot_rows(
         sums = ops.sum(ops.matmul(member, ops.transpose(halves, (0, 1, 3, 2))), axis=1)  # [1, T, 4]
         sums = ops.unstack(ops.cast(sums, "int32") * np.array([2**16, 2**16, 1, 1], np.int32), axis=-1)
         total, power = sums[0] + sums[2], sums[1] + sums[3]
-    scales = np.array([size**k for k in range(lookups)], np.int32)
-    product = ops.expand_dims(total * power, -1) * scales
-    return top_rows(product, size), ops.cast(ops.not_equal(power, 0), "int32")  # no power of an odd number is 0
+    return total * power, ops.cast(ops.not_equal(power, 0), "int32")  # no power of an odd number is 0
 
 
 def _powers(sign: int, factor: int, length: int) -> np.ndarray:

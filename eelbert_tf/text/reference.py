@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -120,6 +122,43 @@ def quantized_rows(codes: np.ndarray, books: np.ndarray) -> np.ndarray:
         `[n, width]`.
     """
     return np.concatenate([book[codes[:, i]] for i, book in enumerate(books)], axis=1)
+
+
+def word_code(token: bytes, config: HashConfig) -> int:
+    """The signature of a token times one more multiplier: its top bits are its row in a lexicon."""
+    return word_signature(token, config.boundaries) * int(multipliers(config.seed, config.size + 1)[-1]) & _MASK32
+
+
+def lexical_multipliers(config: HashConfig) -> np.ndarray:
+    """What n-grams are hashed by: of the word before, of the kind, of the two rows, of the tag. int32 `[5]`."""
+    return multipliers(config.seed, config.size + 6)[-5:]
+
+
+def ngram_keys(tokens: Tokens, config: HashConfig) -> list[int]:
+    """The keys of the n-grams of a text, or of a pair of texts (docs/hash.md, "Lexical head")."""
+    neighbour, kind = (int(h) for h in lexical_multipliers(config)[:2])
+    sides = [[word_code(word, config) for word in side] for side in (tokens.first, tokens.second) if side is not None]
+    keys = []
+    for number, codes in enumerate(sides):
+        keys += [code + 2 * number * kind for code in codes]
+        edged = [0, *codes, 0]
+        keys += [a * neighbour + b + (2 * number + 1) * kind for a, b in itertools.pairwise(edged)]
+    if len(sides) == 2:
+        keys += [code + 4 * kind for code in sides[0] if code in sides[1]]
+    return [key & _MASK32 for key in keys]
+
+
+def candidate_rows(key: Any, rows: int, config: HashConfig) -> tuple[Any, Any, Any]:
+    """The two rows in which an n-gram may lie, and its tag.
+
+    Args:
+        key: of one n-gram, or int64 of many.
+        rows: of the table, a power of two.
+        config: the hash.
+    """
+    first, second, tag = (key * int(h) & _MASK32 for h in lexical_multipliers(config)[2:])
+    shift = 32 - (rows.bit_length() - 1)
+    return first >> shift, second >> shift, tag >> 16
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def to_tflite(model: Any) -> Graph:
         InputError: Keras runs on another backend than TensorFlow, or the model has a vocabulary.
     """
     check_exportable(model)
+    model.backbone.scatter_codes = True
     for layer in (model.backbone.hash_embedding, model.backbone.lexicon):
         if layer is not None:
             layer.scatter = True

@@ -85,6 +85,7 @@ def prepare(model: Any, quantize: str) -> None:
     """
     model.backbone.hash_embedding.columns = COLUMNS
     model.backbone.hash_embedding.scatter_bytes = False
+    model.backbone.scatter_codes = False
     if model.backbone.lexicon is not None:
         model.backbone.lexicon.scatter = False
     for block in model.backbone.blocks:

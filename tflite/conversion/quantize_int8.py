@@ -115,15 +115,22 @@ class _Quantizer:
         start = [int(o.outputs[0]) for o in graph.operators if graph.name(o) == "DIV"]
         start += [int(o.inputs[0]) for o in graph.operators if graph.name(o) == "FULLY_CONNECTED"]
         follows = graph.downstream(start)
+        last = self._logits()
         return [
             operator
             for operator in graph.operators
             if graph.name(operator) in _INT8
             and follows.intersection(int(i) for i in operator.inputs)
-            and int(operator.outputs[0]) not in graph.outputs
+            and int(operator.outputs[0]) not in last
             and not self._is_of_text(operator)
             and not self._is_of_norm(operator)
         ]
+
+    def _logits(self) -> set[int]:
+        """The result, and the two logits that it is the sum of where the model has a lexical head."""
+        last = self.graph.producers()[self.graph.outputs[0]]
+        parts = [int(i) for i in last.inputs] if self.graph.name(last) == "ADD" else []
+        return {*self.graph.outputs, *parts}
 
     def _is_of_text(self, operator: Any) -> bool:
         """Whether an operator has one row, as after pooling. It stays float32, since its values vary widely."""

@@ -1,0 +1,112 @@
+"""A classifier's two heads, dense and lexical, fitted at once: a convex problem."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.config import HashConfig, LexicalConfig
+
+from .features import ScaledFeatures, TextFeatures
+from .solver import Problem
+from .strengths import Choice, choose_strength, penalties
+from .tables import LexicalTable, max_rank, max_rows, place_ngrams, to_bytes
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The weights of both heads.
+
+    Args:
+        kernel: float32 `[d, C]`, of the dense layer.
+        bias: float32 `[C]`.
+        lexical: the lexical head; `None` for none.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    lexical: LexicalTable | None
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Features, what is to be made of them, and what suits that."""
+
+    features: TextFeatures
+    scaled: ScaledFeatures
+    problem: Problem
+    choice: Choice
+    rank: int
+
+    def solve(self, problem: Problem, start: np.ndarray | None = None) -> np.ndarray:
+        """The weights for all texts, before they are scaled."""
+        return problem.solve(penalties(self.choice.dense, len(problem.targets)), start)
+
+    def heads(self, hash: HashConfig | None) -> Heads:
+        """The weights of both heads."""
+        solution = self.solve(self.problem)
+        keys, frequency = self.features.keys, self.features.frequency()
+        if hash is None or not len(keys):
+            return Heads(*self.scaled.dense_weights(solution * self.choice.scale), None)
+        # The n-grams that matter most and have a row; all is fitted to these again.
+        order = np.argsort(-np.linalg.norm(solution[: len(keys)], axis=1) * np.sqrt(frequency), kind="stable")
+        rows = min(max_rows(self.rank), 1 << max(1, (len(keys) - 1).bit_length()))
+        found, placed, tags = place_ngrams(keys[order], rows, hash)
+        kept = order[found]
+        solution = solution[[*kept, *range(len(keys), len(solution))]]
+        if len(kept) < len(keys):
+            problem = dataclasses.replace(self.problem, words=self.scaled.words[:, kept].tocsr())
+            solution = self.solve(problem, solution)
+        solution *= self.choice.scale
+        values, kernel = to_bytes(self.scaled.word_weights(solution, kept), frequency[kept], self.rank)
+        table = LexicalTable(LexicalConfig(rows, values.shape[1]), placed, tags, values, kernel)
+        return Heads(*self.scaled.dense_weights(solution), table)
+
+
+def fit_heads(
+    features: TextFeatures,
+    targets: np.ndarray,
+    hash: HashConfig | None,
+    loss: str = "softmax",
+    sample_weight: np.ndarray | None = None,
+    lexical: bool | None = None,
+    seed: int = 0,
+) -> tuple[Heads, dict[str, Any]]:
+    """Fits both heads at once.
+
+    Args:
+        features: of the texts.
+        targets: float32 `[n, C]`: probabilities of classes, or numbers.
+        hash: what the keys were made by; `None` where there are no n-grams.
+        loss: "softmax", "sigmoid" or "squares".
+        sample_weight: float32 `[n]`, of the texts in the loss.
+        lexical: whether there is a lexical head; by default where the loss on held-out texts is less with it.
+        seed: fixes these.
+
+    Returns:
+        The weights, and what `EelbertClassifier.fit_head` reports.
+    """
+    rank = max_rank(targets.shape[1], loss == "softmax")
+    weights = np.ones(len(targets), np.float32) if sample_weight is None else sample_weight
+
+    def choose(chosen: TextFeatures) -> _Fit:
+        scaled = ScaledFeatures(chosen)
+        problem = Problem(scaled.words, scaled.dense, targets, weights / weights.sum(), loss)
+        classes = targets.argmax(axis=1) if targets.shape[1] > 1 else targets[:, 0]
+        return _Fit(chosen, scaled, problem, choose_strength(problem, classes, seed), rank)
+
+    report: dict[str, Any] = {}
+    best = None
+    if lexical is not False and hash is not None:
+        best = choose(features.choose_ngrams(targets, 4 * max_rows(rank)))
+        report["held_out_loss_with_words"] = round(best.choice.loss, 4)
+    if lexical is not True or best is None:
+        alone = choose(features.without_ngrams())
+        report["held_out_loss_of_encoder"] = round(alone.choice.loss, 4)
+        best = alone if best is None or alone.choice.loss <= best.choice.loss else best
+    heads = best.heads(hash)
+    found = {} if heads.lexical is None else {"ngrams": len(heads.lexical.rows)}
+    return heads, {"lexical": heads.lexical is not None, **found, "strength": best.choice.dense, **report}

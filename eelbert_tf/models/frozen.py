@@ -1,0 +1,54 @@
+"""What a frozen encoder makes of texts, beside their words: the features that heads are fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from eelbert_tf.linear.heads import TextFeatures
+from eelbert_tf.preprocessing.base import EncodedTexts
+from eelbert_tf.preprocessing.batches import OrderedBatches
+from eelbert_tf.text.ngrams import NEIGHBOURS
+
+_BATCH_SIZE = 128
+
+
+def text_features(backbone: Any, texts: EncodedTexts, on_batch: Callable[[int], Any] | None = None) -> TextFeatures:
+    """The encoder's output and the n-grams of texts, in one pass.
+
+    Args:
+        backbone: an `EelbertBackbone`.
+        texts: at least one, encoded.
+        on_batch: called with the number of texts of each batch, after it.
+
+    Returns:
+        The features, in the order of the texts.
+    """
+    from scipy.sparse import csr_matrix
+
+    batches = OrderedBatches(texts, None, _BATCH_SIZE)
+    order = np.argsort(batches.restore(np.arange(len(texts))))
+    with_ngrams = backbone.config.hash is not None
+    pooled, keys, are_pairs, rows, counts, begin = [], [], [], [], [], 0
+    for i in range(len(batches)):
+        found = backbone(batches[i][0], training=False, pooled_only=True, with_ngrams=with_ngrams)
+        pooled.append(ops.convert_to_numpy(ops.cast(found["pooled_output"], "float32")))
+        if with_ngrams:
+            row, place = np.nonzero(ops.convert_to_numpy(found["ngrams"].counts))
+            keys.append(ops.convert_to_numpy(found["ngrams"].keys)[row, place].view(np.uint32))
+            are_pairs.append(place // found["padding_mask"].shape[1] == NEIGHBOURS)
+            filled = ops.convert_to_numpy(found["padding_mask"]).sum(axis=1)
+            counts.append(1 / np.sqrt(filled[row], dtype=np.float32))
+            rows.append(order[begin + row])
+        begin += len(pooled[-1])
+        if on_batch is not None:
+            on_batch(len(pooled[-1]))
+    empty = [np.zeros(0, np.uint32)]
+    known, first, columns = np.unique(np.concatenate(keys or empty), return_index=True, return_inverse=True)
+    values, places = np.concatenate(counts or empty), (np.concatenate(rows or empty), columns)
+    matrix = csr_matrix((values.astype(np.float32), places), shape=(len(texts), len(known)))  # adds what is there twice
+    kinds = np.concatenate(are_pairs or [np.zeros(0, bool)])[first]
+    return TextFeatures(batches.restore(np.concatenate(pooled)), matrix, known, kinds)

@@ -1,0 +1,219 @@
+"""The lexical head: keys, table and file agree with the reference; what is fitted is saved, and helps."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from eelbert_tf.config import HashConfig, LexicalConfig
+from eelbert_tf.linear.placement import place
+from eelbert_tf.linear.tables import LexicalTable
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.text import hashing, ngrams, splitting
+from eelbert_tf.text.reference import Tokens, candidate_rows, ngram_keys, tokenize
+from eelbert_tf.tflite.conversion.convert import convert
+from tests.conftest import randomize
+from tests.forms import FORMS, Form, hard_texts, padded
+from tests.make_golden import GOLDEN
+from tests.small_models import CONFIGS
+
+ROWS = 256
+
+
+def keys_by_ops(data: Any, form: Form, scatter: bool | None = None) -> ngrams.Ngrams:
+    """The n-grams of texts, from int32 `[B, L]` on."""
+    tokens = splitting.split(data, form.hash.normalization)
+    tokens, layout = splitting.lay_out(tokens, form.max_bytes, form.max_tokens, form.pair)
+    where = (*tokens[:3], layout.slots, form.max_tokens, form.hash)
+    codes = hashing.word_codes(*where) if scatter is None else hashing.slot_codes(*where, scatter)[0]
+    return ngrams.find_ngrams(codes, layout, form.hash, form.pair)
+
+
+def read(text: bytes, form: Form) -> Tokens:
+    """The tokens of a text, by the reference."""
+    return tokenize(text, form.max_tokens, form.max_bytes, form.pair, form.hash.normalization)
+
+
+@pytest.mark.parametrize("name", ["long", "normalized"])
+def test_keys_match_the_reference(name: str) -> None:
+    """Batched, and in both forms for exporters; with the rows where they may lie."""
+    form = FORMS[name]
+    texts = [b"a b a\x1fb c b", b"x" * 70 + b" y", b"", b"\x1f", *hard_texts(30)]
+    data = padded(texts, form.max_bytes)
+    found = keys_by_ops(ops.convert_to_tensor(data), form)
+    keys, counts = (ops.convert_to_numpy(x) for x in found)
+    rows, tags = (ops.convert_to_numpy(x) for x in ngrams.candidate_rows(found.keys, ROWS, form.hash))
+    width = keys.shape[1]
+    for i, text in enumerate(texts):
+        there = np.flatnonzero(counts[i])
+        mine = keys[i, there].view(np.uint32)
+        assert sorted(mine.tolist()) == sorted(ngram_keys(read(text, form), form.hash)), text
+        first, second, tag = candidate_rows(mine.astype(np.int64), ROWS, form.hash)
+        assert (rows[i, there] == first).all()
+        assert (rows[i, width + there] == second).all()
+        assert (tags[i, there] == tag).all()
+        assert (tags[i, width + there] == tag).all()
+    for i, scatter in itertools.product(range(2), (True, False)):
+        one = keys_by_ops(ops.convert_to_tensor(data[i : i + 1]), form, scatter)
+        assert (ops.convert_to_numpy(one.keys)[0] * counts[i] == keys[i] * counts[i]).all()
+        assert (ops.convert_to_numpy(one.counts)[0] == counts[i]).all()
+
+
+def test_golden_ngrams() -> None:
+    """The golden keys and rows, which are frozen."""
+    vectors = json.loads(GOLDEN.read_text(encoding="ascii"))
+    hashes = {record["name"]: record for record in vectors["hashes"]}
+    fields = {field.name for field in dataclasses.fields(HashConfig)}
+    for record in vectors["ngrams"]:
+        config = HashConfig(**{name: value for name, value in hashes[record["hash"]].items() if name in fields})
+        tokens = tokenize(bytes.fromhex(record["data"]), 32, 64, record["pair"])
+        assert ngram_keys(tokens, config) == record["keys"]
+        assert [list(candidate_rows(key, 4096, config)) for key in record["keys"]] == record["rows_and_tag"]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(rows=st.integers(1, 40), count=st.integers(0, 100), seed=st.integers(0, 2**16))
+def test_placement(rows: int, count: int, seed: int) -> None:
+    """Each has one of its two rows, none is shared; nobody is left out who could have come before all later ones."""
+    candidates = np.random.default_rng(seed).integers(0, rows, (count, 2))
+    placed = place(candidates)
+    found = np.flatnonzero(placed >= 0)
+    assert all(placed[i] in candidates[i] for i in found)
+    assert len(set(placed[found].tolist())) == len(found)
+    taken: dict[int, int] = {}  # by augmenting paths (Kuhn 1955): the rows of those that can be placed in this order
+
+    def insert(i: int, seen: set[int]) -> bool:
+        for row in candidates[i].tolist():
+            if row not in seen:
+                seen.add(row)
+                if row not in taken or insert(taken[row], seen):
+                    taken[row] = i
+                    return True
+        return False
+
+    differ = candidates[:, 0] != candidates[:, 1]
+    assert [i for i in range(count) if differ[i] and insert(i, set())] == found.tolist()
+
+
+def filled(model: EelbertClassifier, texts: list[bytes], pair: bool) -> dict[int, np.ndarray]:
+    """Fills a model's table with random weights for n-grams of some texts; these weights by key."""
+    config, rng = model.backbone.config, np.random.default_rng(3)
+    form = Form(config.hash, config.max_tokens, config.max_bytes, pair)
+    keys = np.array(sorted({key for text in texts for key in ngram_keys(read(text, form), config.hash)}), np.int64)
+    first, second, tags = candidate_rows(keys, ROWS, config.hash)
+    placed = place(np.stack([first, second], axis=1))
+    found = placed >= 0
+    values = rng.integers(-127, 128, (found.sum(), 2)).astype(np.int8)
+    kernel = rng.normal(0, 0.02, (2, model.num_classes)).astype(np.float32)
+    model.lexical.set_table(LexicalTable(LexicalConfig(ROWS, 2), placed[found], tags[found], values, kernel))
+    return dict(zip(keys[found].tolist(), values @ kernel, strict=True))
+
+
+@pytest.mark.parametrize(("name", "options"), [("small", {"quantize": "int8"}), ("pair", {"target": "micro"})])
+def test_in_keras_and_in_files(name: str, options: dict[str, str], tmp_path: Path) -> None:
+    """Logits are the sum that the specification says; folders, Keras's files and devices give the same."""
+    keras.utils.set_random_seed(2)
+    config, pair = CONFIGS[name], name == "pair"
+    model = EelbertClassifier(EelbertBackbone(config, pair=pair), 3, lexical=LexicalConfig(ROWS, 2))
+    for weight in (*model.backbone.weights, *model.classifier.weights):
+        spread = 0.2 if len(weight.shape) < 2 else weight.shape[0] ** -0.5
+        weight.assign(np.asarray(weight) + np.random.default_rng(1).normal(0, spread, weight.shape))
+    form = Form(config.hash, config.max_tokens, config.max_bytes, pair)
+    texts = [b"turn on the lights", b"a b a\x1fb c b", *hard_texts(20)]
+    known = filled(model, texts[::2], pair)
+    data = padded(texts, config.max_bytes)
+    logits = np.asarray(model(data))
+    alone = EelbertClassifier(model.backbone, 3)
+    alone.classifier.set_weights(model.classifier.get_weights())
+    added = []
+    for text in texts:
+        tokens = read(text, form)
+        total = sum((known.get(key, np.zeros(3)) for key in ngram_keys(tokens, config.hash)), np.zeros(3))
+        added.append(total / np.sqrt(len(tokens.with_specials()[0])))
+    np.testing.assert_allclose(logits - np.asarray(alone(data)), added, rtol=0, atol=1e-5)
+    assert np.abs(added).max() > 1
+
+    model.save_to_preset(tmp_path / "model")
+    model.save(tmp_path / "model.keras")
+    for again in (EelbertClassifier.from_preset(tmp_path / "model"), keras.models.load_model(tmp_path / "model.keras")):
+        assert again.lexical.table.dtype == "int8"
+        np.testing.assert_array_equal(np.asarray(again(data)), logits)
+    fresh = EelbertClassifier.from_preset(tmp_path / "model", labels=["x", "y"])
+    assert fresh.lexical is None
+    report = convert(model, tmp_path / "model.tflite", **options)  # which compares with Keras, in TFLite Micro as well
+    assert report["max_abs_diff"] < (0.1 if "quantize" in options else 1e-4)
+    assert not {"SELECT", "ONE_HOT", "GATHER_ND"}.intersection(report["ops"])
+
+
+WORDS = [f"w{i}" for i in range(40)]
+
+
+def task(seed: int, count: int = 120) -> tuple[list[str], list[str]]:
+    """Texts whose class is told by one word, or by the order of two: nothing that random weights embed well."""
+    rng, texts, labels = np.random.default_rng(seed), [], []
+    for i in range(count):
+        words = [WORDS[k] for k in rng.integers(0, 40, 6)]
+        label = ("off", "on")[i % 2]
+        told = [["switch", "on"], ["switch", "off"]][i % 2 == 0] if i % 4 < 2 else [label, "please"]
+        texts.append(" ".join([*words, *told]))
+        labels.append(label)
+    return texts, labels
+
+
+def test_fit_head(tiny: Any, tmp_path: Path) -> None:
+    """Words beside a random encoder learn what it cannot; held-out texts say whether they help; it can be undone."""
+    keras.utils.set_random_seed(0)
+    model = randomize(EelbertClassifier(EelbertBackbone(tiny), labels=["off", "on"]))
+    texts, labels = task(0)
+    others, truth = task(1)
+
+    def accuracy() -> float:
+        return float(model.evaluate(others, truth, return_dict=True, verbose=0)["accuracy"])
+
+    model.predict(texts[:2], verbose=0)  # compiled without a lexical head
+    report = model.fit_head(texts, labels, lexical=False)
+    assert (report["lexical"], model.lexical) == (False, None)
+    without = accuracy()
+    report = model.fit_head(texts, labels)
+    assert report["lexical"]
+    assert report["held_out_loss_with_words"] < report["held_out_loss_of_encoder"]
+    assert accuracy() > max(0.95, without + 0.1)
+    expected = model.predict(others, verbose=0)
+    model.save_to_preset(tmp_path / "model")
+    again = EelbertClassifier.from_preset(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(others, verbose=0), expected)
+    model.fit(texts, labels, epochs=1, verbose=0)  # the encoder may be trained beside it
+    model.fit_head(texts[:40], labels[:40])  # another size
+    assert len(model.weights) == len(again.weights)
+    assert accuracy() > 0.8
+    model.fit_head(texts, labels, lexical=False)
+    assert len(model.weights) == len(again.weights) - 3
+    with pytest.raises(ValueError, match="takes texts in a column"):
+        model.fit_head(np.zeros((2, 8), np.int32), [0, 1])
+
+
+def test_fit_head_of_other_tasks(tiny: Any) -> None:
+    """A regression, and weights of texts: what has no weight is not learned."""
+    keras.utils.set_random_seed(0)
+    scorer = randomize(EelbertClassifier(EelbertBackbone(tiny), task="regression"))
+    texts, labels = task(0)
+    scorer.fit_head(texts, [3.0 if label == "on" else 1.0 for label in labels])
+    others, truth = task(1)
+    scores = scorer.predict(others, verbose=0)[:, 0]
+    assert np.corrcoef(scores, [label == "on" for label in truth])[0, 1] > 0.8
+    assert 1.5 < scores.mean() < 2.5
+    model = randomize(EelbertClassifier(EelbertBackbone(tiny), labels=["off", "on"]))
+    flipped = ["on" if label == "off" else "off" for label in labels]
+    model.fit_head(texts * 2, [*labels, *flipped], sample_weight=[1.0] * 120 + [0.0] * 120)
+    assert model.evaluate(others, truth, return_dict=True, verbose=0)["accuracy"] > 0.9
