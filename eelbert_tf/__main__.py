@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from eelbert_tf.disk.files import as_input_error
-from eelbert_tf.disk.terminal import escape, print_json
+from eelbert_tf.disk.refusals import system_error
+from eelbert_tf.disk.terminal import complain, escape, flush_output, print_json, silence, standard_streams
 
 from .errors import InputError, InputWarning
 from .interrupts import Terminated, interruptible
@@ -73,28 +73,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status is 0, 2 for bad input, 130 after an interrupt, or 143 after SIGTERM."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    name = next((a for a in arguments if not a.startswith("-")), "")
-    args = _parser([name]).parse_args(arguments)
+    command = next((a for a in arguments if not a.startswith("-")), "")
+    output = "output"
     try:
-        with interruptible(), _plain_warnings(args.command):
+        with standard_streams(), interruptible(), _plain_warnings(command):
+            args = _parser([command]).parse_args(arguments)
+            output = getattr(args, "output", None) or output
             result = importlib.import_module(COMMANDS[args.command][0]).run(args)
             if result is not None:
                 print_json(result)
-                sys.stdout.flush()
+                flush_output()
     except KeyboardInterrupt as interrupt:
-        print(f"eelbert {args.command}: interrupted", file=sys.stderr)
+        complain(f"eelbert {command}: interrupted")
         return 143 if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:  # the reader, `head` for example, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 0
     except Exception as error:
-        output = getattr(args, "output", None) or "output"
-        known = error if isinstance(error, InputError) else as_input_error(error, output)
+        known = error if isinstance(error, InputError) else system_error(error, output)
         if isinstance(error, MemoryError):
             known = InputError("not enough memory for this input; give a smaller one, or a machine with more")
         if known is None:
             raise
-        print(f"eelbert {args.command}: {escape(' '.join(str(known).split()))}", file=sys.stderr)
+        complain(f"eelbert {command}: {known}")
         return 2
     return 0
 

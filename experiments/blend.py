@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from eelbert_tf.disk.files import replace_directory
+from eelbert_tf.disk.files import FolderKind, replace_directory
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.presets import weight_names
-from eelbert_tf.saving.huggingface import FOREIGN_WEIGHTS_FILE, VOCABULARY_FILE, foreign_name
+from eelbert_tf.saving.huggingface import FOREIGN_WEIGHTS_FILE, VOCABULARY_FILE, foreign_name, is_foreign
+
+BERT_FOLDER = FolderKind(is_foreign, ("config.json", VOCABULARY_FILE, FOREIGN_WEIGHTS_FILE))
 
 
 def main() -> None:
@@ -49,7 +51,7 @@ def main() -> None:
         tuned = np.asarray(variable, np.float32)
         tuned = tuned.T if name.endswith("/kernel") else tuned
         arrays[theirs] = np.ascontiguousarray((1 - args.share) * arrays[theirs] + args.share * tuned)
-    with replace_directory(args.output) as folder:
+    with replace_directory(args.output, BERT_FOLDER) as folder:
         for file in ("config.json", VOCABULARY_FILE):
             shutil.copy(args.bert / file, folder)
         save_file(arrays, folder / FOREIGN_WEIGHTS_FILE)

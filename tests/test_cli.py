@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib.util
 import json
@@ -10,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,9 @@ from typing import Any
 import pytest
 
 from eelbert_tf import __main__ as front
+from eelbert_tf.disk.progress import Progress
 from eelbert_tf.errors import InputError
+from eelbert_tf.interrupts import uninterrupted
 from tests.forms import ROOT
 
 WRITTEN = [name for name, (module, _) in front.COMMANDS.items() if importlib.util.find_spec(module)]
@@ -142,6 +146,9 @@ def test_errors_are_one_line(command: Any, capsys: pytest.CaptureFixture[str]) -
         (OSError(errno.ENOSPC, "No space left on device"), "eelbert fake: out: cannot write: the disk is full"),
         (RuntimeError("HDF5: No space left on device"), "eelbert fake: out: cannot write: the disk is full"),
         (MemoryError(), "eelbert fake: not enough memory for this input"),
+        (OSError(errno.EIO, "Input/output error"), "eelbert fake: the system refuses: Input/output error"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a/b"), "eelbert fake: a/b: the system refuses: Is a dir"),
+        (OSError(errno.EMFILE, "Too many open files", "a"), "eelbert fake: a: the system refuses: Too many open files"),
     ):
         assert command(raising(error)) == 2
         captured = capsys.readouterr()
@@ -172,6 +179,40 @@ def test_interrupts(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "eelbert fake: interrupted\n" * 2
 
 
+def test_interrupts_that_something_swallows(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """A library drops the exception, or makes another one of it: found at the next progress or the end."""
+    reached = []
+
+    def dropped(progress: bool) -> Callable[[Any], None]:
+        def body(_: argparse.Namespace) -> None:
+            with contextlib.suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(1)
+            if progress:
+                Progress("work", 2, "step").update()
+            reached.append(progress)
+
+        return body
+
+    def changed(_: argparse.Namespace) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        except KeyboardInterrupt:
+            raise RuntimeError("UnknownError: KeyboardInterrupt") from None
+
+    def postponed(_: argparse.Namespace) -> None:
+        with uninterrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            reached.append("the end of the block")
+        reached.append("too far")
+
+    assert [command(body) for body in (dropped(True), dropped(False), changed, postponed)] == [143, 143, 130, 130]
+    assert reached == [False, "the end of the block"]
+    assert capsys.readouterr().err == "eelbert fake: interrupted\n" * 4
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_stdout_that_cannot_take_the_result(
     command: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -183,6 +224,28 @@ def test_stdout_that_cannot_take_the_result(
         monkeypatch.undo()
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # else closing it fails as well
     assert "the disk is full" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    ("streams", "status", "said"),
+    [
+        ("", 2, "none: neither a directory nor a preset"),
+        ("1>&-", 2, "standard output is closed"),
+        ("0<&-", 2, "none: neither a directory nor a preset"),
+        ("0<&- 1>&- 2>&-", 2, ""),
+        ("2>&-", 2, ""),
+        ("2>/dev/full", 2, ""),
+    ],
+)
+def test_closed_and_full_streams(streams: str, status: int, said: str, tmp_path: Path) -> None:
+    """One line where it can be said; nothing lands in a file that got a stream's number."""
+    command = f"exec {sys.executable} -m eelbert_tf predict --model none --text a {streams}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert len(done.stderr.splitlines()) == bool(said)
+    assert said in done.stderr
 
 
 def test_stdout_whose_reader_has_gone(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:

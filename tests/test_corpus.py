@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eelbert_tf.disk import system
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving.checksum import with_checksum
 from eelbert_tf.training.corpus import parts as corpus_parts
@@ -182,6 +183,73 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
     (tmp_path / "text").write_text("words")
     with pytest.raises(InputError, match="holds something else"):
         build_corpus([Source(str(tmp_path / "text"))], tmp_path, 1)
+
+
+FOREIGN = (
+    "README.md",
+    "shard-mine.txt",
+    "shard-00000.u32.bak",
+    "words.csv",
+    ".hidden",
+    "parts/holiday.jpg",
+    "cache/notes.txt",
+    "folder/shard-00000.u32",
+)
+
+
+def test_foreign_files_beside_a_corpus_stay(tmp_path):
+    """They do not keep a corpus from being replaced either, and shards of the older one go."""
+    corpus = build(tmp_path, numbered_text(300), part_bytes=PART_BYTES).directory
+    shards = len(list(corpus.glob("shard-*")))
+    for name in FOREIGN:
+        (corpus / name).parent.mkdir(exist_ok=True)
+        (corpus / name).write_text(f"mine: {name}")
+    (tmp_path / "other.txt").write_bytes(numbered_text(100))
+    (corpus / f"shard-{shards + 5:05d}.u32").write_text("mine too")
+    build_corpus([Source(str(tmp_path / "other.txt"))], corpus, 1, part_bytes=PART_BYTES, overwrite=True)
+    assert Corpus(corpus).num_tokens > 0
+    assert [name for name in FOREIGN if (corpus / name).read_text() != f"mine: {name}"] == []
+    assert (corpus / f"shard-{shards + 5:05d}.u32").read_text() == "mine too"
+    assert 1 < len(list(corpus.glob("shard-?????.u32"))) < shards + 1
+    for folder, name in (("texts", "shard-00000.txt"), ("lists", "words.txt"), (".", "text.txt")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text("words")
+        before = sorted(os.listdir(tmp_path / folder))
+        with pytest.raises(InputError, match="holds something else"):
+            build_corpus([Source(str(tmp_path / "other.txt"))], tmp_path / folder, 1, overwrite=True)
+        assert sorted(os.listdir(tmp_path / folder)) == before
+
+
+def test_a_file_of_a_shards_name_is_not_replaced(tmp_path):
+    """A user puts it there while the text is read."""
+    (tmp_path / "text.txt").write_bytes(numbered_text(3))
+    listener = Taker(tmp_path / "corpus" / "shard-00000.u32")
+    with pytest.raises(InputError, match=r"shard-00000.u32: exists, and `eelbert corpus` did not write it"):
+        build_corpus([Source(str(tmp_path / "text.txt"))], tmp_path / "corpus", 1, listener=listener)
+    assert listener.path.read_text() == "mine"
+
+
+class Taker:
+    """Takes a name as soon as a part is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, _: object) -> None:
+        self.path.write_text("mine")
+
+    def note(self, _: str) -> None: ...
+
+
+def test_two_at_once(tmp_path):
+    """The second one is refused, and disturbs nothing."""
+    (tmp_path / "text.txt").write_bytes(numbered_text(3))
+    (tmp_path / "corpus").mkdir()
+    descriptor = system.lock(tmp_path / "corpus")
+    with pytest.raises(InputError, match="another process is building a corpus here"):
+        build_corpus([Source(str(tmp_path / "text.txt"))], tmp_path / "corpus", 1)
+    os.close(descriptor)
+    build_corpus([Source(str(tmp_path / "text.txt"))], tmp_path / "corpus", 1)
 
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_corpus(tmp_path):

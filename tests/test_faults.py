@@ -25,6 +25,7 @@ from eelbert_tf.disk.files import recover_directory
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.saving.folders import MODEL_FOLDER
 from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.commands import finetune as command
 from eelbert_tf.training.finetune.callbacks import StopIfDiverged
@@ -283,7 +284,9 @@ def test_interrupt_during_training(place: Path, capsys: pytest.CaptureFixture[st
         "eelbert finetune: out holds the last finished epoch",
         "eelbert finetune: interrupted",
     ]
-    recover_directory(place / "out")  # of an older version, where the very moment of its removal was hit
+    recover_directory(
+        place / "out", MODEL_FOLDER.names
+    )  # of an older version, where the very moment of its removal was hit
     assert sorted(os.listdir(place)) == ["good.csv", "models", "out"]
     assert read_info(place / "out")[0].notes["finished_epochs"] >= 1
     assert EelbertClassifier.from_preset(place / "out").predict(["turn on"], verbose=0).shape == (1, 2)
@@ -308,6 +311,6 @@ def test_termination_of_the_program(place: Path) -> None:
         "eelbert finetune: interrupted",
     ]
     assert "Traceback" not in errors
-    recover_directory(place / "out")
+    recover_directory(place / "out", MODEL_FOLDER.names)
     assert sorted(os.listdir(place)) == ["good.csv", "models", "out"]
     assert EelbertClassifier.from_preset(place / "out").labels == ["off", "on"]

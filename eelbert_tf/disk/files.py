@@ -1,6 +1,7 @@
-"""Outputs that are whole or absent: written beside their final name, then renamed over it.
+"""Outputs that are whole or absent: written in a workspace beside their final name, then renamed over it.
 
-Meant for POSIX file systems, where a rename within a folder is atomic.
+At every moment, also when power fails, one whole version has the name; where a system cannot exchange two names
+(`system`), a moment between two renames is repaired by `recover_directory`. What this library did not write stays.
 """
 
 from __future__ import annotations
@@ -8,51 +9,37 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
-from collections.abc import Callable, Iterator
+import stat
+import time
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.interrupts import uninterrupted
 
-_CAUSES = {
-    errno.ENOSPC: "the disk is full; free some space, or write to another disk",
-    errno.EDQUOT: "the disk quota is used up; free some space, or write to another disk",
-    errno.EFBIG: "the file would grow past the limit on file sizes; raise the limit, or write to another disk",
-    errno.EACCES: "permission denied; choose a place you may write to",
-    errno.EPERM: "operation not permitted; choose a place you may write to",
-    errno.EROFS: "the file system is read-only; choose a place you may write to",
-    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
-    errno.EEXIST: "a part of the path is a file, not a folder; choose another path",
-    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
-    errno.EBUSY: "it is in use, perhaps as a mount point; choose another path",
-    errno.EXDEV: "it lies across two file systems; choose another path",
-    errno.EIO: "the disk reported an input/output error",
-}
+from . import system
+from .refusals import read_error, write_error
+from .settled import settled
+from .workspaces import DRAFT, NEW, OLD, clear, is_workspace, left_behind, remove, workspace, workspaces
 
-# Temporary paths that this process is writing: others that bear its number were left by an earlier process.
-_active: set[Path] = set()
+# How often a swap is tried while other processes swap the same folder, and how long a reader waits for one of them.
+_TRIES = 100
+_PATIENCE = 2.0  # seconds
+_BEAT = 0.005
 
 
-def as_input_error(error: BaseException, path: str | os.PathLike[str]) -> InputError | None:
-    """The user's view of an operating system's refusal to write.
+class FolderKind(NamedTuple):
+    """A kind of folder that this library writes.
 
     Args:
-        error: an `OSError`, or an exception of a library that quotes one ("No space left on device").
-        path: what was to be written.
-
-    Returns:
-        The error to raise in its place, or None where `error` is of another kind and ought to be raised as it is.
+        is_ours: whether an existing folder is of this kind.
+        names: of all files that are written in one. A newer version replaces these; every other file stays.
     """
-    code = error.errno if isinstance(error, OSError) else None
-    if code not in _CAUSES and os.strerror(errno.ENOSPC) in str(error):
-        code = errno.ENOSPC  # HDF5 and TensorFlow raise errors of their own kinds
-    return InputError(f"{os.fspath(path)}: cannot write: {_CAUSES[code]}") if code in _CAUSES else None
 
-
-def has_config(path: Path) -> bool:
-    """Whether a directory holds a `config.json`, as every directory that this project writes does."""
-    return (path / "config.json").is_file()
+    is_ours: Callable[[Path], bool]
+    names: Container[str]
 
 
 @contextmanager
@@ -61,69 +48,82 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: the file to be; missing parent folders are made, a link is followed. An older file stands until the
-            new one is complete and on the disk.
+            new one is complete and on the disk, and leaves it its permissions.
 
     Yields:
-        A temporary path in the same folder with the same suffixes, to be written in the `with` block. It replaces
-        `path` when the block ends, and is removed when the block raises anything, `KeyboardInterrupt` included.
+        A temporary path of the same name, to be written in the `with` block. It replaces `path` when the block ends,
+        and is removed when the block raises anything, `KeyboardInterrupt` included.
 
     Raises:
         InputError: `path` is a folder or a device, cannot be written, or the disk is full.
     """  # noqa: DOC501, what is raised here becomes an InputError
     target = Path(os.path.realpath(path))
-    with _temporary(target, path, "".join(target.suffixes)) as temporary:
+    with _beside(target, path), workspace(target) as place:
         if target.is_dir():
             raise InputError(f"{os.fspath(path)}: is a folder; give the name of a file to write")
         if target.exists() and not target.is_file():
             raise InputError(f"{os.fspath(path)}: is not a regular file; give the name of a file to write")
         if not os.access(target.parent, os.W_OK | os.X_OK):  # say so now, not after an hour's work
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
+        recover_directory(target, ())
+        temporary = place / target.name
         yield temporary
-        _sync(temporary)
+        _keep_permissions(target, temporary)
+        system.sync(temporary)
         os.replace(temporary, target)
-        _sync(target.parent)
+        system.sync(target.parent)
 
 
 @contextmanager
-def replace_directory(path: str | os.PathLike[str], is_ours: Callable[[Path], bool] = has_config) -> Iterator[Path]:
+def replace_directory(path: str | os.PathLike[str], kind: FolderKind) -> Iterator[Path]:
     """Writes a directory as a whole or not at all.
 
-    An older version is renamed to `.<name>.old-<pid>`, the new one takes its name, and the older is deleted: at every
-    moment one whole version has either the name or the backup's. `recover_directory` repairs an interrupt in between.
-
     Args:
-        path: the directory to be; missing parent folders are made, a link is followed.
-        is_ours: tells whether an existing directory may be replaced, with all it holds. Empty ones always may.
+        path: the directory to be; missing parent folders are made, a link is followed. An older version leaves it its
+            permissions, and every file that is not of the kind's names.
+        kind: what is written. A directory that is neither empty nor of this kind is refused.
 
     Yields:
-        An empty temporary directory `.<name>.tmp-<pid>` beside `path`, to be filled in the `with` block. It replaces
-        `path` when the block ends, and is removed when the block raises anything, `KeyboardInterrupt` included.
+        An empty temporary directory, to be filled in the `with` block. It replaces `path` when the block ends, and is
+        removed when the block raises anything, `KeyboardInterrupt` included.
 
     Raises:
         InputError: `path` is a file, holds something that is not ours, cannot be written, or the disk is full.
-    """
+        RuntimeError: the block wrote a file that the kind does not name.
+    """  # noqa: DOC501, a PermissionError becomes an InputError
     target = Path(os.path.realpath(path))
-    with _temporary(target, path) as temporary:
-        recover_directory(target)
+    with _beside(target, path), workspace(target, kind.names) as place:
+        recover_directory(target, kind.names)
         if target.exists():
-            _check_replaceable(target, path, is_ours)
-        _make_folder(temporary, path)
-        yield temporary
-        for folder, _, names in os.walk(temporary):
+            settled(target, (), lambda: _check_replaceable(target, path, kind))
+        draft = place / DRAFT
+        draft.mkdir()
+        yield draft
+        if unnamed := [name for name in os.listdir(draft) if name not in kind.names]:
+            raise RuntimeError(f"{unnamed[0]}: is not among the names of this kind of folder")
+        _keep_permissions(target, draft)
+        for folder, _, names in os.walk(draft):
             for name in names:
-                _sync(Path(folder, name))
-            _sync(Path(folder))
-        _swap(temporary, target)
-        _sync(target.parent)
+                system.sync(Path(folder, name))
+            system.sync(Path(folder))
+        with uninterrupted():  # what is a user's is out of its folder for a moment
+            os.rename(draft, place / NEW)
+            _swap(place, target)
+            try:
+                system.sync(target.parent)  # before the older version is deleted
+            except OSError:
+                system.exchange(place / NEW, target)
+                raise
+            clear(place, target, kind.names)
 
 
-def check_directory(path: str | os.PathLike[str], is_ours: Callable[[Path], bool] = has_config) -> None:
+def check_directory(path: str | os.PathLike[str], kind: FolderKind) -> None:
     """Refuses now what `replace_directory` would refuse after an hour's work; leaves nothing behind.
 
     Raises:
         InputError: as `replace_directory`.
     """
-    _abandon(replace_directory(path, is_ours))
+    _abandon(replace_directory(path, kind))
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
@@ -145,49 +145,98 @@ def _abandon(block: contextlib.AbstractContextManager[Path]) -> None:
         raise StopError
 
 
-def recover_directory(path: str | os.PathLike[str]) -> None:
-    """Gives a directory its name back where a process died while replacing it. Call it before reading one of ours."""
+def recover_directory(path: str | os.PathLike[str], names: Container[str]) -> None:
+    """Repairs what processes that died have left of replacing a file or a directory.
+
+    A directory that has lost its name gets it back; of other versions, a user's files are moved to it and ours deleted.
+    Call it before reading one that is missing; while another process is giving it a new version, it waits for that.
+
+    Args:
+        path: the file or directory.
+        names: as in `FolderKind`.
+    """
     target = Path(os.path.realpath(path))
-    backups = sorted(_left_behind(target, "old"), key=lambda backup: backup.stat().st_ctime)
-    if backups and not target.exists():
+    with left_behind(target) as folders:
+        _restore(target, folders)
+        for folder in folders:
+            clear(folder, target, names)
+    deadline = time.monotonic() + _PATIENCE
+    while not target.exists() and _backups(workspaces(target)):  # a process is between two renames
+        if time.monotonic() > deadline:
+            _restore(target, workspaces(target))  # or it has ended, and there are no locks to tell
+            return
+        time.sleep(_BEAT)
+
+
+def _restore(target: Path, folders: list[Path]) -> None:
+    """Gives a missing directory its name back."""
+    for backup in _backups(folders):
         with contextlib.suppress(OSError):  # a reader may lack the right: the directory then stays missing
-            os.rename(backups.pop(), target)
-    for backup in backups:
-        _discard(backup)
+            if not target.exists():
+                os.rename(backup, target)
+
+
+def _backups(folders: list[Path]) -> list[Path]:
+    """Older versions in workspaces, the newest first."""
+    return sorted((old for folder in folders for old in folder.glob(f"{OLD}*")), key=_changed, reverse=True)
+
+
+def _changed(path: Path) -> float:
+    """When a name was last changed, in seconds since the epoch; 0 where there is none any more."""
+    try:
+        return path.stat().st_ctime
+    except OSError:
+        return 0.0
 
 
 @contextmanager
-def _temporary(target: Path, path: str | os.PathLike[str], suffix: str = "") -> Iterator[Path]:
-    """A free temporary path beside `target`: nothing remains of it, or of parents made for it, when the block fails.
+def _beside(target: Path, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Makes the folder of `target`; removes it again, and says what the system refused, when the block fails.
 
     Raises:
-        InputError: `target` is the root folder, or is being written by this process already; or as `as_input_error`.
+        InputError: `target` is the root folder; or as `write_error`.
     """
     if not target.name:
         raise InputError(f"{os.fspath(path)}: is the root folder; choose another path")
-    temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}{suffix}")
-    if temporary in _active:
-        raise InputError(f"{os.fspath(path)}: is being written by this process already; choose another path")
     made: list[Path] = []
-    _active.add(temporary)
     try:
         made = [folder for folder in target.parents if not folder.exists()]
-        _make_folder(target.parent, path)
-        for stale in _left_behind(target, "tmp"):
-            _remove(stale)
-        _remove(temporary)
-        yield temporary
+        make_folder(target.parent, path)
+        yield
     except BaseException as error:
-        _remove(temporary)
         with contextlib.suppress(OSError):
             for folder in made:
                 folder.rmdir()
-        known = as_input_error(error, path) if _is_about(error, target, temporary) else None
+        known = write_error(error, path) if _is_about(error, target) else None
         if known is None:
             raise
         raise known from error
+
+
+@contextmanager
+def only_process(path: Path, message: str) -> Iterator[None]:
+    """Holds a lock on a file or folder in the `with` block, where the system has locks.
+
+    Args:
+        path: the file or folder; it exists.
+        message: of the error.
+
+    Raises:
+        InputError: another process holds it.
+    """  # noqa: DOC501, `read_error` makes an InputError
+    try:
+        descriptor = system.lock(path)
+    except BlockingIOError:
+        raise InputError(message) from None
+    except OSError as error:
+        raise read_error(error, path) from None
+    try:
+        if descriptor is not None and not system.is_open_at(descriptor, path):
+            raise InputError(message)  # it replaced the file meanwhile
+        yield
     finally:
-        _active.discard(temporary)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def reserve(path: Path, size: int) -> None:
@@ -206,11 +255,11 @@ def reserve(path: Path, size: int) -> None:
                 os.posix_fallocate(file.fileno(), 0, size)
             file.truncate(size)
     except OSError as error:
-        _remove(path)
-        raise as_input_error(error, path) or error from error
+        remove(path)
+        raise write_error(error, path) or error from error
 
 
-def _make_folder(folder: Path, path: str | os.PathLike[str]) -> None:
+def make_folder(folder: Path, path: str | os.PathLike[str]) -> None:
     """Makes a folder with its parents; `path` is what the user asked for.
 
     Raises:
@@ -222,95 +271,82 @@ def _make_folder(folder: Path, path: str | os.PathLike[str]) -> None:
         raise InputError(f"{os.fspath(path)}: cannot write: no folder can be made there; choose another path") from None
 
 
-def _is_about(error: BaseException, target: Path, temporary: Path) -> bool:
-    """Whether an error can come from writing `temporary`, and not from what else the block does, such as reading."""
+def _is_about(error: BaseException, target: Path) -> bool:
+    """Whether an error can come from writing `target`, and not from what else the block does, such as reading."""
     if isinstance(error, InputError) or not isinstance(error, Exception):
         return False
     name = error.filename if isinstance(error, OSError) else None
     if not isinstance(name, (str, os.PathLike)):
         return True
-    return Path(name) in (target, *target.parents) or temporary in (Path(name), *Path(name).parents)
+    own = Path(name)
+    if own in (target, *target.parents):
+        return True
+    return any(place == target or is_workspace(place.name, target.name) for place in (own, *own.parents))
 
 
-def _check_replaceable(target: Path, path: str | os.PathLike[str], is_ours: Callable[[Path], bool]) -> None:
+def _check_replaceable(target: Path, path: str | os.PathLike[str], kind: FolderKind) -> None:
+    """Checks that there is nothing in the way of a directory.
+
+    Raises:
+        InputError: there is.
+        PermissionError: it may not be changed.
+    """
     if not target.is_dir():
         raise InputError(f"{os.fspath(path)}: is a file; give the name of a folder to write")
     names = sorted(os.listdir(target))
-    if names and not is_ours(target):
+    if names and not kind.is_ours(target):
         some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise InputError(
             f"{os.fspath(path)}: exists and holds something else ({some}); choose another folder, or empty this one"
         )
+    if not os.access(target, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
 
 
-def _swap(temporary: Path, target: Path) -> None:
-    """Puts `temporary` in the place of `target`; on an error in between, the older version gets its name back."""
-    backup = target.with_name(f".{target.name}.old-{os.getpid()}")
+def _keep_permissions(old: Path, new: Path) -> None:
+    """Gives what is new the permissions, and where the system allows it the owner, of what it replaces."""
+    for folder, _, names in os.walk(new) if new.is_dir() else ():
+        for name in names:
+            _keep_permissions(old / Path(folder, name).relative_to(new), Path(folder, name))
     try:
-        if target.exists():
-            os.rename(target, backup)
-        os.rename(temporary, target)
-    except BaseException:
-        if backup.exists() and not target.exists():
-            os.rename(backup, target)
-        raise
-    if backup.exists():
-        _discard(backup)
-
-
-def _discard(backup: Path) -> None:
-    """Deletes a backup, under a name that nobody would restore half of it from."""
-    prefix, _, pid = backup.name.rpartition(".old-")
-    garbage = backup.with_name(f"{prefix}.tmp-{pid}")
-    _remove(garbage)
+        before, after = os.stat(old), os.stat(new)
+    except OSError:
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        if (before.st_uid, before.st_gid) != (after.st_uid, after.st_gid):
+            os.chown(new, before.st_uid, before.st_gid)
     with contextlib.suppress(OSError):
-        _remove(backup.rename(garbage))
+        os.chmod(new, stat.S_IMODE(before.st_mode))
 
 
-def _left_behind(target: Path, kind: str) -> list[Path]:
-    """Temporary paths (`kind` "tmp") or backups ("old") of `target` that processes no longer alive have left."""
-    prefix = f".{target.name}.{kind}-"
-    if not target.parent.is_dir():
-        return []
-    paths = [target.with_name(name) for name in os.listdir(target.parent) if name.startswith(prefix)]
-    return [path for path in paths if path not in _active and _is_dead(path.name[len(prefix) :].partition(".")[0])]
+def _swap(place: Path, target: Path) -> None:
+    """Gives the new version the name `target`; an older one is then in the workspace `place`.
 
-
-def _is_dead(pid: str) -> bool:
-    """Whether a number in a temporary name is of no other process that runs on this machine."""
-    if not pid.isdecimal() or os.name != "posix":
-        return False
-    if int(pid) == os.getpid():
-        return True
-    try:
-        os.kill(int(pid), 0)  # signal 0 only asks whether the process is there
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
-
-
-def _remove(path: Path) -> None:
-    """Deletes a file or a folder as far as that is possible."""
-    with contextlib.suppress(OSError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
-
-
-def _sync(path: Path) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk.
+    Other processes may do the same at the same time: the last one stays, and none fails.
 
     Raises:
-        OSError: of the disk; not of a file system that cannot do it.
+        OSError: the system refuses; the older version then has its name.
     """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot, for folders
+    new = place / NEW
+    for number in range(_TRIES):
+        try:
+            if system.exchange(new, target):
+                return
+        except FileNotFoundError:  # there is none yet
+            with contextlib.suppress(FileExistsError):
+                system.rename_new(new, target)
+                return
+            continue
+        old = place / f"{OLD}{number}"
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(target, old)
+            system.rename_new(new, target)
+        except FileExistsError:  # another process was faster, in between
+            continue
+        except BaseException:
+            if old.exists() and not target.exists():
+                os.rename(old, target)
             raise
-    finally:
-        os.close(descriptor)
+        return
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(target))

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
+from eelbert_tf.interrupts import raise_pending
+
 Item = TypeVar("Item")
 
 DELAY = 2.0  # seconds before the first sign of progress
@@ -66,7 +68,12 @@ class Progress:
         self.close()
 
     def update(self, count: int = 1) -> None:
-        """Counts units that are done."""
+        """Counts units that are done.
+
+        Raises:
+            KeyboardInterrupt: a signal came, and something swallowed it.
+        """
+        raise_pending()
         self.done += count
         if self._bar is not None:
             self._bar.update(count)

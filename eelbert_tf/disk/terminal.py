@@ -1,10 +1,22 @@
-"""What is printed cannot drive a terminal: labels and names are other people's, and may hold control characters."""
+"""Standard input, output and error, which may be closed, full or gone.
+
+What is printed cannot drive a terminal: labels and names are other people's, and may hold control characters.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from eelbert_tf.errors import InputError
+
+from .refusals import write_error
 
 # Control characters, C1 among them (U+009B begins a command as ESC [ does), line separators, and what turns the
 # direction of text.
@@ -19,7 +31,107 @@ def escape(text: str) -> str:
 def print_json(result: object) -> None:
     """Prints a value as one line of JSON on stdout."""
     line = escape(json.dumps(result, ensure_ascii=False)) + "\n"
+    with _writing():
+        try:
+            sys.stdout.write(line)
+        except UnicodeEncodeError:  # a file name that is not UTF-8, or a terminal of another encoding
+            sys.stdout.write(json.dumps(result) + "\n")
+
+
+def flush_output() -> None:
+    """Hands over what was printed on stdout."""
+    with _writing():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Says what the system refused; a reader that has gone, `head` for example, is no error of ours.
+
+    Raises:
+        InputError: stdout cannot take what is printed.
+        BrokenPipeError: its reader has gone.
+    """
     try:
-        sys.stdout.write(line)
-    except UnicodeEncodeError:  # a file name that is not UTF-8, or a terminal of another encoding
-        sys.stdout.write(json.dumps(result) + "\n")
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(sys.stdout)
+        raise write_error(error, "standard output") or error from None
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Prepares the three standard streams for a command.
+
+    Where one is closed, the next file that is opened would get its number, and what libraries print would land in it:
+    the number is taken. Of stderr nothing is lost but what cannot be shown: a full disk under it stops no training.
+
+    Raises:
+        InputError: stdout is closed, so that nobody could see the result.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+    for number in (1, 2):
+        with contextlib.suppress(OSError, AttributeError):  # a full pipe is waited for
+            if not os.isatty(number):
+                os.set_blocking(number, True)
+    before = sys.stderr
+    sys.stderr = cast(TextIO, _Lenient(before))
+    try:
+        if sys.stdout is None:
+            raise InputError("standard output is closed, and the result goes there; lead it to a file or to /dev/null")
+        yield
+    finally:
+        sys.stderr = before
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError, AttributeError):  # else Python complains when it ends
+            silence(sys.stdout)
+
+
+def complain(text: str) -> None:
+    """Prints one line on stderr, if that is possible."""
+    stderr = _Lenient(sys.stderr)
+    stderr.write(escape(" ".join(text.split())) + "\n")
+    stderr.flush()
+
+
+def silence(stream: Any) -> None:
+    """Leads a stream that cannot take what is printed to nowhere."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+
+
+class _Lenient:
+    """A stream on which writing does not fail; what cannot be shown is dropped."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            if self._stream is not None:
+                self._stream.write(text)
+        except OSError:
+            silence(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            if self._stream is not None:
+                self._stream.flush()
+        except OSError:
+            silence(self._stream)
+
+    def isatty(self) -> bool:
+        return self._stream is not None and bool(self._stream.isatty())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -6,7 +6,6 @@ fix. Encodings of eight bits, such as Windows-1252, are not guessed: the bytes d
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import select
@@ -18,24 +17,12 @@ from typing import Any, BinaryIO
 
 from eelbert_tf.errors import InputError
 
+from .refusals import read_error
 from .unpack import BLOCK_BYTES, PACKED_SUFFIXES, UTF8_MARK, UTF16, unpacked
 
 STDIN = "-"
 # How long a named pipe may wait for the process that is to write into it.
 WRITER_SECONDS = 10.0
-
-_CAUSES = {
-    errno.ENOENT: "no such file",
-    errno.EISDIR: "is a folder",
-    errno.EACCES: "cannot be read: permission denied; ask its owner, or change its permissions with chmod",
-    errno.EPERM: "cannot be read: operation not permitted",
-    errno.EIO: "cannot be read: the disk reported an input/output error; copy the file from its origin again",
-    errno.ENAMETOOLONG: "cannot be read: the name is too long",
-    errno.ENOTDIR: "cannot be read: a part of the path is a file, not a folder",
-    errno.ELOOP: "cannot be read: its links lead in a circle",
-    errno.EBADF: "cannot be read: it is not open for reading",
-    errno.ENXIO: "cannot be read: it is a socket or a device without a reader; expected a file",
-}
 
 
 class TextStream(io.BufferedReader):
@@ -90,19 +77,6 @@ def open_text(path: str | os.PathLike[str], expected: str = "a text file", unit:
     except OSError as error:
         raise read_error(error, name, expected) from None
     return TextStream(_CheckedText(_File(file, name), name, unit), file)
-
-
-def read_error(error: OSError, path: str | os.PathLike[str], expected: str = "a text file") -> InputError:
-    """The user's view of the system's refusal to read.
-
-    Args:
-        error: the refusal.
-        path: what was to be read.
-        expected: what it should be.
-    """
-    cause = _CAUSES.get(error.errno or 0, f"cannot be read: {error.strerror or error}")
-    wanted = f"; expected {expected}" if error.errno in (errno.ENOENT, errno.EISDIR) else ""
-    return InputError(f"{os.fspath(path)}: {cause}{wanted}")
 
 
 def suffix(path: str | os.PathLike[str]) -> str:
@@ -175,7 +149,7 @@ class _File:
             self._wait()
             data = self._file.read1(BLOCK_BYTES)  # type: ignore[attr-defined]
         except OSError as error:
-            raise read_error(error, self._name) from None
+            raise read_error(error, self._name, "a text file") from None
         self.taken += len(data)
         return data
 

@@ -11,14 +11,17 @@ import dataclasses
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, named_config
-from eelbert_tf.disk.files import recover_directory, replace_directory
-from eelbert_tf.errors import InputError
+from eelbert_tf.disk.files import FolderKind, recover_directory, replace_directory
+from eelbert_tf.disk.refusals import read_error
+from eelbert_tf.disk.settled import settled
+from eelbert_tf.errors import InputError, InputWarning
 
 from .checksum import with_checksum
 from .info import CONFIG_FILE, FORMAT, FORMAT_VERSION, ModelInfo
@@ -42,32 +45,42 @@ def preset_names() -> list[str]:
 def preset_file(name: str) -> Path | None:
     """The TFLite file that comes with a preset, where one does."""
     path = PRESETS / name / TFLITE_FILE
-    return path if name in preset_names() and path.is_file() else None
+    return path if is_preset(name) and path.is_file() else None
+
+
+def is_preset(name: str | Path) -> bool:
+    """Whether a name is that of a preset. A folder of the same name that holds a model hides the preset."""
+    if str(name) not in preset_names():
+        return False
+    if (Path(name) / CONFIG_FILE).is_file():
+        warnings.warn(f"{name}: the folder of this name is used, not the preset", InputWarning, stacklevel=3)
+        return False
+    return True
 
 
 def find_model(name: str | Path) -> Path:
     """The directory of a preset, or of a model the user saved.
 
     Args:
-        name: a preset's name, or a directory.
+        name: a preset's name, or a directory, which comes first.
 
     Returns:
         The directory; it has a configuration.
 
     Raises:
         InputError: there is neither.
-    """
-    if str(name) in preset_names():
+    """  # noqa: DOC501, `read_error` makes an InputError
+    if is_preset(name):
         return PRESETS / str(name)
     path = Path(name)
     try:
         if not path.exists():
-            recover_directory(path)
+            recover_directory(path, MODEL_FOLDER.names)
         finish_draft(path)
         if (path / CONFIG_FILE).is_file():
             return path
     except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror}") from None
+        raise read_error(error, name) from None
     known = ", ".join(preset_names()) or "none in this installation"
     if path.is_dir():
         raise InputError(f"{path}: not a model directory: it has no {CONFIG_FILE}.")
@@ -79,7 +92,7 @@ def read_config(name: str) -> EelbertConfig:
 
     Raises:
         InputError: there is neither, or the file is no configuration.
-    """
+    """  # noqa: DOC501, `read_error` makes an InputError
     if name in CONFIG_NAMES:
         return named_config(name)
     path = Path(name)
@@ -89,7 +102,7 @@ def read_config(name: str) -> EelbertConfig:
         fields = json.loads(path.read_text("utf-8"))
         return EelbertConfig.from_dict(fields.get("config", fields))
     except OSError as error:
-        raise InputError(f"--config: {path}: cannot be read: {error.strerror}") from None
+        raise read_error(error, f"--config: {path}") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"--config: {path}: not a configuration: {error}") from None
 
@@ -102,14 +115,21 @@ def weights_digest(name: str) -> str:
 
     Raises:
         InputError: there is no such model.
-    """
+    """  # noqa: DOC501, `read_error` makes an InputError
     foreign = Path(name, "model.safetensors")
-    path = foreign if foreign.is_file() else find_model(name) / WEIGHTS_FILE
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+
+    def read() -> str:
+        path = foreign if foreign.is_file() else find_model(name) / WEIGHTS_FILE
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+
+    try:
+        return settled(Path(name), MODEL_FOLDER.names, read)
+    except OSError as error:
+        raise read_error(error, name, "a model") from None
 
 
 def finish_draft(directory: Path) -> None:
@@ -121,17 +141,15 @@ def finish_draft(directory: Path) -> None:
 
 
 def holds_model(directory: Path) -> bool:
-    """Whether a directory holds a model of this library and nothing else, so that a newer one may replace it."""
+    """Whether a directory holds a model of this library, which a newer one may replace."""
     try:
         fields = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
-        names = {path.name for path in directory.iterdir()}
     except (OSError, ValueError, RecursionError):
         return False
-    return (
-        isinstance(fields, dict)
-        and fields.get("format") == FORMAT
-        and names <= {CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE}
-    )
+    return isinstance(fields, dict) and fields.get("format") == FORMAT
+
+
+MODEL_FOLDER = FolderKind(holds_model, frozenset({CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE}))
 
 
 def write_model(
@@ -140,7 +158,7 @@ def write_model(
     """Writes a model; the folder appears whole or not at all.
 
     Args:
-        directory: where to; an older model there is replaced.
+        directory: where to; an older model there is replaced, other files in the folder stay.
         info: what the model is.
         arrays: its weights, by name.
         vocabulary: pieces by id, of a model that has a vocabulary.
@@ -159,7 +177,7 @@ def write_model(
         "weights_sha256": hashlib.sha256(data).hexdigest(),
         **({VOCABULARY_SHA256: hashlib.sha256(pieces).hexdigest()} if pieces else {}),
     }
-    with replace_directory(Path(directory), holds_model) as temporary:
+    with replace_directory(Path(directory), MODEL_FOLDER) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(data)
         (temporary / CONFIG_FILE).write_text(
             json.dumps(with_checksum(fields), indent=1, ensure_ascii=False) + "\n", "utf-8"
@@ -173,7 +191,7 @@ def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
 
     Raises:
         InputError: the file is missing, or differs from its checksum.
-    """
+    """  # noqa: DOC501, `read_error` makes an InputError
     import safetensors
     import safetensors.numpy
 
@@ -183,7 +201,7 @@ def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise read_error(error, path) from None
     except MemoryError:
         raise InputError(f"{path}: {path.stat().st_size:,} bytes do not fit into memory.") from None
     if hashlib.sha256(data).hexdigest() != sha256:
@@ -208,16 +226,14 @@ def read_vocabulary(directory: Path, config_file: str = CONFIG_FILE) -> list[byt
 
     Raises:
         InputError: the folder holds none, or a damaged one.
-    """
+    """  # noqa: DOC501, `read_error` makes an InputError
     path = directory / VOCABULARY_FILE
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: is no regular file.")
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"{path}: a model with a vocabulary needs its pieces; cannot be read: {error.strerror}"
-        ) from None
+        raise read_error(error, path, "the pieces that a model with a vocabulary needs") from None
     expected = json.loads((directory / config_file).read_text("utf-8")).get(VOCABULARY_SHA256)
     if expected is not None and hashlib.sha256(data).hexdigest() != expected:  # earlier versions wrote none
         raise InputError(f"{path}: damaged: its checksum differs from the one in {config_file}.")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.config import EelbertConfig, HashConfig, LexicalConfig
+from eelbert_tf.disk.refusals import read_error
+from eelbert_tf.disk.settled import settled
 from eelbert_tf.errors import InputError
 
 from .checksum import CHECKSUM_FIELD, has_valid_checksum
@@ -57,10 +59,15 @@ def read_info(directory: Path) -> tuple[ModelInfo, str]:
     Raises:
         InputError: the file is no configuration of ours, of another version, or damaged.
     """
-    path = directory / CONFIG_FILE
+    return settled(directory, (CONFIG_FILE,), lambda: _read_info(directory / CONFIG_FILE))
+
+
+def _read_info(path: Path) -> tuple[ModelInfo, str]:
     try:
         fields = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise read_error(error, path) from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         raise InputError(f'{path}: not a model of this library: expected "format": "{FORMAT}".')

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.disk.files import replace_directory
+from eelbert_tf.disk.files import FolderKind, replace_directory
 from eelbert_tf.errors import InputError
 
 from .checksum import has_valid_checksum, with_checksum
 from .folders import VOCABULARY_FILE, VOCABULARY_SHA256, read_vocabulary
-from .info import FORMAT, FORMAT_VERSION
+from .info import CONFIG_FILE, FORMAT, FORMAT_VERSION
 
 PREPROCESSOR_FILE = "preprocessor.json"
 
@@ -36,15 +36,18 @@ def write_preprocessor(
     fields = {"format": FORMAT, "format_version": FORMAT_VERSION, "preprocessor": name, "arguments": arguments}
     if pieces:
         fields[VOCABULARY_SHA256] = hashlib.sha256(pieces).hexdigest()
-    with replace_directory(Path(folder), _holds_preprocessor) as temporary:
+    with replace_directory(Path(folder), PREPROCESSOR_FOLDER) as temporary:
         (temporary / PREPROCESSOR_FILE).write_text(json.dumps(with_checksum(fields), indent=1) + "\n", "utf-8")
         if pieces:
             (temporary / VOCABULARY_FILE).write_bytes(pieces)
 
 
 def _holds_preprocessor(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()}
-    return PREPROCESSOR_FILE in names and names <= {PREPROCESSOR_FILE, VOCABULARY_FILE}
+    """Whether a folder holds a preprocessor; the vocabulary beside a model's configuration is the model's."""
+    return (folder / PREPROCESSOR_FILE).is_file() and not (folder / CONFIG_FILE).exists()
+
+
+PREPROCESSOR_FOLDER = FolderKind(_holds_preprocessor, (PREPROCESSOR_FILE, VOCABULARY_FILE))
 
 
 def read_preprocessor(name: str | Path) -> tuple[str, dict[str, Any], list[bytes] | None] | None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from eelbert_tf.config import BOOK_ENTRIES
+from eelbert_tf.disk.settled import settled
 from eelbert_tf.errors import InputError
 
-from .folders import VOCABULARY_FILE, WEIGHTS_FILE, find_model, read_vocabulary, read_weights
+from .folders import MODEL_FOLDER, VOCABULARY_FILE, WEIGHTS_FILE, find_model, read_vocabulary, read_weights
 from .huggingface import FOREIGN_WEIGHTS_FILE, is_foreign, read_bert
 from .info import ModelInfo, read_info
 
@@ -45,7 +46,11 @@ def read_stored_info(name: str | Path) -> ModelInfo:
     Raises:
         InputError: there is no such model, or it is damaged.
     """
-    return read_bert(Path(name))[0] if is_foreign(name) else read_info(find_model(name))[0]
+    return settled(
+        Path(name),
+        MODEL_FOLDER.names,
+        lambda: read_bert(Path(name))[0] if is_foreign(name) else read_info(find_model(name))[0],
+    )
 
 
 def read_stored(name: str | Path) -> StoredModel:
@@ -57,6 +62,10 @@ def read_stored(name: str | Path) -> StoredModel:
     Raises:
         InputError: there is no such model, or it is damaged.
     """
+    return settled(Path(name), MODEL_FOLDER.names, lambda: _read_stored(name))
+
+
+def _read_stored(name: str | Path) -> StoredModel:
     if is_foreign(name):
         info, arrays, vocabulary = read_bert(Path(name), arrays=True)
         path = Path(name, FOREIGN_WEIGHTS_FILE)

@@ -88,7 +88,7 @@ def pretrain(folder: Path, steps: int = 40) -> Job:
 
 def look_at_classifier(path: Path) -> str:
     """Its weights and its logits."""
-    if not path.exists() and not list(path.parent.glob(f".{path.name}.old-*")):
+    if not path.exists() and not list(path.parent.glob(f".{path.name}.tmp-*/old-*")):
         return ABSENT
     EelbertClassifier.from_preset(path).predict(TEXTS, verbose=0)
     return hashlib.sha256((path / WEIGHTS_FILE).read_bytes()).hexdigest()

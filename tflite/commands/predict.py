@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from eelbert_tf.disk.inputs import argument_bytes, chunks, read_texts
 from eelbert_tf.disk.progress import with_progress
-from eelbert_tf.disk.terminal import print_json
+from eelbert_tf.disk.terminal import flush_output, print_json
 from eelbert_tf.errors import InputError
 from eelbert_tf.scores import rank
 from eelbert_tf.text.spans import answer
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
             if model.is_truncated(text):
                 result["truncated"] = True
             print_json(result)
-    sys.stdout.flush()
+    flush_output()
 
 
 def results(model: Model, texts: list[TextOrPair]) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.disk.refusals import read_error
 from eelbert_tf.errors import InputError
 
 FORMAT = "eelbert"
@@ -138,7 +139,7 @@ def is_ours(path: Path) -> bool:
 
     Raises:
         InputError: it cannot be read.
-    """
+    """  # noqa: DOC501, `read_error` makes an InputError
     try:
         with path.open("rb") as file:
             if file.read(8)[4:] != _TFLITE_IDENTIFIER:
@@ -146,7 +147,7 @@ def is_ours(path: Path) -> bool:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return data.find(_START) >= 0
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise read_error(error, path) from None
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Metadata]:
@@ -154,11 +155,9 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Metadata]:
 
     Raises:
         InputError: there is no such file, it cannot be read, or `read_metadata` refuses it.
-    """
+    """  # noqa: DOC501, `read_error` makes an InputError
     try:
         data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{os.fspath(path)}: no such file; expected one that `eelbert convert` wrote") from None
     except OSError as error:
-        raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None
+        raise read_error(error, path, "one that `eelbert convert` wrote") from None
     return data, read_metadata(data, path)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from eelbert_tf.disk.files import check_directory, check_file, replace_directory, replace_file
+from eelbert_tf.disk.files import FolderKind, check_directory, check_file, replace_directory, replace_file
 from eelbert_tf.errors import InputError
 from eelbert_tf.scores import label_names
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
@@ -54,7 +54,7 @@ def check_kit(path: str | os.PathLike[str]) -> None:
     """
     folder = Path(os.path.realpath(path))
     if not _has_other_files(folder):
-        check_directory(path, _is_kit)
+        check_directory(path, FolderKind(_is_kit, FILES))
         return
     taken = [] if _is_kit(folder) else [name for name in FILES if (folder / name).exists()]
     if taken:
@@ -103,7 +103,7 @@ def write_kit(
             with replace_file(Path(path, name)) as temporary:
                 temporary.write_bytes(content)
     else:
-        with replace_directory(path, _is_kit) as folder:
+        with replace_directory(path, FolderKind(_is_kit, FILES)) as folder:
             for name, content in files.items():
                 (folder / name).write_bytes(content)
 

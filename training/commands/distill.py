@@ -124,14 +124,14 @@ def _encoder(args: argparse.Namespace) -> dict[str, Any]:
 def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.disk.files import check_directory, check_file
     from eelbert_tf.disk.tables import check_seen, iter_rows, read_table
-    from eelbert_tf.saving.folders import find_model, holds_model, weights_digest
+    from eelbert_tf.saving.folders import MODEL_FOLDER, find_model, weights_digest
     from eelbert_tf.saving.info import read_info
     from eelbert_tf.training.pretrain.settings import shape_of
 
     from .finetune import check_same_kind
 
     output = Path(args.output)
-    check_directory(output, holds_model)
+    check_directory(output, MODEL_FOLDER)
     if not 0 <= args.trust <= 1:
         raise InputError(f"--trust: must lie between 0 and 1, not {args.trust}")
     if args.made_up < 0:

@@ -12,7 +12,7 @@ from typing import Any
 from eelbert_tf.disk.files import check_directory
 from eelbert_tf.disk.tables import Table, check_labels, check_seen, read_table
 from eelbert_tf.errors import InputError
-from eelbert_tf.saving.folders import holds_model, read_config
+from eelbert_tf.saving.folders import MODEL_FOLDER, read_config
 
 from .finetune_tagging import run_tagging
 
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if shape.hash is None:
         raise InputError(f"--config: {config}: needs a vocabulary; give --preset what `eelbert pretrain` wrote")
     output = Path(args.output)
-    check_directory(output, holds_model)
+    check_directory(output, MODEL_FOLDER)
     if args.task == "tagging":
         preset = args.preset or ("scratch" if args.config else PRESET)
         with told_of_interrupts(output):

@@ -9,7 +9,7 @@ from eelbert_tf.config import BOOK_ENTRIES
 from eelbert_tf.disk.files import check_directory
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.quantized_lexicon import quantize_stored, quantized_config
-from eelbert_tf.saving.folders import holds_model, write_model
+from eelbert_tf.saving.folders import MODEL_FOLDER, write_model
 from eelbert_tf.saving.stored import read_stored, read_stored_info
 
 DESCRIPTION = """\
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         config = quantized_config(info.config, args.codes)
     except ValueError as error:
         raise InputError(f"--model {args.model}, --codes {args.codes}: {error}") from None
-    check_directory(args.output, holds_model)
+    check_directory(args.output, MODEL_FOLDER)
     counts = None
     if args.corpus is not None:
         from eelbert_tf.training.corpus.reader import Corpus

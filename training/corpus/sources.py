@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.disk.texts import open_text, read_error
+from eelbert_tf.disk.refusals import read_error
+from eelbert_tf.disk.texts import open_text
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.words import clean
 

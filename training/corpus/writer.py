@@ -12,18 +12,21 @@ text alone, not on the number of processes or on interrupts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
+import re
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from eelbert_tf.disk.files import replace_file
+from eelbert_tf.disk.files import make_folder, only_process, replace_file
+from eelbert_tf.disk.workspaces import is_workspace, remove
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving.checksum import has_valid_checksum, with_checksum
 
@@ -36,7 +39,13 @@ PART_BYTES = 16 << 20
 MAX_WORDS = 4_000_000
 
 _PARTS = "parts"
-_OURS = (INDEX, _PARTS, "words.txt", "word_ends.u64", "counts.u64", "documents.u64", "cache")
+_CACHE = "cache"
+_WRITTEN = "written.json"  # in the folder of parts: every file of the corpus that a run has written, or soon will
+_FILES = ("words.txt", "word_ends.u64", "counts.u64", "documents.u64")
+_SHARD = re.compile(r"shard-\d{5,}\.u32")
+_PART = re.compile(r"part-\d{5,}\.npz")
+# Tables that were computed from a corpus (tokens/, distill/).
+_CACHED = re.compile(r"(embeddings|lexicon|pieces|teacher)-[0-9a-f-]+\.(f32|f16|i32|npz)")
 
 
 class Listener(Protocol):
@@ -101,22 +110,8 @@ def build_corpus(
         "part_bytes": part_bytes,
         "normalization": normalization,
     }
-    index = _finished(folder, wanted, overwrite)
-    reused, counted = len(index["shards"]) if index else 0, 0
-    if index is None:
-        parts = folder / _PARTS
-        done = []
-        for part in write_parts(cut_parts(sources, part_bytes, normalization), parts, workers):
-            done.append(part)
-            listener.add(part)
-        reused = sum(part.reused for part in done)
-        counted = sum(part.words for part in done if not part.reused)
-        if not sum(part.words for part in done):
-            shutil.rmtree(parts, ignore_errors=True)
-            names = ", ".join(source.name for source in sources[:3]) + (", ..." if len(sources) > 3 else "")
-            raise InputError(f"{names}: not one word of text; a corpus needs some")
-        index = _write_shards(folder, done, wanted, listener)
-    shutil.rmtree(folder / _PARTS, ignore_errors=True)  # also if an earlier run ended just before this line
+    with _alone(folder):
+        index, reused, counted = _build(folder, sources, wanted, workers, overwrite, listener)
     seconds = time.perf_counter() - began
     return {
         "documents": index["documents"],
@@ -135,6 +130,59 @@ def build_corpus(
     }
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Makes the folder, and keeps other processes from building a corpus there; empty, it does not outlive the block.
+
+    Raises:
+        InputError: it cannot be made, or another process is building a corpus there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give the name of a folder to write")
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        make_folder(folder, folder)
+        with only_process(folder, f"{folder}: another process is building a corpus here; wait for it, or stop it"):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()  # which fails where there is anything in it
+
+
+def _build(
+    folder: Path,
+    sources: Sequence[Source],
+    wanted: dict[str, Any],
+    workers: int,
+    overwrite: bool,
+    listener: Listener,
+) -> tuple[dict[str, Any], int, int]:
+    """The index of the corpus, the number of shards from earlier runs, and of the words that this run split.
+
+    Raises:
+        InputError: as `build_corpus`.
+    """
+    index = _finished(folder, wanted, overwrite)
+    reused, counted = len(index["shards"]) if index else 0, 0
+    if index is None:
+        parts = folder / _PARTS
+        _note_written(parts, [])  # by which an unfinished corpus is known
+        done = []
+        for part in write_parts(cut_parts(sources, wanted["part_bytes"], wanted["normalization"]), parts, workers):
+            done.append(part)
+            listener.add(part)
+        reused = sum(part.reused for part in done)
+        counted = sum(part.words for part in done if not part.reused)
+        if not sum(part.words for part in done):
+            _remove_parts(parts)
+            names = ", ".join(source.name for source in sources[:3]) + (", ..." if len(sources) > 3 else "")
+            raise InputError(f"{names}: not one word of text; a corpus needs some")
+        index = _write_shards(folder, done, wanted, listener)
+    _remove_parts(folder / _PARTS)  # also if an earlier run ended just before this line
+    return index, reused, counted
+
+
 def _cpu_seconds() -> float:
     """Processor time of this process and of its finished child processes."""
     return sum(os.times()[:4])
@@ -151,21 +199,20 @@ def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str
     Raises:
         InputError: the folder holds something else.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; give the name of a folder to write")
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    # Names with a leading dot are temporary files, which a killed process may leave.
-    foreign = [n for n in names if n not in _OURS and not n.startswith((".", "shard-"))]
-    if foreign:
-        raise InputError(f"{folder}: holds something else ({foreign[0]}); choose another folder, or empty this one")
+    if names and not _is_corpus(folder):
+        raise InputError(f"{folder}: holds something else ({names[0]}); choose another folder, or empty this one")
     if INDEX not in names:
         return None
+    written = list(filter(_is_name, names))
     try:
-        index: dict[str, Any] = json.loads((folder / INDEX).read_text())
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
         found = {"normalization": 0, **index}  # which older ones do not name
         same = index["format_version"] == FORMAT_VERSION and all(found[key] == wanted[key] for key in wanted)
         entries = [*index["shards"], *index["files"]]
-        whole = has_valid_checksum(index) and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
+        whole = has_valid_checksum(index)
+        written = [entry["file"] for entry in entries] if whole else written
+        whole = whole and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
     except (ValueError, KeyError, TypeError, OSError):
         same = whole = False
     if same and whole:
@@ -173,9 +220,63 @@ def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str
     if not overwrite:
         what = "a damaged corpus" if same else "a corpus of other inputs or options"
         raise InputError(f"{folder}: holds {what}; choose another folder, or replace it with --overwrite")
+    _note_written(folder / _PARTS, written)
     (folder / INDEX).unlink()  # first, since a folder without it is no corpus
-    shutil.rmtree(folder / "cache", ignore_errors=True)
+    _remove_matching(folder / _CACHE, _CACHED)
     return None
+
+
+def _is_corpus(folder: Path) -> bool:
+    """Whether a folder holds a corpus, finished or not. There may be other files in it, and they stay."""
+    if (folder / _PARTS / _WRITTEN).is_file():
+        return True
+    names = os.listdir(folder)
+    if INDEX not in names:  # as a process leaves it that was killed in its first moments
+        begun = [*names, *(os.listdir(folder / _PARTS) if (folder / _PARTS).is_dir() else ())]
+        return all(name == _PARTS or is_workspace(name) or _PART.fullmatch(name) for name in begun)
+    try:
+        index = json.loads((folder / INDEX).read_text("utf-8"))
+        return isinstance(index, dict) and index.get("format") == FORMAT
+    except (OSError, ValueError, RecursionError):  # damaged, where nothing else is there
+        return {*_FILES} <= {*names} and all(n in (INDEX, _PARTS, _CACHE) or _is_name(n) for n in names)
+
+
+def _written(parts: Path) -> list[str]:
+    """Names of the files that earlier runs wrote beside the folder of parts."""
+    try:
+        names = json.loads((parts / _WRITTEN).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return [name for name in names if isinstance(name, str) and _is_name(name)] if isinstance(names, list) else []
+
+
+def _note_written(parts: Path, names: Iterable[str]) -> None:
+    """Notes what is to be written, before it is, so that a later run can tell it from a user's files."""
+    with replace_file(parts / _WRITTEN) as temporary:
+        temporary.write_text(json.dumps(sorted({*_written(parts), *names})), "utf-8")
+
+
+def _is_name(name: str) -> bool:
+    return name in _FILES or _SHARD.fullmatch(name) is not None
+
+
+def _remove_matching(folder: Path, names: re.Pattern[str]) -> None:
+    """Removes files of some names, and the folder if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if names.fullmatch(name) or is_workspace(name):
+                remove(folder / name)
+        folder.rmdir()
+
+
+def _remove_parts(parts: Path) -> None:
+    """Removes the parts, and what tells of them last."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(parts):
+            if _PART.fullmatch(name) or is_workspace(name):
+                remove(parts / name)
+        (parts / _WRITTEN).unlink(missing_ok=True)
+        parts.rmdir()
 
 
 def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], listener: Listener) -> dict[str, Any]:
@@ -195,6 +296,7 @@ def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], li
         ordered.append(UNKNOWN)  # text never gives this word, since each bracket is a word by itself
         counts.append(unknown_words)
 
+    _check_free(folder, _written(parts), [*map(shard_name, range(len(done))), *_FILES])
     shards: list[dict[str, Any]] = []
     ends, document_start = [np.zeros(1, np.uint64)], 0
     for part in done:
@@ -202,7 +304,7 @@ def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], li
         if not len(counted.ids):
             continue
         new_ids = np.fromiter((ids.get(word, len(ids)) for word in counted.words), np.uint32, len(counted.words))
-        entry = _write(folder, f"shard-{len(shards):05d}.u32", new_ids[counted.ids].astype("<u4"))
+        entry = _write(folder, shard_name(len(shards)), new_ids[counted.ids].astype("<u4"))
         shards.append({**entry, "words": len(counted.ids), "documents": len(counted.lengths)})
         ends.append((np.cumsum(counted.lengths) + document_start).astype(np.uint64))
         document_start += len(counted.ids)
@@ -216,7 +318,8 @@ def _write_shards(folder: Path, done: list[PartDone], wanted: dict[str, Any], li
         _write(folder, "counts.u64", np.array(counts, "<u8")),
         _write(folder, "documents.u64", documents.astype("<u8")),
     ]
-    _remove_other_shards(folder, {entry["file"] for entry in shards})
+    for name in {*_written(parts)} - {entry["file"] for entry in [*shards, *files]}:
+        remove(folder / name)  # of an earlier corpus in this folder
     index = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -270,8 +373,18 @@ def _write(folder: Path, name: str, array: np.ndarray) -> dict[str, Any]:
     return {"file": name, "bytes": array.nbytes, "crc32": zlib.crc32(array.data)}
 
 
-def _remove_other_shards(folder: Path, names: set[str]) -> None:
-    """Removes shards of an earlier corpus in this folder."""
-    for path in folder.glob("shard-*"):
-        if path.name not in names:
-            path.unlink()
+def shard_name(number: int) -> str:
+    """The file of a shard."""
+    return f"shard-{number:05d}.u32"
+
+
+def _check_free(folder: Path, written: Sequence[str], names: Sequence[str]) -> None:
+    """Notes the files that are to be written, unless one of them is there already and not ours.
+
+    Raises:
+        InputError: one is.
+    """
+    for name in names:
+        if name not in written and (folder / name).exists():
+            raise InputError(f"{folder / name}: exists, and `eelbert corpus` did not write it; choose another folder")
+    _note_written(folder / _PARTS, names)

@@ -6,16 +6,17 @@ checkpoints/step-00001200/state.json          step, seconds, backend, SHA-256 of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eelbert_tf.disk.files import recover_directory, replace_directory
+from eelbert_tf.disk.files import FolderKind, recover_directory, replace_directory
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving.checksum import has_valid_checksum, with_checksum
 
@@ -26,8 +27,8 @@ KEPT = 2
 Arrays = dict[str, np.ndarray]
 
 
-def _is_checkpoint(path: Path) -> bool:
-    return (path / STATE_FILE).is_file()
+_NAME = re.compile(r"step-\d{8,}")
+_FOLDER = FolderKind(lambda path: (path / STATE_FILE).is_file(), (ARRAYS_FILE, STATE_FILE))
 
 
 def write_checkpoint(folder: Path, step: int, arrays: Arrays, state: dict[str, Any]) -> Path:
@@ -50,11 +51,14 @@ def write_checkpoint(folder: Path, step: int, arrays: Arrays, state: dict[str, A
     data = safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()})
     fields = with_checksum({**state, "step": step, "arrays_sha256": hashlib.sha256(data).hexdigest()})
     path = folder / f"step-{step:08d}"
-    with replace_directory(path, _is_checkpoint) as temporary:
+    with replace_directory(path, _FOLDER) as temporary:
         (temporary / ARRAYS_FILE).write_bytes(data)
         (temporary / STATE_FILE).write_text(json.dumps(fields, indent=1) + "\n", "utf-8")
     for old in _paths(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the folder stays where it holds something else
+            for name in (STATE_FILE, ARRAYS_FILE):
+                (old / name).unlink(missing_ok=True)
+            old.rmdir()
     return path
 
 
@@ -68,8 +72,8 @@ def read_checkpoint(folder: Path, warn: Callable[[str], None]) -> tuple[Arrays, 
     Raises:
         InputError: all checkpoints are damaged.
     """
-    for name in {path.name.partition(".old-")[0][1:] for path in folder.glob(".step-*.old-*")}:
-        recover_directory(folder / name)
+    for name in {path.name.rpartition(".tmp-")[0][1:] for path in folder.glob(".step-*.tmp-*")}:
+        recover_directory(folder / name, _FOLDER.names)
     paths = _paths(folder)
     for path in reversed(paths):
         try:
@@ -99,7 +103,8 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 def _paths(folder: Path) -> list[Path]:
     """All checkpoints, the oldest first."""
-    return sorted((path for path in folder.glob("step-*") if path.is_dir()), key=lambda path: path.name)
+    found = (path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and path.is_dir())
+    return sorted(found, key=lambda path: path.name)
 
 
 def state_variables(model: Any) -> dict[str, Any]:

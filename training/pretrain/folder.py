@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.config import EelbertConfig
-from eelbert_tf.disk.files import replace_file
+from eelbert_tf.disk.files import only_process, replace_file
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.presets import weight_names
 from eelbert_tf.saving.folders import DRAFT, VOCABULARY_FILE, WEIGHTS_FILE, finish_draft
@@ -40,8 +39,8 @@ def lock(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
         InputError: the folder holds something else or another run, cannot be written, or is in use.
     """
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    foreign = [name for name in names if name not in _OURS and not name.startswith(".")]
     record = folder / RUN_FILE
+    foreign = [] if record.is_file() else [n for n in names if n not in _OURS and not n.startswith(".")]
     if foreign or (folder.exists() and not folder.is_dir()):
         what = f"holds something else ({foreign[0]})" if foreign else "is a file"
         raise InputError(f"{folder}: {what}; choose another folder for --output")
@@ -59,14 +58,7 @@ def lock(folder: Path, run: dict[str, Any], resume: bool) -> Iterator[None]:
     if not record.is_file():  # an existing one may be locked, which a new file would not be
         with replace_file(record) as temporary:
             temporary.write_text(json.dumps(run, indent=1) + "\n", "utf-8")
-    with record.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            locked = os.path.samestat(os.fstat(file.fileno()), record.stat())
-        except OSError:
-            locked = False
-        if not locked:
-            raise InputError(f"{folder}: another process is training here; wait for it, or stop it")
+    with only_process(record, f"{folder}: another process is training here; wait for it, or stop it"):
         try:
             yield
         except InputError:
