@@ -21,14 +21,14 @@ import pytest
 import safetensors.numpy
 
 from eelbert_tf.config import EelbertConfig, named_config
-from eelbert_tf.errors import InputError
+from eelbert_tf.errors import InputError, InputWarning
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.presets import weight_names
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from eelbert_tf.saving.checksum import CHECKSUM_FIELD
-from eelbert_tf.saving.folders import WEIGHTS_FILE, find_model, preset_names, read_weights
+from eelbert_tf.saving.folders import PRESETS, WEIGHTS_FILE, find_model, preset_file, preset_names, read_weights
 from eelbert_tf.saving.info import CONFIG_FILE, read_info
 from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
@@ -220,16 +220,21 @@ def test_presets_of_each_class() -> None:
 
 
 def test_replaces_an_older_model_and_nothing_else(original: EelbertClassifier, tmp_path: Path) -> None:
-    """A folder with anything that is not ours stays as it is, other people's models included."""
+    """A user's files beside a model stay; a folder of something else is refused, other people's models included."""
     path = tmp_path / "model"
     for note in (1, 2):
         original.backbone.save_to_preset(path, {"note": note})
         assert read_info(path)[0].notes == {"note": note}
     (path / "results.csv").write_text("mine")
-    foreign = tmp_path / "bert"
+    original.backbone.save_to_preset(path, {"note": 3})
+    assert read_info(path)[0].notes == {"note": 3}
+    assert (path / "results.csv").read_text() == "mine"
+    foreign, photos = tmp_path / "bert", tmp_path / "photos"
     foreign.mkdir()
+    photos.mkdir()
     (foreign / CONFIG_FILE).write_text('{"architectures": ["BertModel"], "model_type": "bert"}')
-    for folder, name in ((path, "results.csv"), (foreign, CONFIG_FILE)):
+    (photos / "holiday.jpg").write_text("")
+    for folder, name in ((photos, "holiday.jpg"), (foreign, CONFIG_FILE)):
         with pytest.raises(InputError, match="exists and holds something else"):
             original.backbone.save_to_preset(folder)
         assert (folder / name).exists()
@@ -237,7 +242,7 @@ def test_replaces_an_older_model_and_nothing_else(original: EelbertClassifier, t
     file.write_text("")
     with pytest.raises(InputError, match="is a file; give the name of a folder"):
         original.backbone.save_to_preset(file)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bert", "file", "model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bert", "file", "model", "photos"]
 
 
 def test_the_system_refuses_to_write(original: EelbertClassifier, tmp_path: Path) -> None:
@@ -260,6 +265,22 @@ def test_a_model_whose_replacement_died_is_found(saved: Path, tmp_path: Path) ->
     """Between two renames the older version has another name: reading gives it its own back."""
     shutil.copytree(saved, tmp_path / f".model.tmp-{0:016x}" / "old-0")
     assert read_info(find_model(tmp_path / "model"))[0].labels == ODD_LABELS
+
+
+def test_a_folder_of_a_presets_name_comes_first(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it holds a model; a line says so."""
+    monkeypatch.chdir(tmp_path)
+    name = "uno_en_sst2"
+    (tmp_path / name).mkdir()
+    assert find_model(name) == PRESETS / name
+    assert preset_file(name) is not None
+    shutil.copytree(saved, tmp_path / name, dirs_exist_ok=True)
+    with pytest.warns(InputWarning, match="uno_en_sst2: the folder of this name is used, not the preset"):
+        assert find_model(name) == Path(name)
+    with pytest.warns(InputWarning, match="the folder of this name"):
+        assert preset_file(name) is None
+    monkeypatch.chdir(PRESETS)
+    assert find_model(name) == PRESETS / name
 
 
 # A change to `config.json`, and what the error says.
@@ -464,7 +485,7 @@ def test_paths_that_are_no_models(tmp_path: Path) -> None:
         (file / "x", "neither a directory nor a preset"),
         ("uno_xx", "neither a directory nor a preset"),
         ("", "not a model directory|neither a directory"),
-        ("a" * 300, "cannot be read: File name too long|neither a directory"),  # as the Python version sees it
+        ("a" * 300, "cannot be read: the name is too long|neither a directory"),  # as the Python version sees it
     ):
         with pytest.raises(InputError, match=message):
             find_model(name)

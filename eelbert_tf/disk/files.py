@@ -108,6 +108,8 @@ def replace_directory(path: str | os.PathLike[str], kind: FolderKind) -> Iterato
             system.sync(Path(folder))
         with uninterrupted():  # what is a user's is out of its folder for a moment
             os.rename(draft, place / NEW)
+            system.sync(place)
+            system.sync(target.parent)  # else the older version could end in a folder that power loss undoes
             _swap(place, target)
             try:
                 system.sync(target.parent)  # before the older version is deleted

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
+
+from eelbert_tf.errors import InputError
 
 from .files import replace_file
 
@@ -15,6 +19,30 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str
     lines = ["| " + " | ".join(cells) + " |" for cells in (columns, *rows)]
     lines.insert(1, "|---" * len(columns) + "|")
     return "\n".join(lines) + "\n"
+
+
+def check_results(path: Path, key: str, beside: Iterable[Path]) -> None:
+    """Refuses to replace what a command that writes results has not written.
+
+    Args:
+        path: the JSON file to write.
+        key: a field of every such file.
+        beside: tables and plots that are written with it. They are ours where it is.
+
+    Raises:
+        InputError: one of them exists and is something else.
+    """
+    if path.exists():
+        try:
+            content = json.loads(path.read_text("utf-8")) if path.is_file() else None
+        except (OSError, ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict) or key not in content:
+            raise InputError(f"{path}: exists and holds something else than results; choose another --output")
+        return
+    for other in beside:
+        if other.exists():
+            raise InputError(f"{other}: exists, and belongs to no {path.name}; choose another --output")
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:

@@ -26,6 +26,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+IS_WINDOWS = os.name == "nt"
+
 _AT_FDCWD = -100
 _NOREPLACE, _EXCHANGE = 1, 2
 # What systems and file systems answer that cannot exchange two names.
@@ -42,9 +44,9 @@ def sync(path: Path) -> None:
         OSError: of the disk; not of a system or file system that cannot do it.
     """
     is_folder = path.is_dir()
-    if is_folder and os.name == "nt":
+    if is_folder and IS_WINDOWS:
         return
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows refuses to flush a reader's
+    descriptor = os.open(path, os.O_RDWR if IS_WINDOWS else os.O_RDONLY)  # Windows refuses to flush a reader's
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -52,7 +52,7 @@ def is_preset(name: str | Path) -> bool:
     """Whether a name is that of a preset. A folder of the same name that holds a model hides the preset."""
     if str(name) not in preset_names():
         return False
-    if (Path(name) / CONFIG_FILE).is_file():
+    if (Path(name) / CONFIG_FILE).is_file() and not Path(name).samefile(PRESETS / str(name)):
         warnings.warn(f"{name}: the folder of this name is used, not the preset", InputWarning, stacklevel=3)
         return False
     return True

@@ -35,6 +35,9 @@ CAMPAIGNS = {
     "disk": "disk",
     "large": "large",
     "threads": "threads",
+    "together": "together",
+    "signals": "signals",
+    "foreign": "foreign",
     "bits": "bits",
     "hostile": "hostile",
     "terminal": "terminal",
@@ -45,6 +48,8 @@ SIZES = {
     "kills": (30, "kills of each command"),
     "megabytes": (2000, "size of the large CSV file"),
     "threads": (20_000, "texts for the threads"),
+    "together": (100_000, "replacements and readings of one folder by many processes"),
+    "signals": (1000, "signals to each command"),
     "bits": (200, "flipped bits in each file"),
 }
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.disk.files import replace_file
+from eelbert_tf.disk.reports import check_results
 from eelbert_tf.errors import InputError
+from eelbert_tf.tflite.benchmarks.report import PLOTS
 
 # Named, not imported: a suite loads only what it needs, and some stand in the folder beside this one.
 SPEED_SUITES = {
@@ -61,6 +63,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     if args.rounds < 1 or not FEWEST_TEXTS <= args.limit <= MOST_TEXTS:
         raise InputError(f"--rounds must be positive and --limit between {FEWEST_TEXTS} and {MOST_TEXTS}")
+    if args.output:
+        output, plots = Path(args.output), PLOTS if args.suite == SIZE_SUITE else ()
+        beside = [output.with_name(f"{output.stem}-{name}.png") for name in plots]
+        check_results(output, "suite", [output.with_suffix(".md"), *beside] if plots else [])
     result = {
         "suite": args.suite,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -123,7 +129,7 @@ def _size(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _report(result: dict[str, Any], output: Path) -> None:
-    from eelbert_tf.tflite.benchmarks.report import PLOTS, markdown, plot
+    from eelbert_tf.tflite.benchmarks.report import markdown, plot
 
     table = markdown(result["rows"])
     with replace_file(output.with_suffix(".md")) as temporary:

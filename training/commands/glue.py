@@ -10,6 +10,7 @@ from typing import Any
 
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.disk.progress import Progress
+from eelbert_tf.disk.reports import check_results
 from eelbert_tf.errors import InputError
 from eelbert_tf.training.glue.tasks import TASKS
 
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     tasks = [task for task in TASKS if task in args.tasks]
     data = {task: read_task(TASKS[task], args.data) for task in tasks}  # so that bad files are found before any work
     scores = Scores(output, settings_of(candidates, data))
+    check_results(output, "results", [output.with_suffix(".md"), output.with_suffix(".png")])
     trials = [
         Trial(rate, epochs)
         for rate in sorted(set(args.learning_rates or [])) or [None]

@@ -26,6 +26,8 @@ from typing import Any, overload
 
 import numpy as np
 
+from eelbert_tf.disk.refusals import read_error
+from eelbert_tf.disk.settled import settled
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving.checksum import has_valid_checksum
 
@@ -93,9 +95,7 @@ class Corpus:
 
     def __init__(self, directory: str | os.PathLike[str], verify: bool = True) -> None:
         self.directory = Path(directory)
-        index = _read_index(self.directory)
-        entries = {entry["file"]: entry for entry in [*index["files"], *index["shards"]]}
-        arrays = {name: _map(self.directory, entry, verify) for name, entry in entries.items()}
+        index, entries, arrays = settled(self.directory, [INDEX], lambda: _open(self.directory, verify))
         self.words = Words(arrays["words.txt"], arrays["word_ends.u64"].view("<u8"))
         self.counts = arrays["counts.u64"].view("<u8").astype(np.int64)
         self.documents = arrays["documents.u64"].view("<u8").astype(np.int64)
@@ -152,6 +152,13 @@ class Corpus:
         return Sequences(self, sequence_length, seed, split)
 
 
+def _open(directory: Path, verify: bool) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
+    """The index, its entries by the names of their files, and the files' bytes."""
+    index = _read_index(directory)
+    entries = {entry["file"]: entry for entry in [*index["files"], *index["shards"]]}
+    return index, entries, {name: _map(directory, entry, verify) for name, entry in entries.items()}
+
+
 def _read_index(directory: Path) -> dict[str, Any]:
     path = directory / INDEX
     if not directory.is_dir():
@@ -163,10 +170,12 @@ def _read_index(directory: Path) -> dict[str, Any]:
             f"{path}: missing: {directory} is no corpus, or an unfinished one; run `eelbert corpus` to finish it"
         )
     try:
-        index = json.loads(path.read_text())
+        index = json.loads(path.read_text("utf-8"))
         version = index["format_version"] if index["format"] == FORMAT else None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not the index of a corpus; build the corpus again") from error
+    except OSError as error:
+        raise read_error(error, path) from None
     if version != FORMAT_VERSION:
         raise InputError(f"{path}: expected {FORMAT} version {FORMAT_VERSION}, found {version}; build the corpus again")
     if not has_valid_checksum(index):
