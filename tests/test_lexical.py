@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from eelbert_tf.__main__ import main
 from eelbert_tf.config import HashConfig, LexicalConfig
 from eelbert_tf.linear.placement import place
 from eelbert_tf.linear.tables import LexicalTable
@@ -217,3 +218,21 @@ def test_fit_head_of_other_tasks(tiny: Any) -> None:
     flipped = ["on" if label == "off" else "off" for label in labels]
     model.fit_head(texts * 2, [*labels, *flipped], sample_weight=[1.0] * 120 + [0.0] * 120)
     assert model.evaluate(others, truth, return_dict=True, verbose=0)["accuracy"] > 0.9
+
+
+def test_finetune_of_few_texts(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command fits the heads alone, says so, and writes a model; so it does from three texts."""
+    randomize(EelbertBackbone(tiny)).save_to_preset(tmp_path / "preset")
+    texts, labels = task(0)
+    for count in (60, 3):
+        rows = [f"{text},{label}" for text, label in zip(texts[:count], labels[:count], strict=True)]
+        (tmp_path / "train.csv").write_text("\n".join(["text,label", *rows]) + "\n", "utf-8")
+        arguments = ["finetune", "--train", str(tmp_path / "train.csv"), "--preset", str(tmp_path / "preset")]
+        assert main([*arguments, "--output", str(tmp_path / "model"), "--lexical", "on"]) == 0
+        captured = capsys.readouterr()
+        report = json.loads(captured.out)
+        assert (report["method"], report["train_texts"], report["lexical"]) == ("convex", count, True)
+        assert f"{report['ngrams']} words and word pairs beside it" in captured.err
+        model = EelbertClassifier.from_preset(tmp_path / "model")
+        found = model.predict(texts[:count], verbose=0).argmax(axis=1)
+        assert [model.labels[i] for i in found] == labels[:count]

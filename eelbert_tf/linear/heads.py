@@ -102,11 +102,16 @@ def fit_heads(
     best = None
     if lexical is not False and hash is not None:
         best = choose(features.choose_ngrams(targets, 4 * max_rows(rank)))
-        report["held_out_loss_with_words"] = round(best.choice.loss, 4)
+        report["held_out_loss_with_words"] = _rounded(best.choice.loss)
     if lexical is not True or best is None:
         alone = choose(features.without_ngrams())
-        report["held_out_loss_of_encoder"] = round(alone.choice.loss, 4)
+        report["held_out_loss_of_encoder"] = _rounded(alone.choice.loss)
         best = alone if best is None or alone.choice.loss <= best.choice.loss else best
     heads = best.heads(hash)
     found = {} if heads.lexical is None else {"ngrams": len(heads.lexical.rows)}
     return heads, {"lexical": heads.lexical is not None, **found, "strength": best.choice.dense, **report}
+
+
+def _rounded(loss: float) -> float | None:
+    """A loss for a report, where there is one."""
+    return round(loss, 4) if np.isfinite(loss) else None

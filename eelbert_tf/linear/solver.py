@@ -34,7 +34,9 @@ class Problem:
     def part(self, rows: np.ndarray) -> Problem:
         """The same of some texts."""
         weights = self.weights[rows]
-        return Problem(self.words[rows], self.dense[rows], self.targets[rows], weights / weights.sum(), self.loss)
+        return Problem(
+            self.words[rows], self.dense[rows], self.targets[rows], weights / max(weights.sum(), 1e-9), self.loss
+        )
 
     def logits(self, solution: np.ndarray) -> np.ndarray:
         """What a solution makes of the texts: float32 `[n, C]`."""

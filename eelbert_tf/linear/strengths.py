@@ -45,11 +45,15 @@ def penalties(dense: float, texts: int) -> tuple[float, float]:
 def choose_strength(problem: Problem, classes: np.ndarray, seed: int) -> Choice:
     """The strength with the least loss on held-out texts, found by steps to the better neighbour.
 
+    Of fewer texts than there are parts none can be held out: the loss is then infinite.
+
     Args:
         problem: all texts.
         classes: `[n]`; parts have like shares of them.
         seed: fixes the parts.
     """
+    if len(classes) < _FOLDS:
+        return Choice(DENSE[_START], 1.0, np.inf)
     parts = [(problem.part(learned), problem.part(held_out)) for learned, held_out in _folds(classes, seed)]
     solutions: list[np.ndarray | None] = [None] * len(parts)
     scales = _SCALES if problem.loss != "squares" else np.ones(1, np.float32)
@@ -77,5 +81,5 @@ def _folds(classes: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]
     chosen = np.random.default_rng(seed).permutation(len(classes))[:_MOST]
     chosen = chosen[np.argsort(classes[chosen], kind="stable")]
     fold = np.arange(len(chosen)) % _FOLDS
-    folds = [(chosen[fold != i], chosen[fold == i]) for i in range(min(_FOLDS, len(chosen)))]
+    folds = [(chosen[fold != i], chosen[fold == i]) for i in range(_FOLDS)]
     return folds if len(chosen) < _FEW else folds[:1]

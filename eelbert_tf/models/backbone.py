@@ -220,7 +220,8 @@ class EelbertBackbone(Saveable, keras.Model):
             if self.lexicon is not None:
                 lexical = self.lexicon(tokens, slots=layout.slots, num_slots=slots)
             if with_ngrams:
-                ngrams = find_ngrams(self._codes(tokens, layout.slots, slots), layout, self.hash_embedding.hash, self.pair)
+                codes = self._codes(tokens, layout.slots, slots)
+                ngrams = find_ngrams(codes, layout, self.hash_embedding.hash, self.pair)
         else:
             raise ValueError(f"Expected `bytes` or `embeddings`. Received keys: {sorted(fields)}")
         if self.projection is not None:

@@ -43,6 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column of the labels")
+    parser.add_argument(
+        "--method",
+        default="auto",
+        choices=("auto", "convex", "full"),
+        help="convex: fit the heads alone, in seconds; full: train the encoder too (auto: convex for few texts)",
+    )
+    parser.add_argument(
+        "--lexical",
+        default="auto",
+        choices=("auto", "on", "off"),
+        help="with convex: words and word pairs beside the encoder (auto: where held-out texts say that they help)",
+    )
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training file (3 to 40, by its size)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts per step")
     parser.add_argument(
@@ -86,6 +98,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     import keras
 
+    from eelbert_tf.training.finetune.heads import LEXICAL, fit_heads, in_words, suited_method
     from eelbert_tf.training.finetune.labelled import Labelled
     from eelbert_tf.training.finetune.recipe import suited_recipe
     from eelbert_tf.training.finetune.run import finetune
@@ -103,15 +116,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise
         raise InputError(f"{error}; --config eelbert_uno starts from fresh weights instead") from None
     origin = Path(config if preset == SCRATCH else preset).name
+    notes = {"trained_on": train.path.name, "started_from": origin}
+    learned, scored = Labelled(train.texts, train.labels), None if dev is None else Labelled(dev.texts, dev.labels)
+    asks_for_passes = (args.epochs, args.learning_rate) != (None, None)
+    method = suited_method(args.method, len(train), preset != SCRATCH, not regression, asks_for_passes)
     with told_of_interrupts(output):
-        report = finetune(
-            model,
-            Labelled(train.texts, train.labels),
-            None if dev is None else Labelled(dev.texts, dev.labels),
-            recipe,
-            output,
-            {"trained_on": train.path.name, "started_from": origin},
-        )
+        if method == "convex":
+            report = fit_heads(model, learned, scored, output, notes, LEXICAL[args.lexical], args.seed)
+            print(f"eelbert finetune: {in_words(report)}", file=sys.stderr)
+        else:
+            report = finetune(model, learned, scored, recipe, output, notes)
     return {"output": str(output), "preset": preset, "config": origin, **report}
 
 

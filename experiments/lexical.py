@@ -1,0 +1,97 @@
+"""What words beside the encoder are worth: TF-IDF, the frozen encoder, both heads fitted convexly, and fine-tuning.
+
+python experiments/lexical.py --sets DIR/trec DIR/emotion ... --preset uno_en --output experiments/lexical.json
+
+Each folder holds train.csv and test.csv. With --shots N so many texts of each class are drawn from train.csv, once for
+each seed; without it all texts are learned, at most --most of them. --finetune trains the encoder as well, by the
+defaults of `eelbert finetune --method full`, which takes minutes for each set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eelbert_tf.disk.tables import Table, read_table
+from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.training.finetune.baselines import TfidfLogisticRegression
+from eelbert_tf.training.finetune.labelled import Labelled
+from eelbert_tf.training.finetune.recipe import suited_recipe
+from eelbert_tf.training.finetune.run import finetune
+
+TFIDF_STRENGTH = 20.0  # C of the logistic regression; the same for all sets
+
+
+def draw(table: Table, shots: int | None, most: int, seed: int) -> tuple[list[str], list[str]]:
+    """Texts and labels to learn from."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(table))
+    labels = np.array([str(label) for label in table.labels])
+    if shots is not None:
+        order = np.concatenate([order[labels[order] == name][:shots] for name in sorted(set(labels))])
+    order = order[:most]
+    return [str(table.texts[i]) for i in order], labels[order].tolist()
+
+
+def measure(args: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
+    """Accuracies on a test part, and what they took."""
+    texts, labels = draw(read_table(folder / "train.csv"), args.shots, args.most, seed)
+    test = read_table(folder / "test.csv")
+    truth = [str(label) for label in test.labels]
+    names = sorted(set(labels))
+
+    def accuracy(predicted: list[str]) -> float:
+        return round(100 * float(np.mean([a == b for a, b in zip(predicted, truth, strict=True)])), 2)
+
+    def of(model: EelbertClassifier) -> float:
+        logits = model.predict(list(test.texts), batch_size=128, verbose=0)
+        return accuracy([names[i] for i in logits.argmax(axis=1)])
+
+    found: dict[str, Any] = {"set": folder.name, "seed": seed, "texts": len(texts), "classes": len(names)}
+    tfidf = TfidfLogisticRegression(2, TFIDF_STRENGTH).fit(texts, labels)
+    found["tfidf"] = accuracy(tfidf.predict(list(test.texts)))
+    model = EelbertClassifier.from_preset(args.preset, labels=names)
+    model.fit_head(texts, labels, lexical=False)
+    found["encoder"] = of(model)
+    begin = time.perf_counter()
+    report = model.fit_head(texts, labels)
+    found |= {"heads": of(model), "words": report["lexical"], "seconds": round(time.perf_counter() - begin, 1)}
+    if args.finetune:
+        model = EelbertClassifier.from_preset(args.preset, labels=names)
+        recipe = suited_recipe(len(texts), True, None, 32, None, seed)
+        finetune(model, Labelled(texts, labels), None, recipe, quiet=True)
+        found["finetuned"] = of(model)
+    return found
+
+
+def main() -> None:
+    """Measures every set and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--preset", default="uno_en")
+    parser.add_argument("--shots", type=int, metavar="N")
+    parser.add_argument("--most", type=int, default=20_000, metavar="N")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    parser.add_argument("--finetune", action="store_true")
+    parser.add_argument("--output", type=Path, metavar="F.json")
+    args = parser.parse_args()
+    rows = []
+    for folder in args.sets:
+        for seed in range(args.seeds):
+            rows.append(measure(args, folder, seed))
+            print(json.dumps(rows[-1]), flush=True)
+    columns = [name for name in ("tfidf", "encoder", "heads", "finetuned") if name in rows[0]]
+    means = {name: round(float(np.mean([row[name] for row in rows])), 2) for name in columns}
+    print(json.dumps({"mean": means}))
+    if args.output:
+        settings = {"preset": args.preset, "shots": args.shots, "most": args.most, "seeds": args.seeds}
+        args.output.write_text(json.dumps({**settings, "rows": rows, "mean": means}, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Fitting the heads alone, on a frozen encoder: what suits few texts, and takes seconds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from eelbert_tf.models.classifier import EelbertClassifier
+
+from .labelled import Labelled, as_targets
+from .run import score
+
+METHODS = ("auto", "convex", "full")
+LEXICAL = {"auto": None, "on": True, "off": False}
+
+# Up to so many texts a frozen encoder beside the words is better than one that is trained (experiments/lexical.py).
+FEW_TEXTS = 1000
+
+
+def suited_method(method: str, texts: int, pretrained: bool, classes: bool, asks_for_passes: bool) -> str:
+    """What "auto" stands for: "convex" where a pretrained encoder has few texts and classes to tell apart.
+
+    Args:
+        method: as it was asked for.
+        texts: number of texts to learn from.
+        pretrained: whether the encoder is worth keeping as it is.
+        classes: whether labels are classes.
+        asks_for_passes: whether there are settings that only a training of the encoder has.
+    """
+    if method != "auto":
+        return method
+    return "convex" if pretrained and classes and texts <= FEW_TEXTS and not asks_for_passes else "full"
+
+
+def fit_heads(
+    model: EelbertClassifier,
+    train: Labelled,
+    dev: Labelled | None,
+    output: Path | None = None,
+    notes: dict[str, Any] | None = None,
+    lexical: bool | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Fits the dense layer and the lexical head of a classifier.
+
+    Args:
+        model: whose heads change.
+        train: texts to learn from.
+        dev: held-out texts, scored at the end; nothing is chosen by them.
+        output: a model directory to write; `None` to write nothing.
+        notes: kept in the model's configuration.
+        lexical: whether there is a lexical head; by default where it helps on parts of `train` that are held out.
+        seed: fixes these.
+
+    Returns:
+        What `eelbert finetune` reports.
+
+    Raises:
+        InputError: the output cannot be written.
+    """
+    begin = time.perf_counter()
+    found = model.fit_head(list(train.texts), as_targets(train, model.labels), lexical=lexical, seed=seed)
+    report = {
+        "method": "convex",
+        "train_texts": len(train.texts),
+        "parameters": model.count_params(),
+        "seconds": round(time.perf_counter() - begin, 1),
+        **found,
+    }
+    if output is not None:
+        model.save_to_preset(output, {"heads": found, **(notes or {})})
+    if dev is not None:
+        report["dev_texts"] = len(dev.texts)
+        report["dev"] = score(model, dev)
+    return report
+
+
+def in_words(report: dict[str, Any]) -> str:
+    """One line on what was fitted."""
+    with_words, alone = (report.get(f"held_out_loss_{part}") for part in ("with_words", "of_encoder"))
+    compared = "" if None in (with_words, alone) else f" (held-out loss {with_words} with words, {alone} without)"
+    words = f"{report['ngrams']} words and word pairs" if report["lexical"] else "no words"
+    return f"few texts: a linear head on the encoder as it is, and {words} beside it{compared}; --method full trains it"
