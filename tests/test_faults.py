@@ -251,9 +251,9 @@ def test_interrupt_before_the_first_epoch_ends(
 
 @pytest.fixture
 def soon() -> Iterator[Callable[[Callable[[], bool], int], None]]:
-    """Sends this process a signal as soon as something holds, if the test has not ended before.
+    """Sends this process a signal, once, as soon as something holds, if the test has not ended before.
 
-    Once more after half a minute: an exception that a signal raises within a callback of the garbage collector is lost.
+    An exception that a signal raises within a callback of the garbage collector is lost; the command still ends.
     """
     ended = threading.Event()
     threads = []
@@ -263,7 +263,7 @@ def soon() -> Iterator[Callable[[Callable[[], bool], int], None]]:
             while not ended.wait(0.02):
                 if holds():
                     os.kill(os.getpid(), number)
-                    ended.wait(30)
+                    return
 
         threads.append(threading.Thread(target=watch))
         threads[-1].start()

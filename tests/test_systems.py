@@ -73,7 +73,7 @@ def test_any_refusal_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     together._write(tmp_path / "model", 1)
     (tmp_path / "file").write_text("old")
     for allowed in range(4):
-        calls = []
+        calls: list[int] = []
         real = getattr(os, name)
 
         def refuse(*arguments: Any, real: Any = real, calls: list[int] = calls, n: int = allowed, **more: Any) -> Any:

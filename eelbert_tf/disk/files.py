@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +39,7 @@ class FolderKind(NamedTuple):
     """
 
     is_ours: Callable[[Path], bool]
-    names: Container[str]
+    names: Collection[str]
 
 
 @contextmanager
