@@ -10,6 +10,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+# The first line of a program that uses Keras, which imports the first two where they are; the last would draw curves.
+LIGHT_KERAS = "import sys; sys.modules.update(dict.fromkeys(['sklearn', 'pandas', 'matplotlib']))\n"
+
 _VARIABLE = "EELBERT_TEST_FOLDER"  # the first process makes the folder, and those that it starts inherit its name
 
 
