@@ -21,9 +21,12 @@ from eelbert_tf.linear.placement import place
 from eelbert_tf.linear.tables import LexicalTable
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.models.frozen import text_features
 from eelbert_tf.text import hashing, ngrams, splitting
 from eelbert_tf.text.reference import Tokens, candidate_rows, ngram_keys, tokenize
+from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.tflite.conversion.convert import convert
+from eelbert_tf.training.finetune.beside import start_beside_words
 from tests.conftest import randomize
 from tests.forms import FORMS, Form, hard_texts, padded
 from tests.make_golden import GOLDEN
@@ -236,3 +239,24 @@ def test_finetune_of_few_texts(tiny: Any, tmp_path: Path, capsys: pytest.Capture
         model = EelbertClassifier.from_preset(tmp_path / "model")
         found = model.predict(texts[:count], verbose=0).argmax(axis=1)
         assert [model.labels[i] for i in found] == labels[:count]
+
+
+def test_encoder_beside_words(tiny: Any) -> None:
+    """Words answer for texts that they were not learned from; a training takes these answers, and moves the encoder."""
+    keras.utils.set_random_seed(0)
+    model = randomize(EelbertClassifier(EelbertBackbone(tiny), labels=["off", "on"]))
+    texts, labels = task(0)
+    numbers = np.array([label == "on" for label in labels], np.int32)
+    encoded, report = start_beside_words(model, model.encode(texts), np.eye(2, dtype=np.float32)[numbers])
+    assert report["lexical"]
+    every = np.arange(len(texts))
+    held_out = encoded.batch(every)["lexical_logits"]
+    found = text_features(model.backbone, model.encode(texts))
+    assert found.pooled.shape == (len(texts), 16)
+    own = model(encode_texts(texts, tiny.max_bytes)).numpy()
+    margins = [np.where(numbers, x[:, 1] - x[:, 0], x[:, 0] - x[:, 1]) for x in (held_out, own)]
+    assert (margins[0] > 0).mean() > 0.9
+    assert margins[0].mean() < margins[1].mean()
+    before = model.backbone.blocks[0].query.kernel.numpy()
+    model.train_on_batch(encoded.batch(every), numbers)
+    assert np.abs(model.backbone.blocks[0].query.kernel.numpy() - before).max() > 0

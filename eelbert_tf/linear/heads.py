@@ -15,6 +15,8 @@ from .solver import Problem
 from .strengths import Choice, choose_strength, penalties
 from .tables import LexicalTable, max_rank, max_rows, place_ngrams, to_bytes
 
+_FOLDS = 4  # parts of which each is once left out
+
 
 @dataclass(frozen=True)
 class Heads:
@@ -24,11 +26,14 @@ class Heads:
         kernel: float32 `[d, C]`, of the dense layer.
         bias: float32 `[C]`.
         lexical: the lexical head; `None` for none.
+        held_out: float32 `[n, C]`, what words say of each text where it was not among those they were learned from;
+            `None` where that was not asked for, or there are none.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     lexical: LexicalTable | None
+    held_out: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,16 @@ class _Fit:
     def solve(self, problem: Problem, start: np.ndarray | None = None) -> np.ndarray:
         """The weights for all texts, before they are scaled."""
         return problem.solve(penalties(self.choice.dense, len(problem.targets)), start)
+
+    def held_out_words(self, seed: int) -> np.ndarray:
+        """The words' part of the logits of each text, from a fit on other texts: float32 `[n, C]`."""
+        logits = np.zeros_like(self.problem.targets)
+        fold = np.random.default_rng(seed).permutation(len(logits)) % _FOLDS
+        width, solution = len(self.features.keys), None
+        for i in range(_FOLDS):
+            solution = self.solve(self.problem.part(np.flatnonzero(fold != i)), solution)
+            logits[fold == i] = self.problem.words[fold == i] @ solution[:width]
+        return logits * np.float32(self.choice.scale)
 
     def heads(self, hash: HashConfig | None) -> Heads:
         """The weights of both heads."""
@@ -74,6 +89,7 @@ def fit_heads(
     sample_weight: np.ndarray | None = None,
     lexical: bool | None = None,
     seed: int = 0,
+    held_out: bool = False,
 ) -> tuple[Heads, dict[str, Any]]:
     """Fits both heads at once.
 
@@ -85,6 +101,8 @@ def fit_heads(
         sample_weight: float32 `[n]`, of the texts in the loss.
         lexical: whether there is a lexical head; by default where the loss on held-out texts is less with it.
         seed: fixes these.
+        held_out: whether what words say of each text, learned from others, is wanted: for an encoder that is trained
+            beside them. With their own answers on texts they have learned there would be nothing left to learn.
 
     Returns:
         The weights, and what `EelbertClassifier.fit_head` reports.
@@ -108,6 +126,8 @@ def fit_heads(
         report["held_out_loss_of_encoder"] = _rounded(alone.choice.loss)
         best = alone if best is None or alone.choice.loss <= best.choice.loss else best
     heads = best.heads(hash)
+    if held_out and heads.lexical is not None:
+        heads = dataclasses.replace(heads, held_out=best.held_out_words(seed))
     found = {} if heads.lexical is None else {"ngrams": len(heads.lexical.rows)}
     return heads, {"lexical": heads.lexical is not None, **found, "strength": best.choice.dense, **report}
 
