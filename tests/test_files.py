@@ -230,7 +230,7 @@ def test_foreign_files_stay(tmp_path, exchanges):
     (path / "link").symlink_to("folder")
     (path / "mine0.json").chmod(0o400)
 
-    def foreign() -> dict[str, object]:
+    def foreign() -> dict[str, tuple[object, int, int]]:
         found = {}
         for file in path.rglob("*"):
             name = file.relative_to(path).as_posix()
