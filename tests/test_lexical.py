@@ -26,7 +26,7 @@ from eelbert_tf.text import hashing, ngrams, splitting
 from eelbert_tf.text.reference import Tokens, candidate_rows, ngram_keys, tokenize
 from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.tflite.conversion.convert import convert
-from eelbert_tf.training.finetune.beside import start_beside_words
+from eelbert_tf.training.finetune.beside import BesideWords, start_beside_words
 from tests.conftest import randomize
 from tests.forms import FORMS, Form, hard_texts, padded
 from tests.make_golden import GOLDEN
@@ -247,10 +247,9 @@ def test_encoder_beside_words(tiny: Any) -> None:
     model = randomize(EelbertClassifier(EelbertBackbone(tiny), labels=["off", "on"]))
     texts, labels = task(0)
     numbers = np.array([label == "on" for label in labels], np.int32)
-    encoded, report = start_beside_words(model, model.encode(texts), np.eye(2, dtype=np.float32)[numbers])
+    held_out, report = start_beside_words(model, texts, np.eye(2, dtype=np.float32)[numbers])
     assert report["lexical"]
-    every = np.arange(len(texts))
-    held_out = encoded.batch(every)["lexical_logits"]
+    batch = BesideWords(model.encode(texts), held_out).batch(np.arange(len(texts)))
     found = text_features(model.backbone, model.encode(texts))
     assert found.pooled.shape == (len(texts), 16)
     own = model(encode_texts(texts, tiny.max_bytes)).numpy()
@@ -258,5 +257,5 @@ def test_encoder_beside_words(tiny: Any) -> None:
     assert (margins[0] > 0).mean() > 0.9
     assert margins[0].mean() < margins[1].mean()
     before = model.backbone.blocks[0].query.kernel.numpy()
-    model.train_on_batch(encoded.batch(every), numbers)
+    model.train_on_batch(batch, numbers)
     assert np.abs(model.backbone.blocks[0].query.kernel.numpy() - before).max() > 0

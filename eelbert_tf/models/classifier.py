@@ -142,6 +142,11 @@ class EelbertClassifier(Task):
         wanted = self.lexical is not None and given is None
         encoded = self.backbone(inputs, training=training, pooled_only=True, with_ngrams=wanted)
         logits = self.classifier(self.dropout(encoded["pooled_output"], training=training))
+        if wanted and "ngrams" not in encoded:
+            raise ValueError(
+                f"A lexical head reads words: pass `bytes`, or `{LEXICAL_LOGITS}` beside other inputs. "
+                f"Received keys: {sorted(inputs)}"
+            )
         if wanted:
             given = self.lexical(encoded["ngrams"], encoded["padding_mask"])
         return logits if given is None else logits + given

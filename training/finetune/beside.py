@@ -6,6 +6,7 @@ On TREC (2,000 texts to learn, 700 others, `uno_en`, four passes) the encoder by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from eelbert_tf.linear.heads import fit_heads
 from eelbert_tf.models.classifier import LEXICAL_LOGITS, EelbertClassifier
 from eelbert_tf.models.frozen import text_features
 from eelbert_tf.preprocessing.base import EncodedTexts
+from eelbert_tf.text.strings import TextOrPair
 
 
 class BesideWords:
@@ -39,28 +41,34 @@ class BesideWords:
 
 def start_beside_words(
     model: EelbertClassifier,
-    texts: EncodedTexts,
+    texts: Sequence[TextOrPair],
     targets: np.ndarray,
     loss: str = "softmax",
     sample_weight: np.ndarray | None = None,
     seed: int = 0,
-) -> tuple[EncodedTexts, dict[str, Any]]:
+) -> tuple[np.ndarray | None, dict[str, Any]]:
     """Gives a model the heads that suit its encoder as it is, before the encoder is trained.
 
     Args:
         model: whose heads change.
-        texts: to learn from, encoded.
+        texts: to learn from.
         targets: float32 `[n, C]`: probabilities of classes, or numbers.
         loss: "softmax", "sigmoid" or "squares".
         sample_weight: float32 `[n]`, of the texts in the loss.
         seed: fixes the parts that are held out.
 
     Returns:
-        The texts to train the encoder on, with what words say of them where these help, and what
-        `EelbertClassifier.fit_head` reports.
+        float32 `[n, C]`, the logits that words give to the texts while the encoder is trained on them (see
+        `BesideWords`), or `None` where words do not help; and what `EelbertClassifier.fit_head` reports.
+
+    Raises:
+        ValueError: there are no texts.
     """
-    features = text_features(model.backbone, texts)
+    encoded = model.encode(list(texts))
+    if encoded is None or not len(encoded):
+        raise ValueError(f"Expected at least one text. Received: {texts!r:.100}")
+    features = text_features(model.backbone, encoded)
     config = model.backbone.config
     heads, report = fit_heads(features, targets, config.hash, loss, sample_weight, None, seed, held_out=True)
     model.set_heads(heads)
-    return texts if heads.held_out is None else BesideWords(texts, heads.held_out), report
+    return heads.held_out, report
