@@ -51,12 +51,12 @@ def features(words: Sequence[str], place: int) -> list[str]:
     return found
 
 
-def field_figures(train: list[TaggedText], test: list[TaggedText]) -> dict[str, float]:
-    """Figures of the conditional random field."""
+def field_figures(parts: dict[str, list[TaggedText]]) -> dict[str, dict[str, float]]:
+    """Figures of the conditional random field, by part."""
     import pycrfsuite
 
     trainer = pycrfsuite.Trainer(verbose=False)
-    for row in train:
+    for row in parts["train"]:
         rows = [features(row.words, i) for i in range(len(row.words))]
         trainer.append(rows, tags_of_words(row.text, row.words, row.spans))
     trainer.set_params({"c1": 0.1, "c2": 0.1, "max_iterations": 150, "feature.possible_transitions": True})
@@ -64,8 +64,12 @@ def field_figures(train: list[TaggedText], test: list[TaggedText]) -> dict[str, 
         trainer.train(f"{folder}/model")
         tagger = pycrfsuite.Tagger()
         tagger.open(f"{folder}/model")
-        answers = [tagger.tag([features(row.words, i) for i in range(len(row.words))]) for row in test]
-    return metrics.tagging_figures([tags_of_words(row.text, row.words, row.spans) for row in test], answers)
+        figures = {}
+        for part in ("dev", "test"):
+            truth = [tags_of_words(row.text, row.words, row.spans) for row in parts[part]]
+            answers = [tagger.tag([features(row.words, i) for i in range(len(row.words))]) for row in parts[part]]
+            figures[part] = metrics.tagging_figures(truth, answers)
+    return figures
 
 
 def main() -> None:
@@ -88,7 +92,7 @@ def main() -> None:
         parts[part_of(row)].append(row)
     train, test = parts["train"], parts["test"]
     figures: dict[str, Any] = {"texts": {name: len(rows) for name, rows in parts.items()}}
-    figures["crf"] = field_figures(train, test)
+    figures["crf"] = field_figures(parts)
     print(json.dumps(figures), flush=True)
     keras.utils.set_random_seed(args.seed)
     names, intents = span_names(train, args.data), intent_names(train, args.data)

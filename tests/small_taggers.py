@@ -63,7 +63,7 @@ def _train(folder: Path) -> None:
     from eelbert_tf.training.finetune.tagging import finetune_tagger
 
     folder.mkdir(exist_ok=True)
-    for name, count, seed in (("train", 160, 0), ("test", 40, 1)):
+    for name, count, seed in (("train", 128, 0), ("test", 40, 1)):
         (folder / f"{name}.csv").write_text(as_csv(sentences(count, seed)), "utf-8")
     train = read_tagged(folder / "train.csv")
     keras.utils.set_random_seed(0)
@@ -72,7 +72,7 @@ def _train(folder: Path) -> None:
     features = {"word_rows": 64, "word_width": 4, "affix_rows": 16, "affix_width": 4}
     names, intents = span_names(train, "train.csv"), intent_names(train, "train.csv")
     model = EelbertTagger(backbone, names, intents, units=24, dropout=0.0, features=features)
-    report = finetune_tagger(model, train, None, Recipe(10, 16, 0.02), folder / "model", quiet=True)
+    report = finetune_tagger(model, train, None, Recipe(9, 16, 0.02), folder / "model", quiet=True)
     (folder / "report.json").write_text(json.dumps(report), "utf-8")
 
 

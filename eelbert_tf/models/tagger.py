@@ -79,7 +79,7 @@ class EelbertTagger(Task):
         names: Sequence[str],
         labels: Sequence[str] | None = None,
         units: int = 128,
-        dropout: float = 0.3,
+        dropout: float = 0.2,
         features: dict[str, Any] | None = None,
         preprocessor: Preprocessor | None = None,
         **kwargs: Any,
@@ -371,6 +371,17 @@ class EelbertTagger(Task):
         ]
         return answers[0] if one else answers
 
+    def answer(self, texts: Any) -> Any:
+        """What is said of texts, in one form for every task: as `tag`.
+
+        Args:
+            texts: a text, or a column of them.
+
+        Returns:
+            A dictionary, or a list of them.
+        """
+        return self.tag(texts)
+
     @property
     def num_outputs(self) -> int:
         """Logits of a token."""
@@ -414,7 +425,7 @@ class EelbertTagger(Task):
         names: Sequence[str] | None = None,
         labels: Sequence[str] | None = None,
         units: int = 128,
-        dropout: float = 0.3,
+        dropout: float = 0.2,
         features: dict[str, Any] | None = None,
         dtype: Any = None,
         **changes: Any,
