@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _demo(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     ms = (time.perf_counter() - begin_run) / len(texts) * 1000
     baseline = TfidfLogisticRegression().fit(*zip(*train, strict=True))
 
-    def share(predictions: list[str]) -> float:
+    def share(predictions: Sequence[str | None]) -> float:
         return sum(p == t for p, t in zip(predictions, targets, strict=True)) / len(targets)
 
     baseline_figures = (share(baseline.predict(texts)), baseline.size_bytes(), baseline.ms_per_text(texts))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from eelbert_tf.scores import Outputs
+
+_BINS = 15  # of the expected calibration error, as in Guo et al. 2017
 
 
 def accuracy(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
@@ -70,6 +77,58 @@ def rmse(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     return float(np.sqrt(np.mean((np.asarray(truth, np.float64) - np.asarray(predicted, np.float64)) ** 2)))
 
 
+def label_table(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> np.ndarray:
+    """Precision, recall and F1 of each label by itself, float64 `[labels, 3]`; 0 where there is nothing to divide by.
+
+    Args:
+        truth: bool `[n, labels]`, any number of labels a text.
+        predicted: likewise.
+    """
+    actual, guessed = (np.asarray(a, bool) for a in (truth, predicted))
+    right, given, there = (actual & guessed).sum(axis=0), guessed.sum(axis=0), actual.sum(axis=0)
+    parts = ((right, given), (right, there), (2 * right, given + there))
+    return np.stack([_shares(a, b) for a, b in parts], axis=-1)
+
+
+def average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """The mean precision at the rank of each right text, texts of equal scores taken together; 0 where none is right.
+
+    Args:
+        truth: bool `[n]`.
+        scores: float `[n]`.
+    """
+    right, values = np.asarray(truth, bool), np.asarray(scores, np.float64)
+    order = np.argsort(-values, kind="stable")
+    right, values = right[order], values[order]
+    ends = np.flatnonzero(np.append(np.diff(values) != 0, True))  # the last text of each score
+    found = np.cumsum(right)[ends]
+    gained = np.diff(found, prepend=0)
+    return float((gained * found / (ends + 1)).sum() / found[-1]) if len(found) and found[-1] else 0.0
+
+
+def multilabel_figures(truth: npt.ArrayLike, predicted: npt.ArrayLike, scores: npt.ArrayLike) -> dict[str, float]:
+    """F1 of all labels of all texts, mean F1 of the labels, and the mean average precision of those that occur.
+
+    Args:
+        truth: bool `[n, labels]`.
+        predicted: likewise.
+        scores: float `[n, labels]`, greater for likelier labels.
+    """
+    actual, guessed = (np.asarray(a, bool) for a in (truth, predicted))
+    total = actual.sum() + guessed.sum()
+    occurs = np.flatnonzero(actual.any(axis=0))
+    precisions = [average_precision(actual[:, i], np.asarray(scores)[:, i]) for i in occurs]
+    return {
+        "micro_f1": float(2 * (actual & guessed).sum() / total) if total else 0.0,
+        "macro_f1": float(label_table(actual, guessed)[:, 2].mean()),
+        "map": float(np.mean(precisions)) if precisions else 0.0,
+    }
+
+
+def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+
+
 def classification_figures(truth: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int) -> dict[str, float]:
     """Accuracy and macro F1 of integers `[n]`."""
     return {"accuracy": accuracy(truth, predicted), "macro_f1": macro_f1(truth, predicted, num_classes)}
@@ -120,3 +179,59 @@ def tagging_figures(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence
         "entity_recall": right / max(in_truth, 1),
         "token_accuracy": float(np.mean(words)) if words else 0.0,
     }
+
+
+def auroc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
+    """The chance that a random positive has a greater score than a random negative; equal scores count half.
+
+    Args:
+        positive: float `[n]`.
+        negative: float `[m]`.
+    """
+    above, below = np.asarray(positive, np.float64), np.asarray(negative, np.float64)
+    order = ranks(np.concatenate([above, below]))[: len(above)]
+    return float((order.sum() - len(above) * (len(above) + 1) / 2) / (len(above) * len(below)))
+
+
+def calibration_error(right: npt.ArrayLike, confidence: npt.ArrayLike) -> float:
+    """The expected calibration error (Guo et al. 2017): how far confidence is from accuracy, in the mean.
+
+    Args:
+        right: bool `[n]`, whether each prediction is right.
+        confidence: float `[n]`, its probability.
+    """
+    probabilities = np.asarray(confidence, np.float64)
+    bins = np.minimum((probabilities * _BINS).astype(np.int64), _BINS - 1)
+    gaps = np.bincount(bins, np.asarray(right, np.float64) - probabilities, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(probabilities))
+
+
+def task_figures(outputs: Outputs, truth: npt.ArrayLike, logits: np.ndarray) -> dict[str, float]:
+    """The figures of a task.
+
+    Args:
+        outputs: how the logits are read.
+        truth: class indices `[n]`; bool `[n, labels]`; or numbers `[n]` or `[n, outputs]`. Classes and labels that the
+            model does not know come last; it is never right about them.
+        logits: float `[n, outputs]`.
+
+    Returns:
+        `accuracy`, `macro_f1` and `ece`; `micro_f1`, `macro_f1` and `map` of several labels a text; `pearson`,
+        `spearman` and `rmse` of a regression, of several numbers their means.
+    """
+    truth = np.asarray(truth)
+    if outputs.task == "regression":
+        columns = truth.reshape(len(truth), -1)
+        each = [regression_figures(columns[:, i], logits[:, i]) for i in range(columns.shape[1])]
+        return {name: float(np.mean([figures[name] for figures in each])) for name in each[0]}
+    if outputs.can_refuse:  # counted apart: what it would say of these texts if it had to choose
+        outputs = dataclasses.replace(outputs, num_outputs=outputs.num_outputs - 1, labels=list(outputs.names[:-1]))
+        logits = logits[:, :-1]
+    decided, probabilities = outputs.decide(logits), outputs.probabilities(logits)
+    if outputs.task == "multilabel":
+        unknown = ((0, 0), (0, truth.shape[1] - decided.shape[1]))
+        return multilabel_figures(truth, np.pad(decided, unknown), np.pad(probabilities, unknown))
+    count = max(len(outputs.names), int(truth.max()) + 1)
+    confidence = np.take_along_axis(probabilities, decided[:, None], axis=1)[:, 0]
+    figures = classification_figures(truth, decided, count)
+    return {**figures, "ece": calibration_error(truth == decided, confidence)}

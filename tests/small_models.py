@@ -14,6 +14,7 @@ from eelbert_tf.config import HashConfig, named_config
 from tests.configs import TINY
 from tests.shared import FOLDER as FOLDER  # for files beside these models
 from tests.shared import once
+from tests.task_texts import task_rows, write_task
 
 FILE = "model.tflite"
 LABELS = ["lights_on", "lights_off", "größer"]
@@ -81,3 +82,40 @@ def converted(name: str, **options: Any) -> tuple[Path, dict[str, Any]]:
     digest = hashlib.blake2b(repr(sorted(options.items())).encode(), digest_size=8).hexdigest()
     folder = once(f"{name}-{digest}", build)
     return folder / FILE, json.loads((folder / "report.json").read_text("utf-8"))
+
+
+TASKS = ("classification", "binary", "multilabel", "regression")
+_LEARNS = TINY.replace(  # enough to learn the sets of `task_texts` in seconds
+    hidden_size=32,
+    intermediate_size=48,
+    hash=HashConfig(widths=(12, 10, 10)),
+    lexicon_size=256,
+    lexicon_width=8,
+    pooling="mean",
+    hidden_dropout_prob=0.0,
+)
+
+
+def trained(task: str) -> Path:
+    """A folder for a task: `train.csv`, `test.csv`, the `model` trained by the command, and its file for TFLite Micro.
+
+    That of classification refuses texts that belong to no class, the regression has two numbers.
+    """
+    return once(f"trained-{task}", lambda folder: _train(task, folder))
+
+
+def _train(task: str, folder: Path) -> None:
+    from eelbert_tf.__main__ import main
+    from eelbert_tf.tflite.conversion.convert import convert
+
+    folder.mkdir(exist_ok=True)
+    train = write_task(folder / "train.csv", task, 300)
+    write_task(folder / "test.csv", task, 100, seed=1)
+    config = folder / "tiny.json"
+    config.write_text(json.dumps(_LEARNS.to_dict()))
+    arguments = ["finetune", "--train", str(train), "--output", str(folder / "model"), "--task", task]
+    arguments += ["--config", str(config), "--epochs", "15", "--learning-rate", "0.01"]
+    arguments += {"classification": ["--unknown"], "regression": ["--label-column", "price", "size"]}.get(task, [])
+    assert main(arguments) == 0
+    texts = [row[0] for row in task_rows(task, 100)[1]]
+    convert(folder / "model", folder / FILE, target="micro", quantize="int8", calibration=texts)

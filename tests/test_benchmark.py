@@ -207,7 +207,10 @@ def test_bad_input(tables: dict[str, Path], tmp_path: Path, capsys: pytest.Captu
         ([*good, "--output", "sizes.md"], "expected a name that ends in .json, not sizes.md"),
         (size_options(tables, output, small, small), "--model: small is the name of more than one"),
         (size_options(tables, output, pair), "pair: a classifier of pairs"),
-        (size_options(tables, output, regression), "regression: a regression; the size suite compares classifiers"),
+        (
+            size_options(tables, output, regression),
+            "regression: a model of the task regression; the size suite compares",
+        ),
         (size_options(tables, output, "nowhere"), "nowhere"),
         ([*good, "--max-tokens", "64"], "small: max_tokens: expected a whole number from 4 to 32"),
         ([*good, "--test", str(other)], "other.tsv, row 2: the label 'unheard_of' does not occur"),

@@ -127,7 +127,7 @@ def test_command_trains_saves_and_reports(preset: Path, tmp_path: Path, capsys: 
     assert report["output"] == str(output)
     assert report["train_texts"] == report["dev_texts"] == 10
     assert report["epochs"] == len(report["loss"]) == 12
-    assert report["dev"] == {"accuracy": 1.0, "macro_f1": 1.0}
+    assert report["dev"] == {"accuracy": 1.0, "macro_f1": 1.0, "ece": pytest.approx(0.0, abs=0.3)}
     assert "epoch 12: " in captured.err
     assert "Traceback" not in captured.err
 

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eelbert_tf import InputError
@@ -29,8 +30,10 @@ from eelbert_tf.tflite.kits.firmware import (
     with_margin,
     write_kit,
 )
+from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
-from tests.small_models import FOLDER, LABELS, saved
+from tests.small_models import FILE, FOLDER, LABELS, TASKS, saved, trained
+from tests.task_texts import task_rows
 
 STAND_IN = Path(__file__).parent / "c" / "stand_in"
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
@@ -93,6 +96,80 @@ def test_syntax_of_the_interface_against_stand_in_headers(name):
     command = ["-fsyntax-only", *STRICT, "-I", folder, "-I", STAND_IN, folder / "eelbert_classifier.cc"]
     compile_with("g++", "-std=c++17", *command)
     compile_with("clang++", "-std=c++11", *command)
+
+
+# Stands in for TFLite Micro: the model's output is what the program is given.
+STAND_IN_CODE = """\
+#include <cstdio>
+#include <cstdlib>
+#include "eelbert_classifier.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+
+static std::int32_t bytes[EELBERT_MAX_BYTES];
+static float logits[EELBERT_OUTPUTS];
+static TfLiteTensor tensors[2] = {{kTfLiteInt32, {bytes}, sizeof(bytes)}, {kTfLiteFloat32, {bytes}, sizeof(logits)}};
+static tflite::Model model;
+
+namespace tflite {
+std::uint32_t Model::version() const { return TFLITE_SCHEMA_VERSION; }
+const Model *GetModel(const void *) { return &model; }
+MicroInterpreter::MicroInterpreter(const Model *, const MicroOpResolver &, std::uint8_t *, std::size_t) {}
+TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteOk; }
+TfLiteStatus MicroInterpreter::Invoke() { return kTfLiteOk; }
+TfLiteTensor *MicroInterpreter::input(std::size_t) { return tensors; }
+TfLiteTensor *MicroInterpreter::output(std::size_t) { tensors[1].data.f = logits; return tensors + 1; }
+OPERATORS
+} // namespace tflite
+
+int main(int, char **argv)
+{
+    float scores[EELBERT_CLASSES];
+    if (eelbert_init() != 0)
+        return 1;
+    while (*++argv) {
+        for (int i = 0; i < EELBERT_OUTPUTS; i++)
+            logits[i] = std::strtof(argv[i], nullptr);
+        argv += EELBERT_OUTPUTS - 1;
+        std::printf("[%d, [", eelbert_classify("", 0, scores));
+        for (int i = 0; i < EELBERT_CLASSES; i++)
+            std::printf("%s[%d, %.9g]", i ? ", " : "", eelbert_has(scores, i), scores[i]);
+        std::printf("]]\\n");
+    }
+    return 0;
+}
+"""
+NONE = -6
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_scores_of_every_task(task, tmp_path):
+    """From logits to classes in C++ as in Python; TFLite Micro itself is not here."""
+    runtime = EelbertRuntime(trained(task) / FILE)
+    logits = runtime.predict([row[0] for row in task_rows(task, 20, seed=3)[1]] + ["who wrote that book?", ""])
+    data, ops = (trained(task) / FILE).read_bytes(), ["ADD"]
+    write_kit(tmp_path, data, runtime.metadata, ops, 1000)
+    operator = "template <> TfLiteStatus MicroMutableOpResolver<1>::AddAdd() { return kTfLiteOk; }"
+    (tmp_path / "main.cc").write_text(STAND_IN_CODE.replace("OPERATORS", operator))
+    include = ["-I", tmp_path, "-I", STAND_IN]
+    compile_with("gcc", "-std=c99", *STRICT, *include, "-c", tmp_path / DATA, "-o", tmp_path / "data.o")
+    sources = [tmp_path / "main.cc", tmp_path / "eelbert_classifier.cc", tmp_path / "data.o"]
+    compile_with("g++", "-std=c++17", *STRICT, *include, *sources, "-o", tmp_path / "program")
+    arguments = [format(value, ".9g") for value in logits.reshape(-1)]
+    run = subprocess.run([tmp_path / "program", *arguments], capture_output=True, text=True, check=True)
+    outputs = runtime.metadata.outputs
+    for row, line in zip(logits, run.stdout.splitlines(), strict=True):
+        best, classes = json.loads(line)
+        if task == "regression":
+            assert best == 0
+            assert [score for _, score in classes] == pytest.approx(row.tolist(), rel=1e-6)
+            continue
+        probabilities, decided = outputs.probabilities(row), outputs.decide(row[None])[0]
+        assert [score for _, score in classes] == pytest.approx(probabilities, abs=1e-6)
+        given = set(np.flatnonzero(decided)) if task == "multilabel" else {decided}
+        assert {i for i, (has, _) in enumerate(classes) if has} == given
+        named = [i for i in np.argsort(-probabilities) if i in given and outputs.names[i] is not None]
+        assert best == (named[0] if named else NONE)
 
 
 def test_front_end_comes_along(tmp_path):

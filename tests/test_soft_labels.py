@@ -100,7 +100,7 @@ def test_lessons() -> None:
 
 def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A pupil learns scores of pairs, and the share of the teacher counts for numbers too."""
-    np.testing.assert_allclose(soften([1.0, 2.0], None, np.array([3.0, 3.0]), 0.25), [1.5, 2.25])
+    np.testing.assert_allclose(soften(np.array([1.0, 2.0]), np.array([3.0, 3.0]), 0.25), [1.5, 2.25])
     rng = np.random.default_rng(0)
     rows = [f"{' '.join(rng.choice(['up', 'down', 'left'], 3))},{rng.choice(['yes', 'no'])},{i % 5}" for i in range(40)]
     train, shape = tmp_path / "train.csv", tmp_path / "pupil.json"

@@ -129,10 +129,10 @@ def test_pairs_and_other_columns(write):
 
 
 def test_regression(write):
-    assert read_table(write("text,label\na,0.5\nb,-1e2\n"), regression=True).labels == [0.5, -100.0]
+    assert read_table(write("text,label\na,0.5\nb,-1e2\n"), task="regression").labels == [0.5, -100.0]
     for bad in ("high", "nan", "inf"):
         with pytest.raises(InputError, match="row 3: the label .* is not a number"):
-            read_table(write(f"text,label\na,1\nb,{bad}\n"), regression=True)
+            read_table(write(f"text,label\na,1\nb,{bad}\n"), task="regression")
 
 
 def test_texts_without_labels(write):
@@ -181,7 +181,7 @@ def test_json_lines(write):
         assert table.lines == [1, 2, 4, 5, 6]
     two = '{"text_a": "a", "text_b": "b", "label": 1.5}\n{"text_b": "d", "text_a": "c", "label": 2}'
     pairs = write(two, "pairs.jsonl")
-    assert read_table(pairs, regression=True).labels == [1.5, 2.0]
+    assert read_table(pairs, task="regression").labels == [1.5, 2.0]
     assert [row.text for row in iter_rows(pairs, label_column=None)] == [("a", "b"), ("c", "d")]
     assert read_table(write('{"q": "a", "kind": "x"}\n', "q.jsonl"), ["q"], "kind").texts == ["a"]
 
@@ -195,7 +195,8 @@ BAD_JSON = {
     "row 2: no text under `text`; keys found: 'body', 'label'": FIRST + '{"body": "a", "label": "b"}',
     "row 2: no text under `text`; it is null": FIRST + '{"text": null, "label": "b"}',
     "row 1: no label under `label`; it is null.*--label-column": '{"text": "a", "label": null}',
-    "row 1: the label under `label` is .*expected a string or a number": '{"text": "a", "label": ["b"]}',
+    "row 1: the label under `label` is .*expected a string or a number": '{"text": "a", "label": {"b": 1}}',
+    "row 1: the label under `label` is a list.*--task multilabel": '{"text": "a", "label": ["b"]}',
     "row 1: the label in column `label` is empty": '{"text": "a", "label": " "}',
     "row 1: the text under `text` is '3'; expected a string": '{"text": 3, "label": "b"}',
     "row 1: a NUL character": r'{"text": "a\u0000", "label": "b"}',
@@ -217,7 +218,7 @@ def test_bad_json_lines(write, message):
 
 def test_decimal_commas_are_named(write):
     with pytest.raises(InputError, match="the label '0,5' is not a number; expected one with a decimal point"):
-        read_table(write("text;label\na;0,5\n"), regression=True)
+        read_table(write("text;label\na;0,5\n"), task="regression")
 
 
 BAD = {

@@ -25,7 +25,8 @@ from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.truncation import is_truncated
 from tests import browser, small_taggers
-from tests.small_models import converted
+from tests.small_models import FILE, TASKS, converted, trained
+from tests.task_texts import task_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "tflite" / "kits" / "web"
@@ -111,6 +112,52 @@ def test_the_same_bytes_words_and_cuts_as_in_python(pair, normalization):
             expected.append(_words(data, max_tokens, max_bytes, pair, normalization))
     for call, found, wanted in zip(calls, _node(calls), expected, strict=True):
         assert found == wanted, call
+
+
+# Reads the path of a file and logits, and writes an answer and what `classify` needs for each text.
+ANSWERS = """
+import { readFileSync } from "node:fs";
+import { readMetadata } from METADATA;
+import { answer, decide, names, probabilities } from SCORES;
+const { path, logits } = JSON.parse(readFileSync(0, "utf8"));
+const metadata = readMetadata(new Uint8Array(readFileSync(path)));
+const chosen = (row) => decide(probabilities(row, metadata), metadata).map((i) => names(metadata)[i]);
+const isNumber = metadata.task === "regression";
+console.log(JSON.stringify(logits.map((row) => [answer(row, metadata), isNumber ? [] : chosen(row)])));
+"""
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_answers_in_javascript(task):
+    """Of each task's file: the same classes, probabilities and numbers as in Python."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    runtime = EelbertRuntime(trained(task) / FILE)
+    texts = [row[0] for row in task_rows(task, 40, seed=3)[1]] + ["who wrote that book?", "", "#life lol"]
+    logits = runtime.predict(texts)
+    program = ANSWERS
+    for name in ("metadata", "scores"):
+        program = program.replace(name.upper(), json.dumps((WEB / f"{name}.js").as_uri()))
+    done = subprocess.run(
+        ["node", "--input-type=module", "--eval", program],
+        input=json.dumps({"path": str(trained(task) / FILE), "logits": logits.tolist()}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    outputs = runtime.metadata.outputs
+    for row, (found, chosen) in zip(logits, json.loads(done.stdout), strict=True):
+        expected = outputs.answer(row)
+        expected.pop("reason", None)
+        assert list(found) == list(expected)
+        for key, value in expected.items():
+            close = isinstance(value, dict | float)
+            assert found[key] == (pytest.approx(value, rel=1e-9, abs=1e-12) if close else value)
+            assert not isinstance(value, dict) or list(found[key]) == list(value)
+        if task != "regression":
+            assert chosen == expected.get("labels", [expected.get("label")])
 
 
 def _free_port() -> int:

@@ -9,8 +9,6 @@ are UTF-8, and may be packed with gzip or xz.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 import shlex
@@ -22,6 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from eelbert_tf.errors import InputError, InputWarning
 
+from .labels import LabelCells, read_labels
 from .records import is_json, read_json, read_records, row_error
 from .texts import open_text
 
@@ -48,7 +47,7 @@ class Row(NamedTuple):
 
     line: int  # where it begins in the file: 1 is the header
     text: Text
-    label: str | None  # None where labels were not asked for
+    label: Any  # a name, a tuple of names, a number or a tuple of numbers; None where labels were not asked for
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,17 @@ class Table:
     Args:
         path: the file it came from.
         texts: strings, or pairs of strings.
-        labels: class names, or numbers in a table for regression.
+        labels: class names, or numbers in a table for regression; tuples of names where there are several labels a
+            text, or of numbers where there are several.
         lines: the line of the file at which each row begins; 1 is the header.
+        columns: the columns of the labels where there are several: the names of labels or of numbers.
     """
 
     path: Path
     texts: list[Text]
-    labels: list[str] | list[float]
+    labels: list[Any]
     lines: list[int]
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -74,40 +76,45 @@ class Table:
 def read_table(
     path: str | os.PathLike[str],
     text_columns: Sequence[str] | None = None,
-    label_column: str = "label",
-    regression: bool = False,
+    label_column: str | Sequence[str] = "label",
+    task: str = "classification",
     columns: Sequence[str] | None = None,
+    separator: str = "|",
 ) -> Table:
     """Reads a whole labelled file.
 
     Args:
         path: a CSV or TSV file, or JSON lines, in UTF-8.
         text_columns: the names of one column, or of two for pairs; None for `text`, else `text_a` and `text_b`.
-        label_column: the name of the column that holds the label.
-        regression: whether labels are numbers.
+        label_column: the name of the column that holds the label; or of several columns, each with 0 and 1 for one of
+            several labels, or with one of several numbers.
+        task: what labels are: one of "classification", "binary", "multilabel" and "regression".
         columns: the columns of a file that has no header line.
+        separator: what stands between several labels in one column.
 
     Returns:
-        The texts, with labels as `str`, or as `float` for regression.
+        The texts, with labels as `str`, or as `float` for regression; as tuples of them where there are several.
 
     Raises:
         InputError: the file cannot be read as such; the message names the row and what was expected.
     """
-    rows = list(iter_rows(path, text_columns, label_column, columns))
-    labels = [row.label or "" for row in rows]
+    rows = list(iter_rows(path, text_columns, label_column, columns, task, separator))
     return Table(
         path=Path(path),
         texts=[row.text for row in rows],
-        labels=[parse_number(row.label, path, row.line) for row in rows] if regression else labels,
+        labels=[row.label for row in rows],
         lines=[row.line for row in rows],
+        columns=() if isinstance(label_column, str) or len(label_column) == 1 else tuple(label_column),
     )
 
 
 def iter_rows(
     path: str | os.PathLike[str],
     text_columns: Sequence[str] | None = None,
-    label_column: str | None = "label",
+    label_column: str | Sequence[str] | None = "label",
     columns: Sequence[str] | None = None,
+    task: str = "classification",
+    separator: str = "|",
 ) -> Iterator[Row]:
     """Reads a file row by row, in memory that does not grow with the file.
 
@@ -117,8 +124,11 @@ def iter_rows(
     Args:
         path: a CSV or TSV file, or JSON lines, in UTF-8.
         text_columns: the names of one column, or of two for pairs; None for `text`, else `text_a` and `text_b`.
-        label_column: the name of the column that holds the label; None reads texts only.
+        label_column: the name of the column that holds the label, or of several, as for `read_table`; None reads texts
+            only.
         columns: the columns of a file that has no header line.
+        task: what labels are, as for `read_table`.
+        separator: what stands between several labels in one column.
 
     Yields:
         The rows in the order of the file.
@@ -130,16 +140,16 @@ def iter_rows(
         InputWarning: texts are empty; the message names their rows.
     """
     source = os.fspath(path)
+    names = () if label_column is None else (label_column,) if isinstance(label_column, str) else tuple(label_column)
     with open_text(source, "a CSV or TSV file", unit="row") as file:
         if is_json(source):
-            cells = _json_cells(file, source, text_columns, label_column)
+            cells = _json_cells(file, source, text_columns, names)
         else:
-            cells = _table_cells(file, source, text_columns, label_column, columns)
+            cells = _table_cells(file, source, text_columns, names, columns)
         rows = empty = 0
         named: list[str] = []
-        for line, texts, label in cells:
-            if label == "":
-                raise row_error(path, line, f"the label in column `{label_column}` is empty; fill it, or drop the row")
+        for line, texts, labels in cells:
+            label = read_labels(LabelCells(source, line, names, labels), task, separator) if names else None
             rows += 1
             if not all(map(str.strip, texts)):
                 empty += 1
@@ -159,14 +169,14 @@ class _Cells(NamedTuple):
 
     line: int
     texts: list[str]
-    label: str | None
+    labels: list[Any]  # of each label column: a string, or what JSON has
 
 
 def _table_cells(
     file: BinaryIO,
     path: str,
     text_columns: Sequence[str] | None,
-    label_column: str | None,
+    label_columns: Sequence[str],
     columns: Sequence[str] | None,
 ) -> Iterator[_Cells]:
     """The wanted cells of a CSV or TSV file.
@@ -177,14 +187,14 @@ def _table_cells(
 
     def fits(header: list[str]) -> bool:
         names = _wanted(header, text_columns) or ("",)
-        return all(name in header for name in (*names, *([] if label_column is None else [label_column])))
+        return all(name in header for name in (*names, *label_columns))
 
     records = read_records(file, path, None if columns else fits)
     start, header = (1, list(columns)) if columns else next(records)
     header = [name.strip() for name in header]
     names = _text_names(header, text_columns, path, start)
     texts = [_find(header, name, TEXT_OPTION, path, start) for name in names]
-    label_index = None if label_column is None else _find(header, label_column, LABEL_OPTION, path, start)
+    labels = [_find(header, name, LABEL_OPTION, path, start) for name in label_columns]
     blank: list[int] = []  # rows of empty cells that count only where another row follows
     for line, fields in records:
         if len(header) > 1 and not any(map(str.strip, fields)):
@@ -193,17 +203,16 @@ def _table_cells(
                 raise row_error(path, blank[0], f"more than {_MOST_BLANK_ROWS:,} rows of empty cells; drop them")
             continue
         for number in blank:
-            yield _Cells(number, [""] * len(texts), None if label_index is None else "")
+            yield _Cells(number, [""] * len(texts), [""] * len(labels))
         blank.clear()
         fields = fields or [""]
         if len(fields) != len(header):
             raise row_error(path, line, _width_message(len(fields), header))
-        label = None if label_index is None else fields[label_index].strip()
-        yield _Cells(line, [fields[index] for index in texts], label)
+        yield _Cells(line, [fields[index] for index in texts], [fields[index].strip() for index in labels])
 
 
 def _json_cells(
-    file: BinaryIO, path: str, text_columns: Sequence[str] | None, label_column: str | None
+    file: BinaryIO, path: str, text_columns: Sequence[str] | None, label_columns: Sequence[str]
 ) -> Iterator[_Cells]:
     """The wanted values of JSON lines; the keys of the first object say which these are.
 
@@ -214,7 +223,7 @@ def _json_cells(
     for line, values in read_json(file, path):
         names = names or _text_names(list(values), text_columns, path, line)
         texts = [_json_text(values, name, path, line) for name in names]
-        yield _Cells(line, texts, None if label_column is None else _json_label(values, label_column, path, line))
+        yield _Cells(line, texts, [_json_label(values, name, path, line) for name in label_columns])
 
 
 def _json_text(values: dict[str, Any], name: str, path: str, line: int) -> str:
@@ -234,32 +243,56 @@ def _json_text(values: dict[str, Any], name: str, path: str, line: int) -> str:
     return text
 
 
-def _json_label(values: dict[str, Any], name: str, path: str, line: int) -> str:
-    """The label of a JSON object: a string, or a number or truth value as JSON writes it.
+def _json_label(values: dict[str, Any], name: str, path: str, line: int) -> Any:
+    """The label of a JSON object as it stands there; `None` for null.
 
     Raises:
-        InputError: there is none of that name, or it is of another type.
+        InputError: there is none of that name.
     """
-    label = values.get(name)
-    if label is None:
-        found = f"keys found: {_some(list(values))}" if name not in values else "it is null"
-        raise row_error(path, line, f"no label under `{name}`; {found}. Fill it, drop the row, or see {LABEL_OPTION}")
-    if isinstance(label, list | dict):
-        raise row_error(path, line, f"the label under `{name}` is {_show(repr(label))}; expected a string or a number")
-    return label.strip() if isinstance(label, str) else json.dumps(label)
+    if name not in values:
+        raise row_error(
+            path, line, f"no label under `{name}`; keys found: {_some(list(values))}. Fill it, or see {LABEL_OPTION}"
+        )
+    return values[name]
 
 
-def check_labels(train: Table) -> list[str]:
+def check_labels(train: Table, task: str = "classification") -> list[str] | None:
     """The classes of a training table, in the order of their indices.
 
+    Args:
+        train: the table.
+        task: what its labels are.
+
+    Returns:
+        Names of classes or labels, or of several numbers; `None` for a regression of one number.
+
     Raises:
-        InputError: there is only one.
+        InputError: there are too few, or more than two for a binary task.
     """
+    if task == "regression":
+        return list(train.columns) or None
+    if task == "multilabel":
+        if train.columns:
+            return list(train.columns)
+        names = {name for given in train.labels for name in given}
+        if not names:
+            raise InputError(f"{train.path}: none of the {len(train)} rows has a label; expected some")
+        return sort_labels(names)
     labels = {str(label) for label in train.labels}
     if len(labels) < 2:
         raise InputError(
             f"{train.path}: all {len(train)} rows have the label {_show(labels.pop())}; expected two classes or more"
         )
+    if task == "binary" and len(labels) > 2:
+        raise InputError(
+            f"{train.path}: {len(labels)} classes ({_some(sort_labels(labels))}); --task binary takes two: "
+            "leave the option out"
+        )
+    return sort_labels(labels)
+
+
+def sort_labels(labels: Iterable[str]) -> list[str]:
+    """Names in their order: numbers by value, then the others."""
     return sorted(labels, key=lambda label: (0, _value(label), label) if _NUMBER.fullmatch(label) else (1, 0, label))
 
 
@@ -271,11 +304,12 @@ def check_seen(table: Table, labels: Iterable[str]) -> None:
     """
     known = set(labels)
     for line, label in zip(table.lines, table.labels, strict=True):
-        if label not in known:
-            raise InputError(
-                f"{table.path}, row {line}: the label {_show(str(label))} does not occur in training; "
-                f"expected one of: {_some(sorted(known))}"
-            )
+        for name in label if isinstance(label, tuple) else (label,):
+            if name not in known:
+                raise InputError(
+                    f"{table.path}, row {line}: the label {_show(str(name))} does not occur in training; "
+                    f"expected one of: {_some(sorted(known))}"
+                )
 
 
 def _wanted(header: list[str], text_columns: Sequence[str] | None) -> Sequence[str]:
@@ -343,28 +377,6 @@ def _width_message(width: int, header: list[str]) -> str:
         f"{width} column{'s' * (width != 1)}; expected {len(header)} as in the header ({_some(header)}). "
         "In CSV put texts that hold commas between double quotes; in TSV texts hold no tabs"
     )
-
-
-def parse_number(label: str | None, path: str | os.PathLike[str], line: int) -> float:
-    """A label of a regression as a number.
-
-    Args:
-        label: the cell's text.
-        path: the file, for the error.
-        line: the row, for the error.
-
-    Raises:
-        InputError: it is no finite number.
-    """
-    try:
-        value = float(label or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        cell = label or ""
-        hint = " with a decimal point" if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", cell) else ""
-        raise row_error(path, line, f"the label {_show(cell)} is not a number; expected one{hint}")
-    return value
 
 
 def _value(number: str) -> float:

@@ -1,9 +1,9 @@
-"""Text classification and regression: a dense layer on what the encoder makes of a text."""
+"""Text classification, with one label or several, and regression: a dense layer on what the encoder makes of a text."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from eelbert_tf.config import PACKAGE, LexicalConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.linear.heads import Heads, fit_heads
 from eelbert_tf.preprocessing.base import Preprocessor
-from eelbert_tf.preprocessing.columns import class_targets, number_targets
+from eelbert_tf.preprocessing.columns import binary_targets, class_targets, multilabel_targets, number_targets
 from eelbert_tf.saving.info import ModelInfo
 from eelbert_tf.saving.stored import read_stored
-from eelbert_tf.scores import rank
+from eelbert_tf.scores import TASKS, Outputs
 
 from .backbone import EelbertBackbone
 from .checks import check_count
@@ -25,6 +25,7 @@ from .frozen import text_features
 from .lexical import LexicalHead
 from .optimizer import AdamW
 from .presets import assign
+from .target_unit import TargetUnit
 from .task import Task, stored_preprocessor
 
 Tensor = Any
@@ -42,10 +43,16 @@ class EelbertClassifier(Task):
 
     Args:
         backbone: an `EelbertBackbone`.
-        num_classes: number of logits; as many as there are labels by default, else 2, and 1 for regression.
-        labels: names of the classes, in the order of the logits.
+        num_classes: number of logits; as many as there are labels by default, else 2, and 1 for binary and regression.
+            One logit makes a classification a binary one.
+        labels: names of the classes, in the order of the logits; of a binary task two, the second being the logit's;
+            of a regression the names of its numbers. A classification's may end with `None`, the class of texts that
+            belong to no other: the answer to them has no label.
         dropout: rate before the dense layer.
-        task: "classification" or "regression".
+        task: "classification" for one class a text, "binary" for one of two with a single logit, "multilabel" for any
+            number of labels a text, or "regression".
+        thresholds: probabilities from which on the second of two classes, or each of several labels, is given; 0.5 by
+            default.
         preprocessor: turns texts into the backbone's inputs; by default what suits a backbone with a hash.
         lexical: size of a lexical head beside the dense layer, empty until `fit_head` fills it; `None` for none.
         **kwargs: `name`, `dtype` and `trainable`, as Keras takes them.
@@ -55,7 +62,8 @@ class EelbertClassifier(Task):
         training: whether dropout applies.
 
     Returns:
-        float `[B, num_classes]`: logits, or scores; float32 also where the layers compute in half precision.
+        float `[B, num_classes]`: logits, or numbers in the unit of the targets; float32 also where the layers compute
+        in half precision.
 
     Raises:
         ValueError: labels do not fit `num_classes`, or the preprocessor does not fit the backbone.
@@ -73,30 +81,23 @@ class EelbertClassifier(Task):
         self,
         backbone: EelbertBackbone,
         num_classes: int | None = None,
-        labels: Sequence[str] | None = None,
+        labels: Sequence[str | None] | None = None,
         dropout: float = 0.1,
         task: str = "classification",
         preprocessor: Preprocessor | None = None,
         lexical: LexicalConfig | dict[str, Any] | None = None,
+        thresholds: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, preprocessor, **kwargs)
-        if task not in ("classification", "regression"):
-            raise ValueError(f'`task` must be "classification" or "regression". Received: task={task!r}')
+        task, num_classes = _task_and_size(task, num_classes, labels)
         if isinstance(labels, str):
             raise ValueError(f"`labels` must be a list of names. Received: labels={labels!r:.100}")
-        if num_classes is None:
-            num_classes = len(labels) if labels is not None else 1 if task == "regression" else 2
-        if labels is not None and len(labels) != num_classes:
-            raise ValueError(f"`labels` must have one name per class. Received: {len(labels)} for {num_classes}")
-        if labels is not None and len(set(map(str, labels))) < len(labels):
-            raise ValueError(f"`labels` must differ from one another. Received: labels={list(labels)!r:.200}")
-        if num_classes < 1:
-            raise ValueError(f"`num_classes` must be positive. Received: num_classes={num_classes}")
         self.num_classes = num_classes
-        self.labels = None if labels is None else [str(label) for label in labels]
+        self.labels = None if labels is None else [None if label is None else str(label) for label in labels]
         self.dropout_rate = dropout
         self.task = task
+        self.thresholds = thresholds
         self.dropout = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
         normal = keras.initializers.TruncatedNormal(stddev=backbone.config.initializer_range)
         self.classifier = keras.layers.Dense(
@@ -104,6 +105,7 @@ class EelbertClassifier(Task):
         )
         self.lexical: Any = None
         self._add_lexical(lexical)
+        self.target_unit = TargetUnit(num_classes, name="target_unit") if task == "regression" else None
         self.build()
         self.compile()
 
@@ -141,7 +143,7 @@ class EelbertClassifier(Task):
         given = inputs.get(LEXICAL_LOGITS) if isinstance(inputs, dict) else None
         wanted = self.lexical is not None and given is None
         encoded = self.backbone(inputs, training=training, pooled_only=True, with_ngrams=wanted)
-        logits = self.classifier(self.dropout(encoded["pooled_output"], training=training))
+        outputs = self.classifier(self.dropout(encoded["pooled_output"], training=training))
         if wanted and "ngrams" not in encoded:
             raise ValueError(
                 f"A lexical head reads words: pass `bytes`, or `{LEXICAL_LOGITS}` beside other inputs. "
@@ -149,25 +151,32 @@ class EelbertClassifier(Task):
             )
         if wanted:
             given = self.lexical(encoded["ngrams"], encoded["padding_mask"])
-        return logits if given is None else logits + given
+        outputs = outputs if given is None else outputs + given
+        return outputs if self.target_unit is None else self.target_unit(outputs)
 
     def compile(self, optimizer: Any = "auto", loss: Any = "auto", *, metrics: Any = "auto", **kwargs: Any) -> None:
         """`keras.Model.compile`, with defaults for the model's task.
 
         Args:
             optimizer: by default AdamW at 0.0005 that decays matrices alone and clips gradients at a norm of 1.
-            loss: by default cross-entropy of logits with class indices; of a regression, the mean squared error.
+            loss: by default cross-entropy of logits with class indices, or of each logit by itself where there are
+                several labels a text or one logit; of a regression the mean squared error. A regression's loss sees
+                numbers of mean 0 and spread 1, whatever the loss is; its metrics see numbers as they are.
             metrics: by default the accuracy; of a regression, none.
             **kwargs: as Keras takes them.
         """
-        regression = self.task == "regression"
         if isinstance(optimizer, str) and optimizer == "auto":
             optimizer = AdamW(LEARNING_RATE, weight_decay=0.01, global_clipnorm=1.0)
         if isinstance(loss, str) and loss == "auto":
-            crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            loss = keras.losses.MeanSquaredError() if regression else crossentropy
+            if self.task == "regression":
+                loss = keras.losses.MeanSquaredError()
+            elif self.task == "classification":
+                loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            else:
+                loss = keras.losses.BinaryCrossentropy(from_logits=True)
         if isinstance(metrics, str) and metrics == "auto":
-            metrics = None if regression else ["accuracy"]
+            each = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)  # of logits: a probability of 0.5
+            metrics = {"regression": None, "classification": ["accuracy"]}.get(self.task, [each])
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -175,12 +184,68 @@ class EelbertClassifier(Task):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+        **kwargs: Any,
+    ) -> Tensor:
+        """`keras.Model.compute_loss`; a regression's loss sees numbers of mean 0 and spread 1."""
+        if self.target_unit is not None and y is not None and y_pred is not None:
+            y, y_pred = self.target_unit.standardize(y), self.target_unit.standardize(y_pred)
+        return super().compute_loss(x, y, y_pred, sample_weight, training=training, **kwargs)
+
+    def learn_unit(self, targets: np.ndarray) -> None:
+        """Takes the mean and the spread of targets for those of the head's numbers; `fit` does so by itself.
+
+        What the model gives stays the same, save where it has not learned yet.
+
+        Args:
+            targets: float `[n]` or `[n, num_classes]`, of a regression.
+        """
+        unit = self.target_unit
+        if unit is None:
+            return
+        columns = np.asarray(targets, np.float64).reshape(len(targets), -1)
+        mean, scale = columns.mean(axis=0), columns.std(axis=0)
+        scale = np.where(scale > 1e-7 * np.abs(mean), scale, 1.0)  # of targets that are all the same
+        if unit.is_known:
+            old_mean, old_scale = unit.values()
+            self.scale_outputs(old_scale / scale, (old_mean - mean) / scale)
+        unit.set(mean, scale)
+
+    def scale_outputs(self, factor: Any, shift: Any = 0.0) -> None:
+        """Makes the head give `outputs * factor + shift`, in its weights.
+
+        Args:
+            factor: float, or one for each output; 0 makes an output a constant, the shift.
+            shift: likewise.
+        """
+        kernel, bias = (np.asarray(keras.ops.convert_to_numpy(v), np.float64) for v in self.classifier.weights)
+        self.classifier.kernel.assign((kernel * factor).astype(np.float32))
+        self.classifier.bias.assign((bias * factor + shift).astype(np.float32))
+        if self.lexical is not None:
+            words = np.asarray(keras.ops.convert_to_numpy(self.lexical.kernel), np.float64)
+            self.lexical.kernel.assign((words * factor).astype(np.float32))
+
+    def fold_unit(self) -> None:
+        """Makes the unit of a regression's targets part of the head's weights, for good, before an export."""
+        unit = self.target_unit
+        if unit is not None and unit.is_known:
+            mean, scale = unit.values()
+            self.scale_outputs(scale, mean)
+        self.target_unit = None
+
     def targets(self, y: Any) -> np.ndarray:
         """Labels as the loss takes them.
 
         Args:
-            y: a column of class names or of class indices, probabilities `[n, num_classes]`, or numbers for a
-                regression and for a model with one logit.
+            y: a column of class names or of class indices, or probabilities `[n, num_classes]`; lists of names, or 0
+                and 1 for each label, `[n, num_classes]`, where there are several labels a text; numbers `[n]` or
+                `[n, num_classes]` for a regression.
 
         Returns:
             int32 `[n]`, or float32 `[n]` or `[n, num_classes]`.
@@ -188,8 +253,12 @@ class EelbertClassifier(Task):
         Raises:
             ValueError: a label is missing or wrong; the message names its row.
         """
-        if self.task == "regression" or self.num_classes == 1:
-            return number_targets(y)
+        if self.task == "regression":
+            return number_targets(y, self.num_classes)
+        if self.task == "multilabel":
+            return multilabel_targets(y, self.labels, self.num_classes)
+        if self.task == "binary":
+            return binary_targets(y, self.labels)
         return class_targets(y, self.labels, self.num_classes)
 
     def fit_head(
@@ -228,10 +297,14 @@ class EelbertClassifier(Task):
         targets = self.targets(y)
         check_count(len(texts), targets, "label")
         weights = self._combined_weights(sample_weight, class_weight, targets)
-        if targets.ndim == 1:
-            numbers = self.task == "regression" or self.num_classes == 1
-            targets = targets[:, None] if numbers else np.eye(self.num_classes, dtype=np.float32)[targets]
-        loss = "squares" if self.task == "regression" else "sigmoid" if self.num_classes == 1 else "softmax"
+        if self.task == "classification" and targets.ndim == 1:
+            targets = np.eye(self.num_classes, dtype=np.float32)[targets]
+        targets = targets.reshape(len(targets), -1)
+        if self.target_unit is not None:
+            self.learn_unit(targets)
+            mean, scale = self.target_unit.values()
+            targets = (targets - mean) / scale
+        loss = {"regression": "squares", "classification": "softmax"}.get(self.task, "sigmoid")
         features = text_features(self.backbone, texts)
         heads, report = fit_heads(features, targets, self.backbone.config.hash, loss, weights, lexical, seed)
         self.set_heads(heads)
@@ -251,8 +324,28 @@ class EelbertClassifier(Task):
 
     @property
     def num_outputs(self) -> int:
-        """Logits, or scores, of a text."""
+        """Logits, or numbers, of a text."""
         return self.num_classes
+
+    @property
+    def num_labels(self) -> int:
+        """Classes that `class_weight` may name."""
+        return len(self.outputs.names)
+
+    @property
+    def thresholds(self) -> list[float] | None:
+        """Least probabilities of the second of two classes, or of each of several labels; `None` for 0.5."""
+        return None if self._thresholds is None else list(self._thresholds)
+
+    @thresholds.setter
+    def thresholds(self, values: Sequence[float] | None) -> None:
+        self._thresholds = None if values is None else [float(value) for value in values]
+        self.outputs.check()
+
+    @property
+    def outputs(self) -> Outputs:
+        """How the logits are read."""
+        return Outputs(self.task, self.num_classes, self.labels, self.thresholds)
 
     def classify(self, texts: Any) -> Any:
         """The classes of texts, the likeliest first: the same answers as the runtimes for devices give.
@@ -267,19 +360,42 @@ class EelbertClassifier(Task):
             ValueError: the model is a regression: use `predict`.
         """
         if self.task == "regression":
-            raise ValueError("A regression has a score and no classes: use `predict`.")
+            raise ValueError("A regression gives numbers and no classes: use `predict`.")
+        return self._read(texts, self.outputs.rank)
+
+    def answer(self, texts: Any) -> Any:
+        """What is said of texts, in one form for every task: what `eelbert predict` and the runtimes say.
+
+        Args:
+            texts: as in `classify`.
+
+        Returns:
+            For one text, `label`, `score` and `scores`; or `labels` and `scores` where there may be several; or the
+            `value` of a regression, or its `values` by name. For a column, a list of these.
+        """
+        return self._read(texts, self.outputs.answer)
+
+    def _read(self, texts: Any, read: Callable[[np.ndarray], Any]) -> Any:
+        """What is read from the logits of one text, or of each text of a column."""
         one = isinstance(texts, str | bytes) or (
             self.backbone.pair and isinstance(texts, tuple) and all(isinstance(side, str | bytes) for side in texts)
         )
-        ranked = [rank(logits, self.labels) for logits in self.predict([texts] if one else texts, verbose=0)]
-        return ranked[0] if one else ranked
+        found = [read(logits) for logits in self.predict([texts] if one else texts, verbose=0)]
+        return found[0] if one else found
 
     def describe(self) -> ModelInfo:
         """What `config.json` is to say of the model."""
         backbone = self.backbone
-        lexical = None if self.lexical is None else self.lexical.config
         return ModelInfo(
-            backbone.config, "classifier", backbone.pair, self.num_classes, self.labels, self.task, lexical=lexical
+            backbone.config,
+            "classifier",
+            backbone.pair,
+            self.num_classes,
+            self.labels,
+            self.task,
+            lexical=None if self.lexical is None else self.lexical.config,
+            thresholds=self.thresholds,
+            target_unit=None if self.target_unit is None else self.target_unit.to_dict(),
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -295,6 +411,7 @@ class EelbertClassifier(Task):
             "dropout": self.dropout_rate,
             "task": self.task,
             "lexical": None if self.lexical is None else dataclasses.asdict(self.lexical.config),
+            "thresholds": self.thresholds,
         }
 
     @classmethod
@@ -302,7 +419,7 @@ class EelbertClassifier(Task):
         cls,
         name: str | Path,
         *,
-        labels: Sequence[str] | None = None,
+        labels: Sequence[str | None] | None = None,
         num_classes: int | None = None,
         pair: bool | None = None,
         task: str | None = None,
@@ -317,7 +434,7 @@ class EelbertClassifier(Task):
             labels: names of the classes; as saved by default.
             num_classes: number of the classes; as saved by default.
             pair: whether the input is to be pairs; as saved by default.
-            task: "classification" or "regression"; as saved by default.
+            task: as for the constructor; as saved by default.
             dropout: rate before the dense layer.
             dtype: a dtype policy; Keras's global one by default.
             **changes: fields of the configuration to change that do not touch the weights, `max_tokens` for example.
@@ -331,16 +448,10 @@ class EelbertClassifier(Task):
         """
         stored = read_stored(name)
         info = stored.info
-        kept = (
-            info.kind == "classifier"
-            and pair in (None, info.pair)
-            and task in (None, info.task)
-            and num_classes in (None, info.num_classes)
-            and (labels is None or list(labels) == info.labels)
-        )
+        kept = info.kind == "classifier" and pair in (None, info.pair) and _is_saved(info, task, num_classes, labels)
         if kept:
             labels, num_classes, task = info.labels, info.num_classes, info.task
-        elif labels is None and num_classes is None and task != "regression":
+        elif labels is None and num_classes is None and task not in ("binary", "regression"):
             raise InputError(
                 f"{name}: an encoder without a classification head: fine-tune it first (eelbert finetune), or give "
                 "`labels` or `num_classes`"
@@ -351,4 +462,37 @@ class EelbertClassifier(Task):
         classifier = cls(backbone, num_classes, labels, dropout, task or "classification", preprocessor, lexical)
         if kept:
             assign(classifier, stored)
+            classifier.thresholds = info.thresholds
+            if classifier.target_unit is not None:
+                classifier.target_unit.set(**(info.target_unit or {"mean": [0.0], "scale": [1.0]}))
         return classifier
+
+
+def _is_saved(info: ModelInfo, task: str | None, num_classes: int | None, labels: Sequence[str | None] | None) -> bool:
+    """Whether the head that is asked for is the one that was saved."""
+    return (
+        task in (None, info.task)
+        and num_classes in (None, info.num_classes)
+        and (labels is None or list(labels) == info.labels)
+    )
+
+
+def _task_and_size(task: str, num_classes: int | None, labels: Sequence[str | None] | None) -> tuple[str, int]:
+    """The task, and how many logits it has.
+
+    Raises:
+        ValueError: there is no such task, or it has another number.
+    """
+    if task not in TASKS:
+        raise ValueError(f"`task` must be one of {', '.join(TASKS)}. Received: task={task!r}")
+    if task == "classification" and num_classes == 1:
+        task = "binary"
+    if task == "binary":
+        if num_classes not in (None, 1, 2):
+            raise ValueError(f"A binary task has one logit for two classes. Received: num_classes={num_classes}")
+        return task, 1
+    if num_classes is None:
+        num_classes = len(labels) if labels is not None else 1 if task == "regression" else 2
+    if num_classes < 1:
+        raise ValueError(f"`num_classes` must be positive. Received: num_classes={num_classes}")
+    return task, num_classes

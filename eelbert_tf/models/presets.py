@@ -133,17 +133,21 @@ def _as_numpy(variable: Any) -> np.ndarray:
 
 
 def weight_names(model: Any) -> dict[str, Any]:
-    """Variables of a model by stable names: those of its encoder begin with "backbone/".
+    """Variables that a folder holds of a model, by stable names: those of its encoder begin with "backbone/".
+
+    The unit of a regression's targets is not among them: it stands in the configuration.
 
     Raises:
         ValueError: two weights share a name.
     """
     encoder = getattr(model, "backbone", None)
     names = {f"backbone/{name}": variable for name, variable in weight_names(encoder).items()} if encoder else {}
-    inner = {id(variable) for variable in names.values()}
+    unit = getattr(model, "target_unit", None)
+    apart = [] if unit is None else unit.weights
+    inner = {id(variable) for variable in (*names.values(), *apart)}
     own = [variable for variable in model.weights if id(variable) not in inner]
     names |= {variable.path.partition("/")[2]: variable for variable in own}  # the path begins with the model's name
-    if len(names) != len(model.weights):
+    if len(names) + len(apart) != len(model.weights):
         raise ValueError(f"Two weights of {model.name} share a name: {sorted(names)}")
     return names
 

@@ -457,7 +457,7 @@ class EelbertTagger(Task):
         if names is None:
             if not kept:
                 raise InputError(f"{name}: an encoder without tags: train it first (eelbert finetune), or give `names`")
-            names, labels = info.head["names"], info.labels
+            names, labels = info.head["names"], [label or "" for label in info.labels] if info.labels else None
         backbone = EelbertBackbone.from_stored(stored, False, dtype, **changes)
         if kept:
             units, features = info.head["units"], info.head["features"]

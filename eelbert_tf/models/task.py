@@ -52,7 +52,7 @@ class Task(Saveable, keras.Model):
             check_preprocessor(preprocessor, backbone)
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.labels: list[str] | None = None
+        self.labels: list[str | None] | None = None
         self._epochs_seen = 0
 
     def targets(self, y: Any) -> np.ndarray:
@@ -68,6 +68,9 @@ class Task(Saveable, keras.Model):
             ValueError: a label is missing or wrong; the message names its row.
         """
         return np.asarray(y)
+
+    def learn_unit(self, targets: np.ndarray) -> None:
+        """Looks at the targets of a training before it begins."""
 
     def encode(self, x: Any) -> EncodedTexts | None:
         """Texts ready for batching.
@@ -155,6 +158,7 @@ class Task(Saveable, keras.Model):
         preprocessor = self._texts_to_inputs()
         targets = self.targets(y)
         check_count(len(rows), targets, "label")
+        self.learn_unit(targets)
         weights = self._combined_weights(sample_weight, class_weight, targets)
         if validation_split:
             kept = split_at(len(rows), validation_split)
@@ -181,7 +185,7 @@ class Task(Saveable, keras.Model):
                 f"class_weight={class_weight!r:.100}"
             )
         if class_weight is not None:
-            number = self.num_outputs
+            number = self.num_labels
             class_weight = dict(enumerate(class_weights(class_weight, np.arange(number), self.labels, number).tolist()))
         with self._encoded(x, batch_size, kwargs["shuffle"]) as (data, size):
             if hasattr(data, "element_spec"):  # a `tf.data.Dataset` has an order of its own
@@ -346,7 +350,7 @@ class Task(Saveable, keras.Model):
         weights = sample_weights(sample_weight, len(targets))
         if class_weight is None:
             return weights
-        by_class = class_weights(class_weight, targets, self.labels, self.num_outputs)
+        by_class = class_weights(class_weight, targets, self.labels, self.num_labels)
         return by_class if weights is None else weights * by_class
 
     def _inputs(self, x: Any) -> dict[str, np.ndarray] | None:
@@ -358,6 +362,11 @@ class Task(Saveable, keras.Model):
     def num_outputs(self) -> int:
         """The number of outputs for one text."""
         raise NotImplementedError
+
+    @property
+    def num_labels(self) -> int:
+        """Classes that `class_weight` may name."""
+        return self.num_outputs
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments.

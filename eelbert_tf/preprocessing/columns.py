@@ -7,6 +7,7 @@ tensor, or a table with one column. None of those libraries is imported: what th
 from __future__ import annotations
 
 import collections
+import re
 from collections.abc import KeysView, Sequence, ValuesView
 from typing import Any
 
@@ -16,6 +17,9 @@ from eelbert_tf.text.strings import TextOrPair, is_string_tensor
 
 _PLAIN = (list, tuple, collections.deque, KeysView, ValuesView)
 _LIST_METHODS = ("to_pylist", "to_list", "tolist")  # pyarrow; pandas and polars; pandas' index and NumPy
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_BOOLEAN = re.compile(r"true|false|True|False|TRUE|FALSE")
 
 NO_PAIRS = "This model takes one text per example, not pairs: build it with `pair=True`."
 
@@ -180,12 +184,12 @@ def _text(value: Any, row: int, pair: bool) -> TextOrPair:
     )
 
 
-def class_targets(y: Any, labels: Sequence[str] | None, num_classes: int) -> np.ndarray:
+def class_targets(y: Any, labels: Sequence[str | None] | None, num_classes: int) -> np.ndarray:
     """Labels of classes as numbers.
 
     Args:
         y: a column of class names (where the model has `labels`) or of class indices; or an array
-            `[n, num_classes]` of probabilities.
+            `[n, num_classes]` of probabilities. Where names are numbers, a number is a name and never an index.
         labels: names of the classes, in the order of the logits.
         num_classes: C.
 
@@ -199,19 +203,176 @@ def class_targets(y: Any, labels: Sequence[str] | None, num_classes: int) -> np.
     array = values if isinstance(values, np.ndarray) else None
     if array is not None and array.ndim == 2:
         return _probabilities(array, num_classes)
-    found = np.empty(len(values), np.int32)
-    index = {name: i for i, name in enumerate(labels or ())}
-    for row, value in enumerate(values.tolist() if array is not None else values):
-        found[row] = _class_index(value, row, index, num_classes)
+    classes = ClassNames(labels, num_classes)
+    rows = enumerate(values.tolist() if array is not None else values)
+    return np.array([classes.index(value, row) for row, value in rows], np.int32)
+
+
+def binary_targets(y: Any, labels: Sequence[str | None] | None) -> np.ndarray:
+    """Labels of two classes as the probability of the second.
+
+    Args:
+        y: a column of class names or class indices, as in `class_targets`; probabilities of the second class, `[n]`; or
+            of both, `[n, 2]`.
+        labels: names of the two classes.
+
+    Returns:
+        float32 `[n]`.
+
+    Raises:
+        ValueError: a label is missing or unknown; the message names its row.
+    """
+    values = _label_values(y)
+    if isinstance(values, list) and values and all(type(value) is float for value in values):
+        values = np.array(values)
+    is_number = isinstance(values, np.ndarray) and values.dtype.kind == "f" and values.ndim == 1
+    if is_number and not ClassNames(labels, 2).has_numbers and ((values > 0) & (values < 1)).any():
+        return _probabilities(np.stack([1 - values, values], axis=1), 2)[:, 1]
+    targets = class_targets(values, labels, 2)
+    return targets[:, 1] if targets.ndim == 2 else targets.astype(np.float32)
+
+
+def multilabel_targets(y: Any, labels: Sequence[str | None] | None, num_labels: int) -> np.ndarray:
+    """Any number of labels a text, as 0 and 1.
+
+    Args:
+        y: an array `[n, num_labels]` of 0 and 1, or of probabilities; or a column whose rows are lists, tuples or sets
+            of names.
+        labels: names of the labels, in the order of the logits.
+        num_labels: C.
+
+    Returns:
+        float32 `[n, num_labels]`.
+
+    Raises:
+        ValueError: a row is something else, or names an unknown label; the message names it.
+    """
+    values = None if is_table(y) or len(getattr(y, "shape", ())) > 1 else as_list(y)
+    rows = None if values is None else [_label_row(value, row) for row, value in enumerate(values)]
+    if rows is None or all(len(row) == num_labels and all(map(_is_share, row)) for row in rows):
+        matrix = np.asarray(y if rows is None else rows)
+        if matrix.ndim == 2 and matrix.dtype.kind in "biuf" and len(matrix):
+            targets = _probabilities(matrix, num_labels)
+            if targets.max() > 1:
+                row = int(targets.max(axis=1).argmax())
+                raise ValueError(
+                    f"Expected 0 or 1 for each label. Received in row {row}: {one_line(matrix[row].tolist())}"
+                )
+            return targets
+    if rows is None:
+        raise ValueError(f"Expected an array [n, {num_labels}] of 0 and 1, or lists of names. Received: {one_line(y)}")
+    classes = ClassNames(labels, num_labels)
+    found = np.zeros((len(rows), num_labels), np.float32)
+    for row, names in enumerate(rows):
+        for name in names:
+            if not isinstance(name, str | bytes) and not classes.has_numbers:
+                raise ValueError(
+                    f"Expected lists of names, or {num_labels} numbers, 0 or 1, in every row. "
+                    f"Received in row {row}: {one_line(names)}"
+                )
+            found[row, classes.index(name, row)] = 1
     return found
 
 
-def class_weights(class_weight: Any, targets: np.ndarray, labels: Sequence[str] | None, num_classes: int) -> np.ndarray:
+def _label_row(value: Any, row: int) -> list[Any]:
+    """One text's labels.
+
+    Raises:
+        ValueError: it is no collection of them.
+    """
+    if isinstance(value, list | tuple | set | frozenset | np.ndarray):
+        return list(value)
+    raise ValueError(
+        f"Expected a list of labels for each text, an empty one for none. Received in row {row}: {one_line(value)}"
+    )
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, bool | int | float | np.number | np.bool_) and bool(0 <= value <= 1)
+
+
+class ClassNames:
+    """Finds classes by what tables and programs call them.
+
+    A string is a name. A number is a name where the classes are called by numbers, and else an index: the classes "1"
+    and "2" are 1 and 2, not 0 and 1.
+
+    Args:
+        labels: names of the classes, in the order of the logits; `None` where they have none.
+        num_classes: how many there are.
+    """
+
+    def __init__(self, labels: Sequence[str | None] | None, num_classes: int) -> None:
+        self._num_classes = num_classes
+        self._by_name = {name: i for i, name in enumerate(labels or ()) if name is not None}
+        self._none = num_classes - 1 if labels and labels[-1] is None else None
+        self._by_number: dict[float, int | None] = {}
+        for name, i in self._by_name.items():
+            number = {"true": 1.0, "false": 0.0}.get(name.lower()) if _BOOLEAN.fullmatch(name) else None
+            number = float(name) if _NUMBER.fullmatch(name) else number
+            if number is not None:  # of two that are equal, as of 1 and 1.0, neither is meant
+                self._by_number[number] = None if number in self._by_number else i
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether some classes are called by numbers, or by true and false."""
+        return bool(self._by_number)
+
+    def find(self, value: Any) -> int | None:
+        """The index of a class; `None` where there is none that is called so."""
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "surrogateescape")
+        if isinstance(value, str) or str(value) in self._by_name:
+            return self._by_name.get(str(value))
+        if not isinstance(value, bool | int | float | np.number | np.bool_):
+            return None
+        if self._by_number:
+            return self._by_number.get(float(value))
+        return int(value) if 0 <= value < self._num_classes and value == int(value) else None
+
+    def index(self, value: Any, row: int) -> int:
+        """The index of the class that a label names.
+
+        Args:
+            value: the label.
+            row: where it stands, for the message.
+
+        Raises:
+            ValueError: there is no such class.
+        """
+        if value is None and self._none is not None:
+            return self._none
+        if is_missing(value):
+            raise ValueError(f"Row {row} has no label. Received: {value!r}. Leave the row out")
+        found = self.find(value)
+        if found is not None:
+            return found
+        received = f"Received in row {row}: {one_line(value)}"
+        if isinstance(value, str | bytes) and not self._by_name:
+            raise ValueError(
+                f"Labels that are names need a model that knows them: build it with `labels=[...]`. {received}"
+            )
+        if isinstance(value, str | bytes) or self._by_number:
+            hint = "" if isinstance(value, str | bytes) else ". Names are numbers here: a number is a name, no index"
+            raise ValueError(f"Unknown label. Known: {self.known}{hint}. {received}")
+        names = ", or names of classes" if self._by_name else ""
+        raise ValueError(f"Labels must be whole numbers from 0 to {self._num_classes - 1}{names}. {received}")
+
+    @property
+    def known(self) -> str:
+        """The names, for messages."""
+        names = list(map(repr, self._by_name)) or [f"0 to {self._num_classes - 1}"]
+        return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+
+
+def class_weights(
+    class_weight: Any, targets: np.ndarray, labels: Sequence[str | None] | None, num_classes: int
+) -> np.ndarray:
     """The weight of each text by its class.
 
     Args:
         class_weight: weights by a class's name or number, 1 where there is none; or "balanced": n / (C * n_c).
-        targets: int32 `[n]` of class indices.
+        targets: `[n]` of class indices, in any type.
         labels: names of the classes.
         num_classes: C.
 
@@ -221,8 +382,9 @@ def class_weights(class_weight: Any, targets: np.ndarray, labels: Sequence[str] 
     Raises:
         ValueError: it is something else, names no class, or there are no classes.
     """
-    if targets.ndim != 1 or num_classes < 2:
+    if targets.ndim != 1 or num_classes < 2 or (targets != targets.astype(np.int64)).any():
         raise ValueError(f"`class_weight` needs one class per text. Received labels of shape {targets.shape}")
+    targets = targets.astype(np.int64)
     weights = np.ones(num_classes, np.float32)
     if isinstance(class_weight, str) and class_weight == "balanced":
         counts = np.bincount(targets, minlength=num_classes)
@@ -233,20 +395,26 @@ def class_weights(class_weight: Any, targets: np.ndarray, labels: Sequence[str] 
             '`class_weight` must be "balanced", or a dictionary of weights by class. '
             f"Received: class_weight={one_line(class_weight)}"
         )
-    index = {name: i for i, name in enumerate(labels or ())}
+    classes = ClassNames(labels, num_classes)
     for key, weight in class_weight.items():
-        number = index.get(key, key) if isinstance(key, str) else key
-        if isinstance(number, str) or not 0 <= number < num_classes or number != int(number):
-            known = list(labels) if labels else f"0 to {num_classes - 1}"
-            raise ValueError(f"`class_weight` names an unknown class. Known: {known!r:.300}. Received: {key!r:.100}")
-        if not np.isfinite(weight) or weight < 0:
+        number = classes.find(key)
+        if number is None:
+            raise ValueError(f"`class_weight` names an unknown class. Known: {classes.known}. Received: {key!r:.100}")
+        if not isinstance(weight, int | float | np.number) or not np.isfinite(weight) or weight < 0:
             raise ValueError(f"`class_weight` must be finite and not negative. Received: {weight!r} for {key!r:.100}")
-        weights[int(number)] = weight
+        weights[number] = weight
     return weights[targets]
 
 
-def number_targets(y: Any) -> np.ndarray:
-    """Targets of a regression: float32 `[n]` or `[n, k]`.
+def number_targets(y: Any, count: int = 1) -> np.ndarray:
+    """Targets of a regression.
+
+    Args:
+        y: numbers `[n]`, or `[n, count]`.
+        count: numbers for each text.
+
+    Returns:
+        float32 `[n]`, or `[n, count]` where there are several.
 
     Raises:
         ValueError: a target is missing, is not finite or no number; the message names its row.
@@ -263,6 +431,8 @@ def number_targets(y: Any) -> np.ndarray:
     if not finite.all():
         row = int(np.argmin(finite))
         raise ValueError(f"Expected finite numbers as labels. Received in row {row}: {values[row]!r}")
+    if array.shape[1:] != ((count,) if count > 1 else ()):
+        raise ValueError(f"Expected {count} number{'s' * (count > 1)} per text. Received labels of shape {array.shape}")
     return array.astype(np.float32)
 
 
@@ -306,35 +476,6 @@ def _matrix(rows: list[Any]) -> np.ndarray:
                 f"Expected {len(rows[0])} labels in each row, as in row 0. Received in row {row}: {one_line(values)}"
             )
     return np.asarray(rows)
-
-
-def _class_index(value: Any, row: int, index: dict[str, int], num_classes: int) -> int:
-    """The number of one label's class.
-
-    Raises:
-        ValueError: there is no such class.
-    """
-    if is_missing(value):
-        raise ValueError(f"Row {row} has no label. Received: {value!r}. Leave the row out")
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "surrogateescape")
-    if isinstance(value, str):
-        if value in index:
-            return index[value]
-        if not index:
-            raise ValueError(
-                f"Labels that are names need a model that knows them: build it with `labels=[...]`. "
-                f"Received in row {row}: {one_line(value)}"
-            )
-        known = ", ".join(map(repr, list(index)[:20])) + (", ..." if len(index) > 20 else "")
-        raise ValueError(f"Unknown label. Known: {known}. Received in row {row}: {one_line(value)}")
-    is_number = isinstance(value, bool | int | float | np.number | np.bool_)
-    if is_number and 0 <= value < num_classes and value == int(value):
-        return int(value)
-    raise ValueError(
-        f"Labels must be whole numbers from 0 to {num_classes - 1}{', or names of classes' if index else ''}. "
-        f"Received in row {row}: {one_line(value)}"
-    )
 
 
 def _probabilities(array: np.ndarray, num_classes: int) -> np.ndarray:

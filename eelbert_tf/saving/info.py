@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from eelbert_tf.config import EelbertConfig, HashConfig, LexicalConfig
 from eelbert_tf.disk.refusals import read_error
 from eelbert_tf.disk.settled import settled
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import TASKS, Outputs
 
 from .checksum import CHECKSUM_FIELD, has_valid_checksum
 
@@ -36,21 +38,25 @@ class ModelInfo:
         pair: whether its input is pairs of texts.
         num_classes: logits of a classifier, or of a tagger for texts as wholes; 0 for a backbone.
         labels: names of the classes.
-        task: "classification", "regression" or "tagging".
+        task: one of `TASKS`, or "tagging".
         head: of a tagger, the names of its spans and the sizes of its layers.
         lexical: size of a classifier's lexical head; `None` for none.
         notes: anything else worth keeping, training settings for example.
+        thresholds: least probabilities of a binary task's second class, or of each of several labels.
+        target_unit: `mean` and `scale` of a regression's targets, which the head's numbers are counted in.
     """
 
     config: EelbertConfig
     kind: str = "backbone"
     pair: bool = False
     num_classes: int = 0
-    labels: list[str] | None = None
+    labels: list[str | None] | None = None
     task: str = "classification"
     head: dict[str, Any] = dataclasses.field(default_factory=dict)
     lexical: LexicalConfig | None = None
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    thresholds: list[float] | None = None
+    target_unit: dict[str, list[float]] | None = None
 
 
 def read_info(directory: Path) -> tuple[ModelInfo, str]:
@@ -87,6 +93,8 @@ def _read_info(path: Path) -> tuple[ModelInfo, str]:
             head=fields.get("head", {}),
             lexical=None if fields.get("lexical") is None else LexicalConfig(**fields["lexical"]),
             notes=fields.get("notes", {}),
+            thresholds=fields.get("thresholds"),
+            target_unit=fields.get("target_unit"),
         )
         _check_info(info)
         weights_sha256 = str(fields["weights_sha256"])
@@ -139,15 +147,20 @@ def _check_info(info: ModelInfo) -> None:
         )
     if info.kind not in ("backbone", "classifier", "tagger"):
         raise ValueError(f"`kind` must be backbone, classifier or tagger. Received: {info.kind!r:.100}")
-    if info.task not in ("classification", "regression", "tagging"):
-        raise ValueError(f"`task` must be classification, regression or tagging. Received: {info.task!r:.100}")
+    tasks = ("tagging",) if info.kind == "tagger" else TASKS
+    if info.task not in tasks:
+        raise ValueError(f"`task` must be one of {', '.join(tasks)}. Received: {info.task!r:.100}")
     if info.kind == "tagger":
         _check_head(info.head)
     labels = info.labels
-    if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
+    if labels is not None and not (isinstance(labels, list) and all(isinstance(x, str | None) for x in labels)):
         raise ValueError(f"`labels` must be a list of names. Received: {labels!r:.100}")
-    if labels is not None and len(labels) != info.num_classes:
+    if labels is not None and info.kind == "tagger" and len(labels) != info.num_classes:
         raise ValueError(f"`labels` must have one name per class. Received: {len(labels)} for {info.num_classes}")
+    if info.kind == "classifier":
+        Outputs(info.task, info.num_classes, labels, info.thresholds).check()
+    if info.target_unit is not None:
+        _check_unit(info.target_unit, info.num_classes)
 
 
 def _check_head(head: Any) -> None:
@@ -162,3 +175,24 @@ def _check_head(head: Any) -> None:
     sizes = [head["units"], *features.values()]
     if any(isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size <= MOST_ROWS for size in sizes):
         raise ValueError(f"Sizes of a head must be numbers up to {MOST_ROWS}. Received: {head!r:.200}")
+
+
+def _check_unit(unit: Any, count: int) -> None:
+    """Checks the unit of a regression's targets.
+
+    Raises:
+        ValueError: it is something else than so many means and scales.
+    """
+    values = [unit[key] for key in ("mean", "scale")] if isinstance(unit, dict) and len(unit) == 2 else []
+    if not values or not all(
+        isinstance(row, list) and len(row) == count and all(map(_is_finite, row)) for row in values
+    ):
+        raise ValueError(
+            f"`target_unit` must have {count} finite numbers as `mean` and as `scale`. Received: {unit!r:.100}"
+        )
+    if min(unit["scale"]) <= 0:
+        raise ValueError(f"`target_unit` must have a positive `scale`. Received: {unit!r:.100}")
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

@@ -208,7 +208,9 @@ def tags_by_outputs(
     return tags_of_words(text, words, spans)
 
 
-def answer(outputs: Mapping[str, np.ndarray], names: Sequence[str], labels: Sequence[str] | None, data: bytes) -> Any:
+def answer(
+    outputs: Mapping[str, np.ndarray], names: Sequence[str], labels: Sequence[str | None] | None, data: bytes
+) -> Any:
     """What a tagger says of a text, ready to be shown.
 
     Args:

@@ -155,8 +155,8 @@ def check(models: Sequence[str], train: Table, test: Table, max_tokens: int, max
             raise InputError(f"--model: {name} is the name of more than one; the table could not tell them apart")
         check_classifier(model, max_tokens, max_bytes)
         info, _ = read_info(find_model(model))
-        if info.pair or info.task == "regression":
-            kind = "regression" if info.task == "regression" else "classifier of pairs"
+        if info.pair or info.task != "classification":
+            kind = "classifier of pairs" if info.pair else f"model of the task {info.task}"
             raise InputError(f"{model}: a {kind}; the size suite compares classifiers of single texts")
         check_seen(test, label_names(info.labels, info.num_classes or 0))
 

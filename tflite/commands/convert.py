@@ -13,6 +13,8 @@ from eelbert_tf.tflite.conversion.options import check_choice, check_output
 from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS
 from eelbert_tf.tflite.runtimes.models import KerasModel, Model, check_classifier, open_model
 
+from .evaluate import add_label_arguments, labelled, measure, measure_tags
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--test", metavar="F", help="labelled texts (CSV, TSV) to measure the file and the model on")
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="of F: one column, or two for pairs (text)")
-    parser.add_argument("--label-column", default="label", metavar="NAME", help="of F: column of the labels")
+    add_label_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -65,8 +67,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def measure_both(args: argparse.Namespace) -> dict[str, Any]:
     """Scores of the file, in the runtime of its target, and of the model with the same limits, on labelled texts."""
-    from .evaluate import labelled, measure, measure_tags
-
     device = "tflm" if args.target == "micro" else "litert"
     models: dict[str, Model] = {
         device: open_model(args.output, device),
@@ -74,7 +74,4 @@ def measure_both(args: argparse.Namespace) -> dict[str, Any]:
     }
     if models["keras"].metadata.task == "tagging":
         return {runtime: measure_tags(model, iter_tagged(args.test)) for runtime, model in models.items()}
-    return {
-        runtime: measure(model, labelled(args.test, args.text_columns, args.label_column, model.metadata))
-        for runtime, model in models.items()
-    }
+    return {runtime: measure(model, labelled(args, model.metadata, args.test)) for runtime, model in models.items()}

@@ -1,4 +1,4 @@
-"""`eelbert predict`: classifies texts, one JSON line for each."""
+"""`eelbert predict`: what a model says of texts, one JSON line for each."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from eelbert_tf.disk.inputs import argument_bytes, chunks, read_texts
 from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.terminal import flush_output, print_json
 from eelbert_tf.errors import InputError
-from eelbert_tf.scores import rank
 from eelbert_tf.text.spans import answer
 from eelbert_tf.text.strings import TextOrPair, to_bytes
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
@@ -58,16 +55,7 @@ def results(model: Model, texts: list[TextOrPair]) -> Iterator[dict[str, Any]]:
         for data, outputs in zip(single, model.tag_outputs(single), strict=True):
             yield answer(outputs, metadata.names, metadata.labels, data)
     else:
-        yield from (describe(logits, metadata) for logits in model.predict(texts))
-
-
-def describe(logits: np.ndarray, metadata: Metadata) -> dict[str, Any]:
-    """The result for one text: its score, and for a classifier its class and the scores of all."""
-    if metadata.task == "regression":
-        return {"score": float(logits[0])}
-    ranked = rank(logits, metadata.labels)
-    label, score = ranked[0]
-    return {"label": label, "score": score, "scores": dict(ranked)}
+        yield from map(metadata.outputs.answer, model.predict(texts))
 
 
 def one_input(texts: list[str], metadata: Metadata) -> TextOrPair:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import Outputs
 from eelbert_tf.text.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.runtimes.finite import check_logits
 from eelbert_tf.tflite.runtimes.models import Model
@@ -20,7 +21,9 @@ _FEWEST_DECIDED = 20
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a file may be from the Keras model. Differences are relative to the largest logit where that is above 1.
+    """How far a file may be from the Keras model, as shares.
+
+    The first two are shares of the largest logit where that is above 1, or of the spread of a regression's targets.
 
     Agreement counts only texts on which the model is decided, whose two best logits are well apart. Between classes
     that are nearly equal rounding decides; with many classes that is the case for most texts unlike the training texts.
@@ -60,8 +63,8 @@ def compare(
         which: the texts, for messages.
 
     Returns:
-        `max_abs_diff` of the logits, `argmax_agreement`, the share of all texts that get the same class, and
-        `texts_checked`.
+        `max_abs_diff` of the outputs, `argmax_agreement`, the share of all texts that get the same class, or of all
+        labels that are given alike, and `texts_checked`.
 
     Raises:
         InputError: the model's logits are no numbers, or those of the file are too far from them.
@@ -70,7 +73,9 @@ def compare(
     batches = np.array_split(data, -(-len(data) // _TEXTS_AT_ONCE))
     expected = check_logits(np.concatenate([np.asarray(model(batch, training=False)) for batch in batches]))
     logits = runtime.predict(texts)
-    difference, same = _check(expected, logits, tolerance, f"{len(texts)} {which}")
+    unit = _units(model, expected)
+    decisions = _decisions(runtime.metadata.outputs, logits, expected)
+    difference, same = _check(np.abs(logits - expected), unit, decisions, tolerance, f"{len(texts)} {which}")
     return {"max_abs_diff": difference, "argmax_agreement": same, "texts_checked": len(texts)}
 
 
@@ -105,7 +110,11 @@ def compare_tags(
     pairs = [(expected["tags"][there], found["tags"][there])]
     if "label" in expected:
         pairs.append((expected["label"], found["label"]))
-    figures = [_check(check_logits(truth), row, tolerance, f"{len(texts)} {which}") for truth, row in pairs]
+    figures = []
+    for truth, row in pairs:
+        unit = max(1.0, float(np.abs(check_logits(truth)).max()))
+        decisions = _decisions(Outputs("classification", truth.shape[1]), row, truth)
+        figures.append(_check(np.abs(row - truth), unit, decisions, tolerance, f"{len(texts)} {which}"))
     return {
         "max_abs_diff": max(difference for difference, _ in figures),
         "argmax_agreement": min(same for _, same in figures),
@@ -113,32 +122,54 @@ def compare_tags(
     }
 
 
-def _check(expected: np.ndarray, logits: np.ndarray, tolerance: Tolerance, where: str) -> tuple[float, float]:
-    """The largest difference of logits `[n, C]`, and the share of rows with the same best one.
+def _check(
+    difference: np.ndarray,
+    unit: Any,
+    decisions: tuple[np.ndarray, np.ndarray],
+    tolerance: Tolerance,
+    where: str,
+) -> tuple[float, float]:
+    """The largest difference of outputs `[n, C]`, and the share of equal decisions.
 
     Raises:
         InputError: they are too far apart.
     """
-    unit = max(1.0, float(np.abs(expected).max()))
-    difference = float(np.abs(logits - expected).max())
-    same = logits.argmax(axis=1) == expected.argmax(axis=1)
-    decided = same[_margins(expected) > tolerance.margin * unit]
+    share = float((difference / unit).max())
+    same, margins = decisions
+    decided = same[margins > tolerance.margin * unit] if len(same) else same
     agreement = float(decided.mean()) if len(decided) >= _FEWEST_DECIDED else 1.0
-    if not difference <= tolerance.difference * unit or not agreement >= tolerance.agreement:
+    if not share <= tolerance.difference or not agreement >= tolerance.agreement:
         advice = "Nothing was written. Try --quantize none"
         if tolerance in (TOLERANCES["int8"], CALIBRATED):
             advice += "; for int8 on micro, calibrate on more of the texts that the model will meet (--calibrate)"
         raise InputError(
-            f"The converted file is not as good as its model: on {where} logits differ by up to {difference:.2g} "
-            f"(allowed: {tolerance.difference * unit:.2g}), and of the {len(decided)} with a clear class "
+            f"The converted file is not as good as its model: on {where} outputs differ by up to {share:.2g} of their "
+            f"size (allowed: {tolerance.difference:.2g}), and of the {len(decided)} with a clear class "
             f"{agreement:.1%} get the same (needed: {tolerance.agreement:.1%}). {advice}"
         )
-    return difference, float(same.mean())
+    return float(difference.max()), float(same.mean()) if len(same) else 1.0
 
 
-def _margins(logits: np.ndarray) -> np.ndarray:
-    """The distance of the two best logits of each row; infinite for a single logit."""
-    if logits.shape[1] < 2:
-        return np.full(len(logits), np.inf)
-    best = np.partition(logits, -2, axis=1)
-    return best[:, -1] - best[:, -2]
+def _units(model: Any, expected: np.ndarray) -> Any:
+    """What differences are measured in: the largest logit, or for each number of a regression its targets' spread."""
+    if getattr(model, "target_unit", None) is None:
+        return max(1.0, float(np.abs(expected).max()))
+    scale = model.target_unit.values()[1] if model.target_unit.is_known else 1.0
+    rounding = 64 * np.finfo(np.float32).eps * np.abs(expected).max(axis=0)  # of targets that are far from 0
+    return np.maximum(np.maximum(scale, np.abs(expected - expected.mean(axis=0)).max(axis=0)), 1e5 * rounding)
+
+
+def _decisions(outputs: Outputs, logits: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether two models decide the same, and how far the second is from deciding otherwise.
+
+    Returns:
+        bool and float, one for each text, or for each label of each text; none where the outputs are numbers.
+    """
+    if outputs.task == "regression":
+        return np.ones(0, bool), np.zeros(0)
+    same = outputs.decide(logits) == outputs.decide(expected)
+    if outputs.task == "classification":
+        best = np.partition(expected, -2, axis=1)
+        return same, best[:, -1] - best[:, -2]
+    least = np.clip(outputs.least, 1e-6, 1 - 1e-6)
+    return same.reshape(-1), np.abs(expected - np.log(least / (1 - least))).reshape(-1)

@@ -100,6 +100,8 @@ def convert(
         calibration = calibration_texts(calibration, metadata)
         report: dict[str, Any] = {}
         to_export = copy_of(keras_model)  # exporting changes layers
+        if metadata.task == "regression":
+            to_export.fold_unit()
         if target == "mobile":
             graph = to_tflite(to_export)
             (MOBILE_BEFORE_2_17 if compatible else MOBILE)[quantize](graph)

@@ -17,6 +17,7 @@ from typing import Any
 
 from eelbert_tf.disk.refusals import read_error
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import Outputs
 
 FORMAT = "eelbert"
 FORMAT_VERSION = 1
@@ -39,32 +40,39 @@ class Metadata:
     Args:
         max_tokens: T, token slots, [CLS] and [SEP]s included.
         max_bytes: L, bytes of its input.
-        num_classes: logits of the text as a whole; 1 for regression, 0 where a tagger has none.
-        labels: names of the classes.
-        task: "classification", "regression" or "tagging".
+        num_classes: logits of the text as a whole, or numbers of a regression; 0 where a tagger has none.
+        labels: names of the classes, two where there is one logit; or of a regression's numbers.
+        task: "classification", "binary", "multilabel", "regression" or "tagging".
         pair: whether its input is two texts with a separator byte between them.
         target: "mobile" or "micro".
         quantize: "none", "float16", "dynamic" or "int8".
         config: fields of the encoder's `EelbertConfig`.
         tags: of a tagger, the tags of its logits: O, then B of each name of a span, then I of each.
+        thresholds: least probabilities of a binary task's second class, or of each of several labels; `None` for 0.5.
     """
 
     max_tokens: int
     max_bytes: int
     num_classes: int
-    labels: list[str] | None = None
+    labels: list[str | None] | None = None
     task: str = "classification"
     pair: bool = False
     target: str = "mobile"
     quantize: str = "none"
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     tags: list[str] | None = None
+    thresholds: list[float] | None = None
 
     @property
     def names(self) -> list[str]:
         """Names of a tagger's spans, in the order of its tags."""
         tags = self.tags or []
         return [tag.removeprefix("B-") for tag in tags[1 : 1 + len(tags) // 2]]
+
+    @property
+    def outputs(self) -> Outputs:
+        """How the logits of the text as a whole are read."""
+        return Outputs(self.task, self.num_classes, self.labels, self.thresholds)
 
     @property
     def normalization(self) -> int:

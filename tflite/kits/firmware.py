@@ -9,7 +9,6 @@ from pathlib import Path
 
 from eelbert_tf.disk.files import FolderKind, check_directory, check_file, replace_directory, replace_file
 from eelbert_tf.errors import InputError
-from eelbert_tf.scores import label_names
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
 SOURCES = Path(__file__).parent / "c"
@@ -118,8 +117,11 @@ def _header(data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: in
 #define EELBERT_MODEL_CRC32 {_crc32(data)}
 #define EELBERT_MAX_TOKENS {metadata.max_tokens} /* slots, [CLS] and [SEP] included */
 #define EELBERT_MAX_BYTES {metadata.max_bytes} /* read of a text */
-#define EELBERT_CLASSES {metadata.num_classes} /* of a text as a whole */
-#define EELBERT_SPAN_NAMES {len(metadata.names)} /* of its parts */
+#define EELBERT_CLASSES {len(metadata.outputs.names)} /* or numbers of a regression */
+#define EELBERT_OUTPUTS {metadata.num_classes} /* of the model: one for a binary task, else as many */
+#define EELBERT_BINARY {int(metadata.task == "binary")} /* one of two classes, from a threshold on */
+#define EELBERT_MULTILABEL {int(metadata.task == "multilabel")} /* any number of classes, each from a threshold on */
+#define EELBERT_SPAN_NAMES {len(metadata.names)} /* of parts of a text */
 #define EELBERT_REGRESSION {int(metadata.task == "regression")}
 #define EELBERT_PAIR {int(metadata.pair)} /* two texts with the byte 0x1F between them */
 #define EELBERT_OPERATORS {len(ops)}
@@ -135,6 +137,7 @@ extern "C" {{
 
 extern const unsigned char eelbert_model[EELBERT_MODEL_BYTES];
 extern const char *const eelbert_model_labels[];
+extern const float eelbert_model_thresholds[];
 extern const char *const eelbert_model_span_names[];
 
 #ifdef __cplusplus
@@ -148,9 +151,10 @@ extern const char *const eelbert_model_span_names[];
 def _source(data: bytes, metadata: Metadata) -> str:
     rows = (data[start : start + 24] for start in range(0, len(data), 24))
     numbers = ",\n".join(",".join(map(str, row)) for row in rows)
-    labels = label_names(metadata.labels, metadata.num_classes)
+    outputs = metadata.outputs
+    thresholds = ", ".join(f"{least:.9e}f" for least in outputs.least) or "0"
     return f"""\
-/* The bytes of a .tflite file, and the names of its classes and spans. */
+/* The bytes of a .tflite file, the names of its classes and spans, and from which probability on classes are given. */
 #include "{HEADER}"
 
 #if EELBERT_MODEL_CRC32 != {_crc32(data)}
@@ -166,18 +170,20 @@ const unsigned char eelbert_model[EELBERT_MODEL_BYTES] __attribute__((aligned(16
 }};
 
 const char *const eelbert_model_labels[] = {{
-{_strings(labels)}
+{_strings(outputs.names)}
 }};
 
 const char *const eelbert_model_span_names[] = {{
 {_strings(metadata.names)}
 }};
+
+const float eelbert_model_thresholds[] = {{ {thresholds} }};
 """
 
 
-def _strings(names: Sequence[str]) -> str:
-    """Lines of an array of C; one of no names has a null, since an array of C is not empty."""
-    return ",\n".join(f"    {c_string(name)}" for name in names) or "    0"
+def _strings(names: Sequence[str | None]) -> str:
+    """Lines of an array of C; `None` is a null, and so is what stands in an array of no names: C has no empty ones."""
+    return ",\n".join("    0" if name is None else f"    {c_string(name)}" for name in names) or "    0"
 
 
 def _crc32(data: bytes) -> str:

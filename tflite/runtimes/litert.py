@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.scores import rank
 from eelbert_tf.text.spans import answer
 from eelbert_tf.text.strings import Text, TextOrPair, encode_texts, to_bytes
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file
@@ -83,23 +82,35 @@ class Runtime:
                 result[:] = self.invoke(np.ascontiguousarray(row[None]))[0][0]
         return check_logits(logits)
 
-    def classify(self, text: TextOrPair) -> list[tuple[str, float]]:
+    def classify(self, text: TextOrPair) -> list[tuple[str | None, float]]:
         """The classes of a text, the likeliest first.
 
         Args:
             text: a string or bytes, or a tuple of two for a model of pairs.
 
         Returns:
-            Each class with its probability.
+            Each class with its probability; `None` stands for none of the classes.
 
         Raises:
             ValueError: the model is a regression: use `predict`.
         """
-        if self.metadata.task == "regression":
-            raise ValueError("A regression has a score and no classes: use `predict`.")
         if self.metadata.task == "tagging":
             raise ValueError("A tagger gives spans: use `tag`.")
-        return rank(self.predict([text])[0], self.metadata.labels)
+        return self.metadata.outputs.rank(self.predict([text])[0])
+
+    def answer(self, text: TextOrPair) -> dict[str, Any]:
+        """What is said of a text, in one form for every task: what `eelbert predict` says.
+
+        Args:
+            text: a string or bytes, or a tuple of two for a model of pairs.
+
+        Returns:
+            `label`, `score` and `scores`; or `labels` and `scores` where there may be several; or the `value` of a
+            regression, or its `values` by name; or the `spans` of a tagger.
+        """
+        if self.metadata.task == "tagging" and not isinstance(text, tuple):
+            return self.tag(text)
+        return self.metadata.outputs.answer(self.predict([text])[0])
 
     def tag_outputs(self, texts: Iterable[Text]) -> list[dict[str, np.ndarray]]:
         """What a tagger gives for texts.

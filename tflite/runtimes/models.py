@@ -142,6 +142,7 @@ def metadata_of(model: Any, target: str = "mobile", quantize: str = "none") -> M
         quantize=quantize,
         config=config.to_dict(),
         tags=tag_names(model.names) if model.task == "tagging" else None,
+        thresholds=getattr(model, "thresholds", None),
     )
 
 

@@ -141,19 +141,19 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
         check_file(kept)
     config = shape_of(args.preset, args.config)
     taught_as = read_info(find_model(args.teacher))[0]
-    regression, classes = taught_as.task == "regression", taught_as.labels
-    if not classes and not regression:
+    task, classes = taught_as.task, taught_as.labels
+    if not classes and task != "regression":
         raise InputError(f"--teacher: {args.teacher}: names no classes; expected what `eelbert finetune` wrote")
-    train = read_table(args.train, args.text_columns, args.label_column, regression)
-    dev = read_table(args.dev, args.text_columns, args.label_column, regression) if args.dev else None
+    train = read_table(args.train, args.text_columns, args.label_column, task)
+    dev = read_table(args.dev, args.text_columns, args.label_column, task) if args.dev else None
     pair = isinstance(train.texts[0], tuple)
     if pair != taught_as.pair:
         raise InputError(f"--teacher: {args.teacher}: takes {'single texts' if pair else 'pairs of texts'}")
     if dev is not None:
         check_same_kind(train, dev)
     for table in (train, dev):
-        if table is not None and classes:
-            check_seen(table, classes)
+        if table is not None and task != "regression" and classes:
+            check_seen(table, [name for name in classes if name is not None])
     unlabelled = []
     for path in args.unlabelled:
         for row in iter_rows(path, args.text_columns, None):
@@ -176,7 +176,7 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     learned = lessons(teacher, train, unlabelled, args.made_up, args.trust, args.seed, held_out, kept, identity)
     keras.utils.set_random_seed(args.seed)
     report = finetune(
-        start(args.preset or SCRATCH, config, pair, classes, {}),
+        start(args.preset or SCRATCH, config, pair, classes, {}, task),
         learned,
         None if dev is None else Labelled(dev.texts, dev.labels),
         Recipe(args.epochs, args.batch_size, args.learning_rate, seed=args.seed),

@@ -85,7 +85,8 @@ def ask(teacher: Any, texts: Sequence[Text], kept: Path | None = None, identity:
         identity: the teacher's; answers of another are not taken.
 
     Returns:
-        float32 `[n, classes]` of probabilities, or `[n]` of scores.
+        float32 `[n, classes]` of probabilities, `[n]` of those of a binary task's second class, or a regression's
+        numbers.
 
     Raises:
         InputError: the file holds something else, or cannot be written.
@@ -102,10 +103,8 @@ def ask(teacher: Any, texts: Sequence[Text], kept: Path | None = None, identity:
                 _write(kept, identity, known)
             progress.update(len(part))
     logits = np.stack([known[key] for key in keys])
-    if teacher.task == "regression":
-        return logits[:, 0]
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return scores / scores.sum(axis=1, keepdims=True)
+    answers = logits if teacher.task == "regression" else teacher.outputs.probabilities(logits).astype(np.float32)
+    return answers[:, -1] if teacher.num_classes == 1 else answers
 
 
 def _key(text: Text) -> bytes:
@@ -135,23 +134,19 @@ def _write(path: Path, identity: str, known: dict[bytes, np.ndarray]) -> None:
         np.savez(file, teacher=identity, keys=keys, logits=np.stack(list(known.values())))
 
 
-def soften(labels: Sequence[Any], classes: Sequence[str] | None, taught: np.ndarray, trust: float) -> np.ndarray:
+def soften(truth: np.ndarray, taught: np.ndarray, trust: float) -> np.ndarray:
     """Targets of labelled texts, between the label and what the teacher says.
 
     Args:
-        labels: the true ones.
-        classes: in the order of the logits; `None` where labels are numbers.
+        truth: int32 `[n]` of class indices, or of the shape of `taught`.
         taught: float `[n, classes]`, the teacher's probabilities, or `[n]`, its scores.
         trust: share of the teacher's word, from 0 to 1.
 
     Returns:
         float32, of the shape of `taught`.
     """
-    if classes is None:
-        truth = np.asarray(labels, np.float32)
-    else:
-        index = {name: i for i, name in enumerate(classes)}
-        truth = np.eye(len(classes), dtype=np.float32)[[index[str(label)] for label in labels]]
+    if truth.ndim < taught.ndim:
+        truth = np.eye(taught.shape[1], dtype=np.float32)[truth]
     return ((1 - trust) * truth + trust * taught).astype(np.float32)
 
 
@@ -189,6 +184,5 @@ def lessons(
     more = [text for text in [*unlabelled, *make_up(train.texts, made_up, seed)] if text not in known]
     texts = [*train.texts, *more]
     taught = ask(teacher, texts, kept, identity)
-    classes = None if teacher.task == "regression" else teacher.labels
-    targets = soften(train.labels, classes, taught[: len(train)], trust)
+    targets = soften(teacher.targets(train.labels), taught[: len(train)], trust)
     return Labelled(texts, np.concatenate([targets, taught[len(train) :]]))

@@ -8,7 +8,8 @@ from typing import Any
 
 from eelbert_tf.models.classifier import EelbertClassifier
 
-from .labelled import Labelled, as_targets
+from .calibrate import Unknown, calibrate
+from .labelled import Labelled
 from .run import score
 
 METHODS = ("auto", "convex", "full")
@@ -41,6 +42,8 @@ def fit_heads(
     notes: dict[str, Any] | None = None,
     lexical: bool | None = None,
     seed: int = 0,
+    held_out: Labelled | None = None,
+    unknown: Unknown | None = None,
 ) -> dict[str, Any]:
     """Fits the dense layer and the lexical head of a classifier.
 
@@ -52,6 +55,8 @@ def fit_heads(
         notes: kept in the model's configuration.
         lexical: whether there is a lexical head; by default where it helps on parts of `train` that are held out.
         seed: fixes these.
+        held_out: texts that temperature and thresholds are set on afterwards; `None` to leave them as they are.
+        unknown: how to refuse foreign texts, for a model whose last class is `None`.
 
     Returns:
         What `eelbert finetune` reports.
@@ -60,7 +65,8 @@ def fit_heads(
         InputError: the output cannot be written.
     """
     begin = time.perf_counter()
-    found = model.fit_head(list(train.texts), as_targets(train, model.labels), lexical=lexical, seed=seed)
+    train = train if unknown is None else unknown.beside(train)
+    found = model.fit_head(list(train.texts), train.labels, lexical=lexical, seed=seed)
     report = {
         "method": "convex",
         "train_texts": len(train.texts),
@@ -68,6 +74,8 @@ def fit_heads(
         "seconds": round(time.perf_counter() - begin, 1),
         **found,
     }
+    if held_out is not None:
+        report |= calibrate(model, held_out, unknown)
     if output is not None:
         model.save_to_preset(output, {"heads": found, **(notes or {})})
     if dev is not None:

@@ -1,4 +1,4 @@
-"""Labelled texts in memory, and their labels as the loss takes them."""
+"""Labelled texts in memory."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ from eelbert_tf.text.strings import TextOrPair
 
 @dataclass(frozen=True)
 class Labelled:
-    """Texts with their targets: class names, float `[n, classes]` of their probabilities, or numbers for regression."""
+    """Texts with their labels: class names or float `[n, classes]` of probabilities, tuples of names, or numbers."""
 
     texts: Sequence[TextOrPair]
-    labels: Sequence[str] | Sequence[float] | np.ndarray
-
-
-def as_targets(data: Labelled, classes: Sequence[str] | None) -> np.ndarray:
-    """Labels as numbers: int32 `[n]` of classes, float32 `[n, classes]` of probabilities, or float32 `[n]`."""
-    if classes is None or isinstance(data.labels, np.ndarray):
-        return np.asarray(data.labels, np.float32)
-    index = {name: i for i, name in enumerate(classes)}
-    return np.array([index[str(label)] for label in data.labels], np.int32)
+    labels: Sequence[str] | Sequence[float] | Sequence[tuple[str, ...]] | Sequence[tuple[float, ...]] | np.ndarray

@@ -14,8 +14,9 @@ from eelbert_tf import metrics
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.optimizer import adamw
 
+from .calibrate import Unknown, calibrate
 from .callbacks import SaveEachEpoch, StopIfDiverged
-from .labelled import Labelled, as_targets
+from .labelled import Labelled
 from .progress import Progress
 from .recipe import Recipe
 
@@ -28,8 +29,10 @@ def finetune(
     output: Path | None = None,
     notes: dict[str, Any] | None = None,
     quiet: bool = False,
+    held_out: Labelled | None = None,
+    unknown: Unknown | None = None,
 ) -> dict[str, Any]:
-    """Trains a classification or regression head and the encoder under it.
+    """Trains a head and the encoder under it.
 
     Args:
         model: what learns; its weights change.
@@ -39,6 +42,8 @@ def finetune(
         output: a model directory, written anew after every epoch; `None` to write nothing.
         notes: kept in the model's configuration.
         quiet: whether to show no progress.
+        held_out: texts that temperature and thresholds are set on afterwards; `None` to leave them as they are.
+        unknown: how to refuse foreign texts, for a model whose last class is `None`.
 
     Returns:
         What `eelbert finetune` reports.
@@ -46,24 +51,22 @@ def finetune(
     Raises:
         InputError: the training diverges, or the output cannot be written.
     """
-    classes = model.labels
-    targets = as_targets(train, classes)
-    validation = None if dev is None else (list(dev.texts), as_targets(dev, classes))
-    if validation is not None and classes and targets.ndim == 2:
-        validation = (validation[0], np.eye(len(classes), dtype=np.float32)[validation[1]])
+    train = train if unknown is None else unknown.beside(train)
+    targets = model.targets(train.labels)
+    labels: Any = train.labels  # not the targets: `fit` takes numbers for names where classes are called by numbers
+    validation: Any = None if dev is None else (list(dev.texts), dev.labels)
+    loss: Any = "auto"
+    if model.task == "classification" and targets.ndim == 2:
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        if validation is not None:
+            validation = (validation[0], np.eye(model.num_classes, dtype=np.float32)[model.targets(validation[1])])
     steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
-    if classes:
-        sparse = targets.ndim == 1
-        kind = keras.losses.SparseCategoricalCrossentropy if sparse else keras.losses.CategoricalCrossentropy
-        loss: keras.losses.Loss = kind(from_logits=True)
-        shown = ["accuracy"]
-    else:
-        loss, shown = keras.losses.MeanSquaredError(), []
-        model.classifier.bias.assign(np.full(1, targets.mean(), np.float32))  # else the first epoch learns the mean
     optimizer = adamw(model, recipe.learning_rate, steps, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
-    model.compile(optimizer, loss, metrics=shown)
+    model.compile(optimizer, loss)
     notes = {"recipe": vars(recipe), **(notes or {})}
-    guessing = math.log(len(classes)) if classes else float(targets.var())
+    guessing = {"classification": math.log(model.num_classes), "regression": float(targets.std() > 0)}.get(
+        model.task, math.log(2)
+    )
     progress = Progress(steps, quiet=quiet)
     callbacks: list[keras.callbacks.Callback] = [StopIfDiverged(recipe.learning_rate, guessing), progress]
     if output is not None:
@@ -72,7 +75,7 @@ def finetune(
     try:
         history = model.fit(
             list(train.texts),
-            targets,
+            labels,
             recipe.batch_size,
             validation_data=validation,
             epochs=recipe.epochs,
@@ -90,6 +93,10 @@ def finetune(
         "seconds": round(seconds, 1),
         "loss": [round(float(x), 4) for x in history.history["loss"]],
     }
+    if held_out is not None:
+        report |= calibrate(model, held_out, unknown)
+        if output is not None:
+            model.save_to_preset(output, {**notes, "finished_epochs": recipe.epochs})
     if dev is not None:
         report["dev_texts"] = len(dev.texts)
         report["dev"] = score(model, dev)
@@ -99,9 +106,5 @@ def finetune(
 def score(model: EelbertClassifier, data: Labelled) -> dict[str, float]:
     """The metrics of the model's task on some texts."""
     logits = model.predict(list(data.texts), verbose=0)
-    targets = as_targets(data, model.labels)
-    if model.labels:
-        figures = metrics.classification_figures(targets, logits.argmax(axis=1), model.num_classes)
-    else:
-        figures = metrics.regression_figures(targets, logits[:, 0])
+    figures = metrics.task_figures(model.outputs, model.targets(data.labels), logits)
     return {name: round(value, 4) for name, value in figures.items()}

@@ -15,7 +15,12 @@ SCRATCH = "scratch"
 
 
 def start(
-    preset: str, config: EelbertConfig, pair: bool, classes: Sequence[str] | None, changes: dict[str, Any]
+    preset: str,
+    config: EelbertConfig,
+    pair: bool,
+    classes: Sequence[str | None] | None,
+    changes: dict[str, Any],
+    task: str | None = None,
 ) -> EelbertClassifier:
     """The model to fine-tune, with a fresh head or with one that was saved for the same classes.
 
@@ -24,20 +29,22 @@ def start(
             Face's layout.
         config: used from scratch only.
         pair: whether the texts are pairs.
-        classes: names of the classes, in the order of the logits; `None` for regression.
+        classes: names of the classes, in the order of the logits, or of a regression's numbers; `None` for one number.
         changes: fields of the configuration to change, `max_tokens` for example.
+        task: the classifier's; by default "classification" where there are classes, else "regression".
 
     Raises:
         InputError: there is no such preset, or it cannot be changed like that.
     """
     if changes.get("max_bytes", 0) > MAX_INPUT_BYTES:
         raise InputError(f"--max-bytes: must be at most {MAX_INPUT_BYTES}, not {changes['max_bytes']}")
-    task = "classification" if classes else "regression"
+    task = task or ("classification" if classes else "regression")
     try:
         if preset == SCRATCH:
             backbone = EelbertBackbone(config.replace(**changes), pair=pair, name="backbone")
             return EelbertClassifier(backbone, labels=classes, task=task)
-        return EelbertClassifier.from_preset(preset, labels=classes, task=task, pair=pair, **changes)
+        one = None if classes else 1  # number
+        return EelbertClassifier.from_preset(preset, labels=classes, num_classes=one, task=task, pair=pair, **changes)
     except InputError:
         raise
     except ValueError as error:  # the configuration says which field and why

@@ -115,8 +115,9 @@ def read_task(task: Task, source: str) -> TaskData:
     folder = Path(source, task.name)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected train.tsv and {task.dev[0]}.tsv of GLUE's {task.name}")
+    kind = "regression" if task.regression else "classification"
     sets = {
-        name: read_table(folder / f"{name}.tsv", task.texts, task.label, task.regression, task.header)
+        name: read_table(folder / f"{name}.tsv", task.texts, task.label, kind, task.header)
         for name in ("train", *task.dev)
     }
     for table in sets.values():

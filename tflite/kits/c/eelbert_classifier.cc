@@ -47,22 +47,43 @@ int run(const void *text, size_t length)
 }
 
 #if EELBERT_CLASSES
-// Fills the scores of the classes, where not null, and returns the number of the likeliest.
+// Of one class a text, or of a binary task, which is one of two classes with the logits 0 and z.
+void softmax(const float *logits, float *scores)
+{
+    float largest, sum = 0.0f;
+
+    for (int i = 0; i < EELBERT_CLASSES; i++)
+        scores[i] = EELBERT_BINARY ? i * logits[0] : logits[i];
+    largest = scores[0];
+    for (int i = 1; i < EELBERT_CLASSES; i++)
+        largest = scores[i] > largest ? scores[i] : largest;
+    for (int i = 0; i < EELBERT_CLASSES; i++)
+        sum += scores[i] = std::exp(scores[i] - largest);
+    for (int i = 0; i < EELBERT_CLASSES; i++)
+        scores[i] /= sum;
+}
+
+// Fills the scores of the classes, where not null, and returns the number of the one that is given.
 int classes(float *scores)
 {
     const float *logits = interpreter->output(kClassesOutput)->data.f;
-    int best = 0;
+    float own[EELBERT_CLASSES];
+    int best = EELBERT_NONE;
 
-    for (int i = 1; i < EELBERT_CLASSES; i++)
-        best = logits[i] > logits[best] ? i : best;
     if (!scores)
-        return best;
-    float sum = 0.0f;
+        scores = own;
+    if (EELBERT_REGRESSION || EELBERT_MULTILABEL) {
+        for (int i = 0; i < EELBERT_OUTPUTS; i++)
+            scores[i] = EELBERT_REGRESSION ? logits[i] : 1.0f / (1.0f + std::exp(-logits[i]));
+    } else {
+        softmax(logits, scores);
+    }
+    if (EELBERT_REGRESSION)
+        return 0;
     for (int i = 0; i < EELBERT_CLASSES; i++)
-        sum += scores[i] = EELBERT_REGRESSION ? logits[i] : std::exp(logits[i] - logits[best]);
-    for (int i = 0; i < EELBERT_CLASSES && !EELBERT_REGRESSION; i++)
-        scores[i] /= sum;
-    return best;
+        if (eelbert_has(scores, i) && (best < 0 || scores[i] > scores[best]))
+            best = i;
+    return best < 0 || eelbert_model_labels[best] ? best : EELBERT_NONE;
 }
 #endif
 
@@ -90,7 +111,7 @@ extern "C" int eelbert_init(void)
         !is_output(1, kTfLiteInt32, EELBERT_MAX_TOKENS * 2))
         return EELBERT_BAD_MODEL;
 #endif
-    if (EELBERT_CLASSES && !is_output(kClassesOutput, kTfLiteFloat32, EELBERT_CLASSES))
+    if (EELBERT_CLASSES && !is_output(kClassesOutput, kTfLiteFloat32, EELBERT_OUTPUTS))
         return EELBERT_BAD_MODEL;
     ready = true;
     return 0;
@@ -101,6 +122,18 @@ extern "C" int eelbert_classify(const void *text, size_t length, float *scores)
 {
     const int failed = run(text, length);
     return failed ? failed : classes(scores);
+}
+
+extern "C" int eelbert_has(const float *scores, int number)
+{
+    if (EELBERT_MULTILABEL)
+        return scores[number] >= eelbert_model_thresholds[number];
+    if (EELBERT_BINARY)
+        return number == (scores[1] >= eelbert_model_thresholds[0]);
+    for (int i = 0; i < EELBERT_CLASSES; i++)
+        if (scores[i] > scores[number] || (scores[i] == scores[number] && i < number))
+            return 0;
+    return 1;
 }
 
 extern "C" const char *const *eelbert_labels(void)

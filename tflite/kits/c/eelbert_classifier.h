@@ -1,5 +1,5 @@
 /*
- * From the bytes of a text to its class, in TFLite Micro: three functions for firmware in C or C++.
+ * From the bytes of a text to its class, in TFLite Micro: four functions for firmware in C or C++.
  *
  * This file and eelbert_classifier.cc are the same for every model; `eelbert convert --target micro --kit` writes them
  * with eelbert_model.h, eelbert_model.c and eelbert_model_ops.inc, which are one model's. There is one model and one
@@ -23,7 +23,8 @@ enum {
     EELBERT_NO_MEMORY = -2,  /* the arena is too small, or an operator is missing: TFLite Micro logs which */
     EELBERT_BAD_MODEL = -3,  /* the model's input or output is not what eelbert_model.h says */
     EELBERT_NOT_READY = -4,  /* eelbert_init has not succeeded yet */
-    EELBERT_FAILED = -5      /* an operator failed */
+    EELBERT_FAILED = -5,     /* an operator failed */
+    EELBERT_NONE = -6        /* no failure: the text has none of the classes */
 };
 
 /* Makes the model ready, once. Returns 0, or one of the numbers above. */
@@ -34,12 +35,19 @@ int eelbert_init(void);
  * Classifies `length` bytes of UTF-8, or of anything, as they are: no terminator, no preparation. What the model
  * cannot hold is left out, at the end of a token. The two texts of a pair have the byte 0x1F between them.
  *
- * `scores`, where not NULL, gets the probability of each class; of a regression, its one number.
- * Returns the number of the likeliest class, 0 for a regression, or one of the numbers above.
+ * `scores`, where not NULL, gets the probability of each class; of a regression (EELBERT_REGRESSION), its numbers.
+ * Returns the number of the text's class, of the likeliest where it has several (EELBERT_MULTILABEL), EELBERT_NONE where
+ * it has none, 0 for a regression, or another one of the numbers above.
  */
 int eelbert_classify(const void *text, size_t length, float scores[EELBERT_CLASSES]);
 
-/* Names of the EELBERT_CLASSES classes, in UTF-8, in the order of the scores. */
+/* Whether scores from eelbert_classify give a class to their text: there may be several, or none. */
+int eelbert_has(const float scores[EELBERT_CLASSES], int number);
+
+/*
+ * Names of the EELBERT_CLASSES classes, or of a regression's numbers, in UTF-8, in the order of the scores; NULL is the
+ * name of "none of these".
+ */
 const char *const *eelbert_labels(void);
 #endif
 

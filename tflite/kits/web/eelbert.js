@@ -4,11 +4,10 @@
 //   const { label, scores } = await model.classify("turn on the lights");
 
 import { Tensor, loadAndCompile, loadLiteRt } from "@litertjs/core";
+import { readMetadata } from "./metadata.js";
+import { answer, decide, names, probabilities, softmax } from "./scores.js";
 import { decodeSpans } from "./spans.js";
 import { encode, toBytes } from "./text.js";
-
-const START = '{"format": "eelbert", "format_version": ';
-const VERSION = 1;
 
 let runtime; // LiteRT's WebAssembly, loaded once
 
@@ -33,13 +32,12 @@ export class Eelbert {
     this.model = model;
     this.metadata = metadata;
     this.bytes = bytes; // of the file
-    const numbers = Array.from({ length: metadata.num_classes }, (_, i) => String(i));
-    this.labels = metadata.labels?.length ? metadata.labels : numbers;
+    this.labels = names(metadata); // null stands for none of the classes
     const tags = metadata.tags ?? [];
     this.spanNames = tags.slice(1, 1 + (tags.length >> 1)).map((tag) => tag.slice(2)); // behind "B-"
   }
 
-  /** The model's raw output for a text, or for a pair of texts: Float32Array, one number a class. */
+  /** The model's raw output for a text, or for a pair of texts: Float32Array of logits, or of a regression's numbers. */
   async predict(text, second = null) {
     return (await this.run(text, second))[0];
   }
@@ -58,13 +56,22 @@ export class Eelbert {
     }
   }
 
-  /** The likeliest class of a text, and the probability of each class in the model's order. */
+  /**
+   * The class of a text and its number, null and -1 where it has none; the names of all its classes, where there may be
+   * several; and the probability of each class in the model's order.
+   */
   async classify(text, second = null) {
-    if (this.metadata.task === "regression") throw new Error("This model gives a number and no classes: use predict.");
     if (this.metadata.task === "tagging") throw new Error("This model finds spans: use tag.");
-    const scores = softmax(await this.predict(text, second));
-    const best = scores.indexOf(Math.max(...scores));
-    return { label: this.labels[best], best, scores };
+    const scores = probabilities(await this.predict(text, second), this.metadata);
+    const given = decide(scores, this.metadata).filter((i) => this.labels[i] !== null);
+    const [best = -1] = given;
+    return { label: this.labels[best] ?? null, best, labels: given.map((i) => this.labels[i]), scores };
+  }
+
+  /** What is said of a text, in one form for every task: see scores.js. */
+  async answer(text, second = null) {
+    if (this.metadata.task === "tagging") return this.tag(text);
+    return answer(await this.predict(text, second), this.metadata);
   }
 
   /**
@@ -86,57 +93,13 @@ export class Eelbert {
     if (!label) return { spans };
     const scores = softmax(label);
     const best = scores.indexOf(Math.max(...scores));
-    return { label: this.labels[best], best, scores, spans };
+    return { label: this.labels[best], best, labels: [this.labels[best]], scores, spans };
   }
 
   /** Frees the model's memory. */
   close() {
     this.model.delete();
   }
-}
-
-/** Probabilities of logits. */
-export function softmax(logits) {
-  const greatest = Math.max(...logits);
-  const powers = Array.from(logits, (x) => Math.exp(x - greatest));
-  const sum = powers.reduce((a, b) => a + b);
-  return powers.map((x) => x / sum);
-}
-
-/** What a file says of itself: labels, limits, task. The whole file is checked first: damage could crash LiteRT. */
-export function readMetadata(data) {
-  const latin = new TextDecoder("latin1").decode(data); // finds bytes fast
-  const start = latin.indexOf(START);
-  if (latin.slice(4, 8) !== "TFL3" || start < 4) {
-    throw new Error("This is not a file that eelbert convert wrote, or it is damaged.");
-  }
-  const length = new DataView(data.buffer, data.byteOffset).getUint32(start - 4, true);
-  let metadata;
-  try {
-    metadata = JSON.parse(new TextDecoder().decode(data.subarray(start, start + length)));
-  } catch {
-    throw new Error("The file is damaged: its metadata cannot be read.");
-  }
-  if (metadata.format_version !== VERSION) {
-    throw new Error(`The file has format version ${metadata.format_version}; this page reads version ${VERSION}.`);
-  }
-  const sum = latin.indexOf('"crc32": "', start) + 10;
-  const blank = data.slice();
-  blank.fill(0x2d, sum, sum + 8); // "--------" stood there when the checksum was made
-  if (metadata.file_bytes !== data.length || parseInt(metadata.crc32, 16) !== crc32(blank)) {
-    throw new Error("The file is damaged: its size or checksum differs. Copy or convert it again.");
-  }
-  return metadata;
-}
-
-function crc32(data) {
-  const table = Uint32Array.from({ length: 256 }, (_, i) => {
-    for (let bit = 0; bit < 8; bit++) i = i & 1 ? (i >>> 1) ^ 0xedb88320 : i >>> 1;
-    return i;
-  });
-  let crc = -1;
-  for (const byte of data) crc = table[(crc ^ byte) & 255] ^ (crc >>> 8);
-  return ~crc >>> 0;
 }
 
 async function download(url) {

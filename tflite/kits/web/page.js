@@ -5,6 +5,7 @@ import { read, utf8 } from "./text.js";
 
 const MODEL = "model.tflite";
 const MOST_BARS = 10; // of more classes the likeliest are shown
+const NONE = "none of these";
 const TIMES = 15; // a time is the median of so many texts
 
 const $ = (id) => document.getElementById(id);
@@ -31,7 +32,8 @@ function show(loaded) {
   $("size").textContent = `${Math.round(model.bytes / 1000)} kB`;
   $("time").textContent = "–";
   const isNumber = metadata.task === "regression";
-  $("classes").textContent = isNumber ? "one number" : labels.length;
+  const numbers = labels.length > 1 ? `${labels.length} numbers` : "one number";
+  $("classes").textContent = isNumber ? numbers : labels.filter((label) => label !== null).length;
   $("pair").hidden = !metadata.pair;
   const bars = labels.slice(0, isNumber ? 0 : MOST_BARS).map(() => {
     const bar = element("div", "bar");
@@ -77,8 +79,8 @@ async function once(model, a, b) {
   const result = await (isNumber ? model.predict(a, b) : isTagger ? model.tag(a) : model.classify(a, b));
   const time = performance.now() - begin;
   $("answer").classList.toggle("none", nothing);
-  if (isNumber) setAnswer(nothing ? "–" : result[0].toFixed(3));
-  if (result.scores) showScores(model.labels, nothing ? -1 : result.best, result.scores);
+  if (isNumber) setAnswer(nothing ? "–" : numbersOf(model.labels, result));
+  if (!isNumber && result.scores) showScores(model.labels, nothing ? null : result);
   if (isTagger) setAnswer(nothing ? "–" : spansAsText(result, a));
   if (!nothing) showTime(time);
 }
@@ -100,21 +102,29 @@ function showTime(milliseconds) {
   $("time").textContent = `${median.toFixed(1)} ms`;
 }
 
+/** A regression's number, or its numbers by name. */
+function numbersOf(labels, values) {
+  if (labels.length === 1) return values[0].toFixed(3);
+  return labels.map((label, i) => `${label} ${values[i].toFixed(3)}`).join(", ");
+}
+
 /** Bars in the model's order, so that they stay where they are; empty where nothing is typed. */
-function showScores(labels, best, scores) {
+function showScores(names, result) {
+  const labels = names.map((name) => name ?? NONE);
+  const scores = result?.scores ?? labels.map(() => 0);
   let order = labels.map((_, i) => i);
   if (labels.length > MOST_BARS) order = order.sort((i, j) => scores[j] - scores[i]).slice(0, MOST_BARS);
-  setAnswer(best < 0 ? "–" : labels[best]);
+  setAnswer(result ? result.labels.join(", ") || NONE : "–");
   [...$("bars").children].forEach((row, k) => {
     const [name, share, track] = row.children;
-    const score = best < 0 ? 0 : scores[order[k]];
+    const score = scores[order[k]];
     name.textContent = labels[order[k]];
-    share.textContent = best < 0 ? "" : `${(100 * score).toFixed(1)} %`;
+    share.textContent = !result ? "" : `${(100 * score).toFixed(1)} %`;
     track.setAttribute("aria-label", labels[order[k]]);
     track.setAttribute("aria-valuenow", score);
     track.setAttribute("aria-valuetext", share.textContent);
     track.firstChild.style.transform = `translateX(${100 * (score - 1)}%)`;
-    row.classList.toggle("best", order[k] === best);
+    row.classList.toggle("best", result?.labels.includes(names[order[k]]) ?? false);
   });
 }
 

@@ -5,6 +5,7 @@ import android.content.res.AssetManager;
 import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import org.tensorflow.lite.Interpreter;
@@ -67,6 +68,19 @@ final class Calls {
                     }
                     return String.join(" ", fields);
                 }
+            case "answer":
+                try (Eelbert eelbert = open(call[1])) {
+                    Answer said = eelbert.answer(text(call[2]), text(call[3]));
+                    List<String> scores = new ArrayList<>();
+                    for (Score score : said.scores) {
+                        scores.add("[" + quoted(score.label) + "," + score.probability + "]");
+                    }
+                    List<String> labels = new ArrayList<>();
+                    for (String label : said.labels) {
+                        labels.add(quoted(label));
+                    }
+                    return "[" + labels + "," + scores + "," + Arrays.toString(said.values) + "]";
+                }
             case "predict":
                 try (Eelbert eelbert = open(call[1])) {
                     return "" + eelbert.predict(text(call[2]), text(call[3]))[0];
@@ -106,6 +120,10 @@ final class Calls {
             out.append(numbers).append(String.format(Locale.ROOT, " %.6f ", s.score));
         }
         return out.toString().trim();
+    }
+
+    private static String quoted(String label) {
+        return label == null ? "null" : '"' + label + '"';
     }
 
     private static Eelbert open(String path) throws Exception {

@@ -9,6 +9,7 @@ import android.widget.EditText;
 import android.widget.LinearLayout;
 import android.widget.ProgressBar;
 import android.widget.TextView;
+import eelbert.android.Answer;
 import eelbert.android.Eelbert;
 import eelbert.android.Score;
 import eelbert.android.Span;
@@ -21,6 +22,7 @@ import java.util.Locale;
 /** Classifies what is typed, with a bar for each of the likeliest classes. */
 public final class MainActivity extends Activity implements TextWatcher {
     private static final int MOST_BARS = 8;
+    private static final String NONE = "–";
 
     private final List<TextView> names = new ArrayList<>();
     private final List<ProgressBar> bars = new ArrayList<>();
@@ -75,13 +77,15 @@ public final class MainActivity extends Activity implements TextWatcher {
             }
             answer.setText(spans);
         } else {
-            scores = eelbert.classify(first, other);
-            answer.setText(scores.get(0).label);
+            Answer said = eelbert.answer(first, other);
+            scores = said.scores;
+            answer.setText(said.labels.isEmpty() ? NONE : said.toString());
         }
         for (int i = 0; i < bars.size(); i++) {
             Score score = scores.get(i);
             double percent = 100 * score.probability;
-            names.get(i).setText(String.format(Locale.getDefault(), "%s  %.1f %%", score.label, percent));
+            String name = score.label == null ? NONE : score.label;
+            names.get(i).setText(String.format(Locale.getDefault(), "%s  %.1f %%", name, percent));
             bars.get(i).setProgress((int) Math.round(1000 * score.probability));
         }
     }

@@ -53,7 +53,8 @@ public final class Eelbert implements AutoCloseable {
     }
 
     /**
-     * The classes of a text with their probabilities, the likeliest first.
+     * The classes of a text with their probabilities, the likeliest first; where the model can refuse a text, a score
+     * without a label is that of none of them.
      *
      * @throws IllegalStateException if the model gives a number and no classes.
      */
@@ -67,23 +68,37 @@ public final class Eelbert implements AutoCloseable {
      * @throws IllegalStateException if the model gives a number and no classes.
      */
     public List<Score> classify(String text, String second) {
-        if (metadata.isRegression) {
-            throw new IllegalStateException("This model gives a number and no classes: use predict.");
-        }
         if (metadata.isTagger) {
             throw new IllegalStateException("This model finds spans: use tag.");
         }
-        return Score.rank(predict(text, second), metadata.labels);
+        return new Outputs(metadata).rank(predict(text, second));
+    }
+
+    /** What the model says of a text, in one form for every task. */
+    public Answer answer(String text) {
+        return answer(text, null);
     }
 
     /**
-     * The model's raw output, one number a class.
+     * What the model says of a pair of texts, in one form for every task.
+     *
+     * @param second the second text of a pair, or null.
+     */
+    public Answer answer(String text, String second) {
+        if (metadata.isTagger) {
+            throw new IllegalStateException("This model finds spans: use tag.");
+        }
+        return new Outputs(metadata).answer(predict(text, second));
+    }
+
+    /**
+     * The model's raw output: logits, or a regression's numbers.
      *
      * @param second the second text of a pair, or null.
      */
     public synchronized float[] predict(String text, String second) {
         int[][] input = {Text.encode(text, second, metadata.maxBytes)};
-        float[][] output = new float[1][metadata.labels.size()];
+        float[][] output = new float[1][metadata.outputs];
         interpreter.run(input, output);
         return output[0];
     }
@@ -111,7 +126,7 @@ public final class Eelbert implements AutoCloseable {
         interpreter.runForMultipleInputsOutputs(inputs, outputs);
         byte[] data = Text.toBytes(text, null, metadata.maxBytes);
         List<Span> spans = Span.decode(tags[0], positions[0], metadata.spanNames, data);
-        return new Tagged(spans, Score.rank(label[0], metadata.labels));
+        return new Tagged(spans, new Outputs(metadata).rank(label[0]));
     }
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */

@@ -16,16 +16,27 @@ public final class Metadata {
     private static final byte[] START = ascii("{\"format\": \"eelbert\", \"format_version\": ");
     private static final byte[] CRC = ascii("\"crc32\": \"");
     private static final int VERSION = 1;
+    private static final List<String> TASKS =
+            Arrays.asList("classification", "binary", "multilabel", "regression", "tagging");
 
     /** Token slots, [CLS] and [SEP]s included. */
     public final int maxTokens;
     /** Bytes of its input. */
     public final int maxBytes;
-    /** Names of the classes, in the order of the model's output; their numbers where they have no names. */
+    /** "classification", "binary", "multilabel" or "regression". */
+    public final String task;
+    /** Numbers that the model gives for a text. */
+    public final int outputs;
+    /**
+     * Names of the classes, or of a regression's numbers; counted from 0 where they have no names. Null stands for none
+     * of the classes.
+     */
     public final List<String> labels;
     /** Names of the spans that it finds; none where it finds no spans. */
     public final List<String> spanNames;
-    /** Whether it gives one number instead of classes. */
+    /** Least probabilities of the second of two classes, or of each of several labels; null where they are 0.5. */
+    public final List<Double> thresholds;
+    /** Whether it gives numbers instead of classes. */
     public final boolean isRegression;
     /** Whether it finds spans: parts of a text that have names. */
     public final boolean isTagger;
@@ -37,8 +48,13 @@ public final class Metadata {
     private Metadata(Map<?, ?> fields) {
         maxTokens = number(fields, "max_tokens");
         maxBytes = number(fields, "max_bytes");
-        isRegression = "regression".equals(fields.get("task"));
-        isTagger = "tagging".equals(fields.get("task"));
+        outputs = number(fields, "num_classes");
+        task = String.valueOf(fields.get("task"));
+        if (!TASKS.contains(task)) {
+            throw new IllegalArgumentException("The file is for the task " + task + "; this class knows " + TASKS + ".");
+        }
+        isRegression = "regression".equals(task);
+        isTagger = "tagging".equals(task);
         List<String> spans = new ArrayList<>();
         if (isTagger) {
             List<?> tags = (List<?>) fields.get("tags");
@@ -58,10 +74,18 @@ public final class Metadata {
                 names.add((String) label);
             }
         }
-        for (int i = names.size(); i < number(fields, "num_classes"); i++) {
+        for (int i = names.size(); i < ("binary".equals(task) ? 2 : outputs); i++) {
             names.add(String.valueOf(i));
         }
         labels = Collections.unmodifiableList(names);
+        List<Double> least = null;
+        if (fields.get("thresholds") != null) {
+            least = new ArrayList<>();
+            for (Object threshold : (List<?>) fields.get("thresholds")) {
+                least.add((Double) threshold);
+            }
+        }
+        thresholds = least;
     }
 
     /**
