@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from eelbert_tf.disk.refusals import system_error
-from eelbert_tf.disk.terminal import complain, escape, flush_output, print_json, silence, standard_streams
+from eelbert_tf.disk.terminal import (
+    complain,
+    escape,
+    flush_output,
+    print_json,
+    silence,
+    standard_streams,
+    start_quietly,
+)
 
+from . import __version__
 from .errors import InputError, InputWarning
 from .interrupts import Terminated, interruptible
 
@@ -32,6 +42,16 @@ COMMANDS = {
     "glue": ("eelbert_tf.training.commands.glue", "score models and baselines on GLUE"),
     "benchmark": ("eelbert_tf.tflite.commands.benchmark", "measure speed and size beside baselines in the same run"),
 }
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default where there is one that says something, and the text does not say it already."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help or ""
+        if action.default in (None, False) or text.endswith(")"):
+            return text
+        return super()._get_help_string(action)
 
 
 @contextmanager
@@ -56,13 +76,14 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="eelbert", description="BERT-like text classifiers of about 1 MB, from raw bytes to a class."
     )
+    parser.add_argument("--version", action="version", version=f"eelbert {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, line) in COMMANDS.items():
         command = commands.add_parser(
             name,
             help=line,
             description=line[0].upper() + line[1:] + ".",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
         if name in names:
             importlib.import_module(module).add_arguments(command)
@@ -72,12 +93,14 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status is 0, 2 for bad input, 130 after an interrupt, or 143 after SIGTERM."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    start_quietly()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = next((a for a in arguments if not a.startswith("-")), "")
     output = "output"
     try:
         with standard_streams(), interruptible(), _plain_warnings(command):
             args = _parser([command]).parse_args(arguments)
+            args.command_line = shlex.join(["eelbert", *arguments])
             output = getattr(args, "output", None) or output
             result = importlib.import_module(COMMANDS[args.command][0]).run(args)
             if result is not None:

@@ -45,14 +45,14 @@ def _demo(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
     from eelbert_tf.training.finetune.labelled import Labelled
     from eelbert_tf.training.finetune.recipe import Recipe
-    from eelbert_tf.training.finetune.run import finetune
+    from eelbert_tf.training.finetune.run import Options, finetune
     from eelbert_tf.training.finetune.start import start
 
     recipe = Recipe(epochs=args.epochs, batch_size=32, seed=args.seed)
     keras.utils.set_random_seed(args.seed)
     limits = {"max_tokens": SLOTS, "max_bytes": WIDTH}
     model = start("scratch", named_config("eelbert_uno"), False, labels, limits)
-    report = finetune(model, Labelled(*zip(*train, strict=True)), None, recipe, folder / "model")
+    trained = finetune(model, Labelled(*zip(*train, strict=True)), None, recipe, Options(folder / "model"))
     _say("converting to TFLite and checking the file ...")
     file = folder / "commands.tflite"
     converted = convert(folder / "model", file)
@@ -85,7 +85,7 @@ def _demo(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         "train_texts": len(train),
         "test_texts": len(texts),
         "max_abs_diff": converted["max_abs_diff"],
-        "fine_tuning_seconds": report["seconds"],
+        "fine_tuning_seconds": round(trained.seconds, 1),
         "seconds": round(time.perf_counter() - begin, 1),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -225,8 +224,7 @@ def task_figures(outputs: Outputs, truth: npt.ArrayLike, logits: np.ndarray) -> 
         each = [regression_figures(columns[:, i], logits[:, i]) for i in range(columns.shape[1])]
         return {name: float(np.mean([figures[name] for figures in each])) for name in each[0]}
     if outputs.can_refuse:  # counted apart: what it would say of these texts if it had to choose
-        outputs = dataclasses.replace(outputs, num_outputs=outputs.num_outputs - 1, labels=list(outputs.names[:-1]))
-        logits = logits[:, :-1]
+        logits, outputs = outputs.forced(logits)
     decided, probabilities = outputs.decide(logits), outputs.probabilities(logits)
     if outputs.task == "multilabel":
         unknown = ((0, 0), (0, truth.shape[1] - decided.shape[1]))

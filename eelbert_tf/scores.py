@@ -6,6 +6,7 @@ rules.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -174,6 +175,17 @@ class Outputs:
             return logits
         chosen = sigmoid(logits) >= self.least
         return chosen[..., 0].astype(np.int64) if self.task == "binary" else chosen
+
+    def forced(self, logits: np.ndarray) -> tuple[np.ndarray, Outputs]:
+        """Logits, and how they are read, without the class of texts that belong to no other.
+
+        Args:
+            logits: float `[n, num_outputs]`.
+        """
+        if not self.can_refuse:
+            return logits, self
+        labels = list(self.names[:-1])
+        return logits[:, :-1], dataclasses.replace(self, num_outputs=self.num_outputs - 1, labels=labels)
 
     def knownness(self, logits: np.ndarray) -> np.ndarray:
         """How much texts look like those of the classes: the greatest logit, over that of `None` where there is one.

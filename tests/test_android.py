@@ -18,12 +18,11 @@ import pytest
 from eelbert_tf.config import NORMALIZATIONS
 from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import as_data, encode_texts, join_pair
+from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
-from eelbert_tf.tflite.runtimes.truncation import is_truncated
 from tests import small_taggers
-from tests.small_models import FILE, LABELS, TASKS, converted, trained
-from tests.task_texts import task_rows
+from tests.small_models import LABELS, converted
 from tests.test_spans import CASES, numbers_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -194,26 +193,6 @@ def test_regression_gives_a_number(java):
     java.runtime = EelbertRuntime(path)
     assert float(java("predict", path, _hex("a b c"), "-")) == java.runtime.predict(["a b c"])[0, 0]
     assert "use predict" in java("classify", path, _hex("a"), "-")
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_answers_of_every_task(java, task):
-    """The same classes, probabilities and numbers as in Python; null where a text has none of the classes."""
-    path = trained(task) / FILE
-    java.runtime = EelbertRuntime(path)
-    outputs = java.runtime.metadata.outputs
-    for text in [row[0] for row in task_rows(task, 15, seed=3)[1]] + ["who wrote that book?", "", "#life lol"]:
-        logits = java.runtime.predict([text])[0]
-        expected = outputs.answer(logits)
-        labels, scores, values = json.loads(java("answer", path, _hex(text), "-"))
-        assert np.array(values, np.float32).tolist() == logits.tolist()
-        given = expected.get("labels", [expected["label"]] if expected.get("label") else [])
-        assert labels == given
-        if task == "regression":
-            assert scores == []
-            continue
-        assert [name for name, _ in scores] == [name for name, _ in outputs.rank(logits)]
-        assert [p for _, p in scores] == pytest.approx([p for _, p in outputs.rank(logits)], rel=1e-9)
 
 
 def test_damaged_files_never_reach_litert(java, tmp_path):

@@ -123,7 +123,7 @@ def test_joined_labels_are_named(tmp_path, capsys):
     config = trained("binary") / "tiny.json"
     arguments = ["--config", str(config), "--epochs", "1", "--output", str(tmp_path / "m")]
     assert main(["finetune", "--train", str(path), *arguments]) == 0
-    assert "'order;repair' look like several in one" in (err := capsys.readouterr().err)
+    assert "look like several in one: 'order;repair' 3" in (err := capsys.readouterr().err)
     assert "--task multilabel --label-separator ';'" in err
 
 
@@ -133,9 +133,15 @@ def test_labels_that_training_never_saw(tmp_path, capsys):
     rows = (folder / "test.csv").read_text("utf-8").splitlines()
     path = tmp_path / "a.csv"
     path.write_text("\n".join([*rows[:20], "hello there,rude", "go away,rude"]) + "\n")
-    (report,) = _report(capsys, "evaluate", "--model", folder / FILE, "--test", path)
+    files = ["--report", tmp_path / "r.html", "--predictions", tmp_path / "p.csv"]
+    (report,) = _report(capsys, "evaluate", "--model", folder / FILE, "--test", path, *files)
     assert report["unseen_labels"] == {"rude": 2}
     assert report["n"] == 21
+    found = json.loads((tmp_path / "r.json").read_text())["evaluation"]
+    assert found["unseen_labels"] == {"rude": 2}
+    assert found["figures"]["accuracy"] == round(report["accuracy"], 4)
+    assert "rude" in (tmp_path / "r.html").read_text()
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 22
     path.write_text("text,label\na,rude\nb,kind\n")
     assert main(["evaluate", "--model", str(folder / FILE), "--test", str(path)]) == 2
     assert "the model knows none of the labels, 'rude', 'kind'; expected some of: 'blunt', 'polite'" in (

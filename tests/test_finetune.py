@@ -20,7 +20,7 @@ from eelbert_tf.saving.info import read_info
 from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.training.finetune.labelled import Labelled
 from eelbert_tf.training.finetune.recipe import Recipe, default_epochs, default_rate
-from eelbert_tf.training.finetune.run import finetune, score
+from eelbert_tf.training.finetune.run import Options, finetune, score
 from eelbert_tf.training.finetune.start import start
 
 TEXTS = [
@@ -128,7 +128,8 @@ def test_command_trains_saves_and_reports(preset: Path, tmp_path: Path, capsys: 
     assert report["train_texts"] == report["dev_texts"] == 10
     assert report["epochs"] == len(report["loss"]) == 12
     assert report["dev"] == {"accuracy": 1.0, "macro_f1": 1.0, "ece": pytest.approx(0.0, abs=0.3)}
-    assert "epoch 12: " in captured.err
+    assert "training: pass 12 of 12, loss " in captured.err
+    assert "\r" not in captured.err
     assert "Traceback" not in captured.err
 
     info, sha256 = read_info(output)
@@ -169,7 +170,7 @@ def test_regression_starts_at_the_mean(tiny: EelbertConfig, tmp_path: Path) -> N
     model = EelbertClassifier(EelbertBackbone(tiny.replace(hidden_dropout_prob=0.0)), task="regression")
     data = Labelled(TEXTS, [101.0] * 5 + [103.0] * 5)
     recipe = Recipe(epochs=15, batch_size=5, learning_rate=0.02)
-    report = finetune(model, data, None, recipe, tmp_path / "m")
+    report = finetune(model, data, None, recipe, Options(tmp_path / "m")).report()
     assert report["loss"][0] < 3.0
     found = score(model, data)
     assert found["pearson"] > 0.9

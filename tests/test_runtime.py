@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
-from eelbert_tf.tflite.runtimes.truncation import is_truncated
 from tests.small_models import LABELS, converted
 
 

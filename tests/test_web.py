@@ -21,9 +21,9 @@ import pytest
 from eelbert_tf.config import NORMALIZATIONS
 from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import as_data, encode_texts
+from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
-from eelbert_tf.tflite.runtimes.truncation import is_truncated
 from tests import browser, small_taggers
 from tests.small_models import FILE, TASKS, converted, trained
 from tests.task_texts import task_rows

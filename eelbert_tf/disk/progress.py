@@ -28,6 +28,7 @@ class Progress:
         initial: units that were done before.
         scale: whether large counts are shortened: 12.3M.
         quiet: whether to show nothing at all.
+        lines: whether plain lines tell of it now and then where there is no terminal.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class Progress:
         initial: int = 0,
         scale: bool = False,
         quiet: bool = False,
+        lines: bool = True,
     ) -> None:
         self.done = initial
         self._name, self._total, self._unit, self._initial, self._scale = name, total, unit, initial, scale
-        self._quiet = quiet
+        self._quiet, self._lines = quiet, lines
         self._values = ""
         self._began = time.monotonic()
         self._next_line = self._began + DELAY
@@ -77,7 +79,7 @@ class Progress:
         self.done += count
         if self._bar is not None:
             self._bar.update(count)
-        elif time.monotonic() >= self._next_line:
+        elif self._lines and time.monotonic() >= self._next_line:
             self._print_line()
 
     def show(self, values: str) -> None:
@@ -94,6 +96,18 @@ class Progress:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
+    def line(self, text: str) -> None:
+        """Prints a line where there is no terminal whose bar says it all."""
+        if self._bar is None:
+            self.write(text)
+
+    def left(self) -> str:
+        """The time that the rest will take, as "2:03"; empty where that is not known, or nothing is left."""
+        rate = (self.done - self._initial) / max(time.monotonic() - self._began, 1e-9)
+        if self._total is None or self.done >= self._total or rate <= 0:
+            return ""
+        return _clock((self._total - self.done) / rate)
+
     def close(self) -> None:
         """Ends the bar, so that what is printed next has a line of its own."""
         if self._bar is not None:
@@ -106,13 +120,12 @@ class Progress:
         self._next_line = now + LINE_EVERY
         self._printed = self.done
         seconds = now - self._began
-        rate = (self.done - self._initial) / max(seconds, 1e-9)
         amount = self._count(self.done)
         if self._total is not None:
             amount += f" of {self._count(self._total)}"
         parts = [f"{self._name}: {amount} {self._unit}s"]
-        if self._total is not None and self.done < self._total and rate > 0:
-            parts.append(f"{_clock((self._total - self.done) / rate)} left")
+        if left := self.left():
+            parts.append(f"{left} left")
         parts.append(f"{_clock(seconds)} elapsed")
         self.write(", ".join([*parts, self._values] if self._values else parts))
 

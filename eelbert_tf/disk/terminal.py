@@ -6,10 +6,14 @@ What is printed cannot drive a terminal: labels and names are other people's, an
 from __future__ import annotations
 
 import contextlib
+import importlib.abc
+import importlib.util
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -26,6 +30,53 @@ _DRIVING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-
 def escape(text: str) -> str:
     """A text on one line, with such characters as JSON escapes them: in a JSON string it stays equal."""
     return _DRIVING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+class _QuietTensorFlow(importlib.abc.MetaPathFinder):
+    """Loads TensorFlow without what it says of the processor and of missing GPUs, whatever its log level is."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        if fullname != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                with _held_back():
+                    load(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def start_quietly() -> None:
+    """Has TensorFlow start without messages, if it starts at all."""
+    if "tensorflow" not in sys.modules and not any(isinstance(f, _QuietTensorFlow) for f in sys.meta_path):
+        sys.meta_path.insert(0, _QuietTensorFlow())
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Keeps what libraries write to stderr, and shows it only where the block fails."""
+    try:
+        before = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            with os.fdopen(os.dup(before), "wb") as shown:
+                shutil.copyfileobj(kept, shown)
+            raise
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
 
 
 def print_json(result: object) -> None:

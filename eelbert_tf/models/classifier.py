@@ -14,7 +14,17 @@ from eelbert_tf.config import PACKAGE, LexicalConfig
 from eelbert_tf.errors import InputError
 from eelbert_tf.linear.heads import Heads, fit_heads
 from eelbert_tf.preprocessing.base import Preprocessor
-from eelbert_tf.preprocessing.columns import binary_targets, class_targets, multilabel_targets, number_targets
+from eelbert_tf.preprocessing.columns import (
+    as_list,
+    as_texts,
+    binary_targets,
+    class_targets,
+    multilabel_targets,
+    number_targets,
+    one_line,
+)
+from eelbert_tf.reports.evaluation import evaluate
+from eelbert_tf.reports.page import write_report
 from eelbert_tf.saving.info import ModelInfo
 from eelbert_tf.saving.stored import read_stored
 from eelbert_tf.scores import TASKS, Outputs
@@ -76,6 +86,7 @@ class EelbertClassifier(Task):
     """
 
     preset_kinds = ("backbone", "classifier")
+    hash_words_once = True
 
     def __init__(
         self,
@@ -382,6 +393,33 @@ class EelbertClassifier(Task):
         )
         found = [read(logits) for logits in self.predict([texts] if one else texts, verbose=0)]
         return found[0] if one else found
+
+    def report(self, texts: Any, labels: Any, path: str | Path | None = None) -> dict[str, Any]:
+        """What the model is worth on labelled texts.
+
+        Args:
+            texts: as in `evaluate`.
+            labels: for each text a class's name or number; a list of names where there may be several; or a number.
+                Names that the model does not know count as wrong.
+            path: a page to write, and beside it the same as JSON.
+
+        Returns:
+            `n`, `figures`, and of classes also `classes` with precision, recall, F1 and support of each, `confusion`
+            (the true class by row), `calibration`, `unseen_labels`; and the worst `mistakes`.
+
+        Raises:
+            InputError: the page cannot be written.
+            ValueError: texts and labels do not fit one another.
+        """
+        rows, values = as_texts(texts, self.backbone.pair), as_list(labels)
+        if rows is None or values is None or len(rows) != len(values):
+            raise ValueError(f"Expected texts and a label for each. Received: {one_line(texts)} and {one_line(labels)}")
+        if self.task in ("classification", "binary"):
+            values = [value if isinstance(value, str) else self.outputs.names[int(value)] for value in values]
+        found = evaluate(self.predict(rows, verbose=0), values, self.outputs, rows)
+        if path is not None:
+            write_report({"title": Path(path).stem, "evaluation": found}, path)
+        return found
 
     def describe(self) -> ModelInfo:
         """What `config.json` is to say of the model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,11 @@ class Saveable:
         raise NotImplementedError
 
     def save_to_preset(
-        self, folder: str | Path, notes: dict[str, Any] | None = None, vocabulary: Sequence[bytes] | None = None
+        self,
+        folder: str | Path,
+        notes: dict[str, Any] | None = None,
+        vocabulary: Sequence[bytes] | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Writes the model to a folder that `from_preset` reads; the folder appears whole or not at all.
 
@@ -40,6 +44,7 @@ class Saveable:
             folder: where to; an older model there is replaced.
             notes: JSON values kept in the configuration.
             vocabulary: pieces by id, for an encoder with a vocabulary; a task has them in its preprocessor.
+            files: more files of the folder, by name, as `saving.folders.write_model` takes them.
 
         Raises:
             InputError: the place cannot be written, or holds something else.
@@ -49,7 +54,7 @@ class Saveable:
         info = dataclasses.replace(self.describe(), notes=notes or {})
         arrays = {name: _as_numpy(variable) for name, variable in weight_names(self).items()}
         preprocessor = getattr(self, "preprocessor", None)
-        write_model(folder, info, arrays, vocabulary or getattr(preprocessor, "vocabulary", None))
+        write_model(folder, info, arrays, vocabulary or getattr(preprocessor, "vocabulary", None), files)
 
     def save(self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
         """`keras.Model.save`. It checks the model before it opens the file: an error leaves an older file whole.

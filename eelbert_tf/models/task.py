@@ -10,9 +10,10 @@ import keras
 import numpy as np
 
 from eelbert_tf.preprocessing.base import EncodedTexts, Preprocessor
-from eelbert_tf.preprocessing.batches import OrderedBatches, TrainingBatches, for_backend
+from eelbert_tf.preprocessing.batches import FollowEpochs, OrderedBatches, TrainingBatches, for_backend
 from eelbert_tf.preprocessing.columns import as_texts, class_weights
 from eelbert_tf.preprocessing.hashed_texts import HashedTexts
+from eelbert_tf.preprocessing.hashed_words import HashedBatches, WordHashes, hashed_words
 from eelbert_tf.preprocessing.streams import TextStream
 from eelbert_tf.preprocessing.wordpiece import WordPiece
 from eelbert_tf.saving.stored import StoredModel
@@ -42,6 +43,9 @@ class Task(Saveable, keras.Model):
     Raises:
         ValueError: the preprocessor does not fit the backbone.
     """
+
+    # Whether the head needs nothing of a text's bytes, so that `fit` may hash each distinct word once.
+    hash_words_once = False
 
     def __init__(self, backbone: EelbertBackbone, preprocessor: Preprocessor | None = None, **kwargs: Any) -> None:
         super().__init__(**{"dtype": backbone.dtype_policy, **kwargs})
@@ -76,7 +80,7 @@ class Task(Saveable, keras.Model):
         """Texts ready for batching.
 
         Args:
-            x: texts or pairs, or anything else.
+            x: texts or pairs, also such as were encoded before, or anything else.
 
         Returns:
             The encoded texts; `None` where `x` holds none.
@@ -84,6 +88,9 @@ class Task(Saveable, keras.Model):
         Raises:
             ValueError: there are texts beside other things, pairs where the model takes none, or no preprocessor.
         """
+        if _is_encoded(x):
+            encoded: EncodedTexts = x
+            return encoded
         texts = as_texts(x, self.backbone.pair)
         return None if texts is None else self._texts_to_inputs().encode(texts)
 
@@ -140,8 +147,9 @@ class Task(Saveable, keras.Model):
         self._check_precision()
         if validation_split and validation_data is not None:
             raise ValueError("Give `validation_data` or `validation_split`, not both.")
-        validation = self._validation(validation_data, batch_size)
-        rows = as_texts(x, self.backbone.pair)
+        hashes = self.word_hashes()
+        validation = self._validation(validation_data, batch_size, hashes)
+        rows: Any = x if _is_encoded(x) else as_texts(x, self.backbone.pair)
         if rows is None:
             return self._fit_stream(
                 x,
@@ -155,27 +163,31 @@ class Task(Saveable, keras.Model):
                 initial_epoch=initial_epoch,
                 **kwargs,
             )
-        preprocessor = self._texts_to_inputs()
+        self._texts_to_inputs()
         targets = self.targets(y)
         check_count(len(rows), targets, "label")
         self.learn_unit(targets)
         weights = self._combined_weights(sample_weight, class_weight, targets)
         if validation_split:
+            if _is_encoded(rows):
+                raise ValueError("`validation_split` needs texts, not encoded ones: pass `validation_data`.")
             kept = split_at(len(rows), validation_split)
-            held_out = preprocessor.encode(rows[kept:])
+            held_out = self._hashed(rows[kept:], hashes)
             part = None if weights is None else weights[kept:]
             validation = for_backend(self._ordered(held_out, targets[kept:], batch_size, part))
             rows, targets, weights = rows[:kept], targets[:kept], None if weights is None else weights[:kept]
-        texts = preprocessor.encode(rows)
+        texts = rows if _is_encoded(rows) else self._hashed(rows, hashes, kwargs.get("epochs", 1) - initial_epoch)
         data: Any = self._ordered(texts, targets, batch_size, weights)
         if shuffle:
             epoch = max(self._epochs_seen, initial_epoch)
             data = TrainingBatches(texts, targets, batch_size or BATCH_SIZE, seed, weights, epoch)
+            kwargs["callbacks"] = _with(FollowEpochs(data, epoch - initial_epoch), kwargs.get("callbacks"))
         self._build_training(targets[:1])
         history = super().fit(
             for_backend(data), validation_data=validation, shuffle=False, initial_epoch=initial_epoch, **kwargs
         )
-        self._epochs_seen += len(history.epoch)
+        if history.epoch:  # which may begin later than was asked, where a callback restored a training
+            self._epochs_seen = max(self._epochs_seen, initial_epoch) + history.epoch[-1] + 1 - initial_epoch
         return history
 
     def _fit_stream(self, x: Any, y: Any, batch_size: int | None, class_weight: Any, **kwargs: Any) -> Any:
@@ -187,13 +199,15 @@ class Task(Saveable, keras.Model):
         if class_weight is not None:
             number = self.num_labels
             class_weight = dict(enumerate(class_weights(class_weight, np.arange(number), self.labels, number).tolist()))
-        with self._encoded(x, batch_size, kwargs["shuffle"]) as (data, size):
+        with self._encoded(x, batch_size, kwargs["shuffle"], self.word_hashes()) as (data, size):
             if hasattr(data, "element_spec"):  # a `tf.data.Dataset` has an order of its own
                 kwargs["shuffle"] = False
             return super().fit(data, y, batch_size=size, class_weight=class_weight, **kwargs)
 
     @contextmanager
-    def _encoded(self, x: Any, batch_size: int | None, shuffle: bool = False) -> Iterator[tuple[Any, int | None]]:
+    def _encoded(
+        self, x: Any, batch_size: int | None, shuffle: bool = False, hashes: WordHashes | None = None
+    ) -> Iterator[tuple[Any, int | None]]:
         """Encodes a stream of texts; other data stay as they are. Yields the data, and the batch size to pass to Keras.
 
         Raises:
@@ -202,7 +216,8 @@ class Task(Saveable, keras.Model):
         if self.preprocessor is None:
             yield x, batch_size
             return
-        stream = TextStream(self.preprocessor, self.targets, batch_size or BATCH_SIZE)
+        inputs = None if hashes is None else HashedBatches(hashes)
+        stream = TextStream(self.preprocessor, self.targets, batch_size or BATCH_SIZE, inputs)
         data = stream.encode(x, shuffle)
         try:
             yield data, batch_size if data is x else None  # a stream is batched already
@@ -257,11 +272,40 @@ class Task(Saveable, keras.Model):
         check_devices(len(texts), size, self._num_devices)
         return OrderedBatches(texts, targets, size, weights, smallest=self._num_devices)
 
-    def _validation(self, data: Any, batch_size: int | None) -> Any:
+    def word_hashes(self) -> WordHashes | None:
+        """A table for the words of texts that are computed again and again; `None` where bytes are needed."""
+        config = self.backbone.config
+        suits = self.hash_words_once and config.hash is not None and isinstance(self.preprocessor, HashedTexts)
+        suits = suits and getattr(self, "lexical", None) is None  # which looks up words by their bytes
+        return WordHashes(config, self.backbone.pair) if suits else None
+
+    def ready(self, texts: Any, hashes: WordHashes | None = None, passes: int = 1) -> EncodedTexts:
+        """Texts ready for batching, to be passed to `fit`, `evaluate` and `predict` instead of texts, again and again.
+
+        Args:
+            texts: strings, byte strings, or pairs of them; or what this method gave.
+            hashes: what `word_hashes` gave: each distinct word is hashed once for all texts that share it.
+            passes: how often each text will be computed.
+
+        Returns:
+            The encoded texts.
+        """
+        if _is_encoded(texts):
+            encoded: Any = texts
+            return encoded
+        return self._hashed(list(texts), hashes, passes)
+
+    def _hashed(self, rows: list[Any], hashes: WordHashes | None, passes: int = 1) -> EncodedTexts:
+        """Texts ready for batching, their words hashed once where that is possible."""
+        found = None if hashes is None else hashed_words(rows, hashes, passes)
+        return self._texts_to_inputs().encode(rows) if found is None else found
+
+    def _validation(self, data: Any, batch_size: int | None, hashes: WordHashes | None) -> Any:
         """`validation_data` as Keras takes it."""
         if isinstance(data, tuple | list) and len(data) in (2, 3):
-            held_out = self.encode(data[0])
-            if held_out is not None:
+            rows = data[0] if _is_encoded(data[0]) else as_texts(data[0], self.backbone.pair)
+            if rows is not None:
+                held_out = self.ready(rows, hashes)
                 targets = self.targets(data[1])
                 check_count(len(held_out), targets, "label")
                 weights = sample_weights(data[2] if len(data) == 3 else None, len(held_out))
@@ -387,6 +431,19 @@ class Task(Saveable, keras.Model):
         for name in ("backbone", "preprocessor"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls.restore(config)
+
+
+def _with(callback: keras.callbacks.Callback, others: Any) -> Any:
+    """A callback before those that `fit` was given."""
+    if isinstance(others, keras.callbacks.CallbackList):
+        others.append(callback)
+        return others
+    return [callback, *(others if isinstance(others, list | tuple) else [others] if others else [])]
+
+
+def _is_encoded(x: Any) -> bool:
+    """Whether texts are ready for batching."""
+    return hasattr(x, "token_counts") and hasattr(x, "levels")
 
 
 def stored_preprocessor(stored: StoredModel, backbone: EelbertBackbone) -> Preprocessor:

@@ -85,8 +85,29 @@ class TrainingBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Prepares the next epoch's order."""
-        self._epoch += 1
-        self._batches = self._order(self._epoch)
+        self.begin(self._epoch + 1)
+
+    def begin(self, epoch: int) -> None:
+        """Takes the order of an epoch, whichever was the last: a training that goes on may begin with any."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._batches = self._order(epoch)
+
+
+class FollowEpochs(keras.callbacks.Callback):
+    """Has batches take the order of the epoch that begins: `BackupAndRestore` may begin with a later one.
+
+    Args:
+        batches: of the training.
+        ahead: by how much their epochs are ahead of those of `fit`.
+    """
+
+    def __init__(self, batches: TrainingBatches, ahead: int = 0) -> None:
+        super().__init__()
+        self._batches, self._ahead = batches, ahead
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._batches.begin(epoch + self._ahead)
 
 
 class OrderedBatches(keras.utils.PyDataset):
@@ -166,7 +187,7 @@ def for_backend(batches: keras.utils.PyDataset, shuffle: bool = False) -> Any:
 
     inputs, *targets = batches[0]
     signature = (
-        {name: tf.TensorSpec((None, None), x.dtype) for name, x in inputs.items()},
+        {name: tf.TensorSpec((None, None, *x.shape[2:]), x.dtype) for name, x in inputs.items()},
         *(tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in targets),
     )
     return as_dataset(generate, signature).apply(tf.data.experimental.assert_cardinality(len(batches)))

@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from eelbert_tf.text.strings import is_string_tensor
+from eelbert_tf.text.strings import TextOrPair, is_string_tensor
 
 from .base import Preprocessor
 from .batches import as_dataset, for_backend
-from .columns import as_texts
+from .columns import as_texts, one_line
 
 
 class TextStream:
@@ -24,12 +24,20 @@ class TextStream:
         preprocessor: encodes the texts.
         targets: turns a batch's labels into an array.
         batch_size: texts per batch of a `tf.data.Dataset` that is not batched.
+        inputs: what encodes the texts of a batch instead of the preprocessor.
 
     Attributes:
         error: what went wrong in the stream: TensorFlow reports it in a message of its own, which hides it.
     """
 
-    def __init__(self, preprocessor: Preprocessor, targets: Callable[[Any], np.ndarray], batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        preprocessor: Preprocessor,
+        targets: Callable[[Any], np.ndarray],
+        batch_size: int = 32,
+        inputs: Callable[[list[TextOrPair]], dict[str, np.ndarray]] | None = None,
+    ) -> None:
+        self._inputs = inputs or preprocessor
         self.preprocessor = preprocessor
         self.targets = targets
         self.batch_size = batch_size
@@ -63,13 +71,41 @@ class TextStream:
         """
         x, y, sample_weight = _parts(batch)
         try:
-            inputs = self.preprocessor(x)
+            inputs = self._inputs(self._texts(x))
             labels = () if y is None else (self.targets(y),)
         except ValueError as error:
             self.error = error
             raise
         weights = () if sample_weight is None else (np.asarray(sample_weight, np.float32),)
         return (inputs, *labels, *weights)
+
+    def _texts(self, x: Any) -> list[TextOrPair]:
+        """The texts of a batch.
+
+        Raises:
+            ValueError: it holds none.
+        """
+        texts = as_texts(x, self.preprocessor.pair)
+        if texts is None:
+            raise ValueError(f"Expected texts. Received: {type(x).__name__}: {one_line(x)}")
+        return texts
+
+    def _in_graph(self, x: Any) -> dict[str, Any]:
+        """The inputs for tensors of strings inside a graph: the host makes them."""
+        import tensorflow as tf
+
+        example = self._inputs([("", "")] if self.preprocessor.pair else [""])
+
+        def encode(*sides: np.ndarray) -> list[np.ndarray]:
+            rows: list[Any] = list(sides[0]) if len(sides) == 1 else list(zip(*sides, strict=True))
+            batch = self._inputs(self._texts(rows))
+            return [batch[name] for name in example]
+
+        sides = x if isinstance(x, tuple) else (x,)
+        tensors = tf.numpy_function(encode, sides, [array.dtype for array in example.values()], stateful=False)
+        for tensor, array in zip(tensors, example.values(), strict=True):
+            tensor.set_shape((None, None, *array.shape[2:]))
+        return dict(zip(example, tensors, strict=True))
 
     def _holds_texts(self, batch: Any) -> bool:
         return as_texts(_parts(batch)[0], self.preprocessor.pair) is not None
@@ -83,7 +119,7 @@ class TextStream:
         first = next(encoded)
         inputs, *rest = first
         signature = (
-            {name: tf.TensorSpec((None, None), array.dtype) for name, array in inputs.items()},
+            {name: tf.TensorSpec((None, None, *array.shape[2:]), array.dtype) for name, array in inputs.items()},
             *(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in rest),
         )
         return as_dataset(lambda: itertools.chain([first], encoded), signature)
@@ -108,7 +144,7 @@ class TextStream:
 
         @tf.autograph.experimental.do_not_convert
         def encode(x: Any, *rest: Any) -> tuple[Any, ...]:
-            inputs = self.preprocessor(x)
+            inputs = self._in_graph(x)
             if rest and is_string_tensor(rest[0]):
                 (labels,) = tf.numpy_function(names_to_targets, [rest[0]], [tf.int32], stateful=False)
                 labels.set_shape((None,))

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ from .info import CONFIG_FILE, FORMAT, FORMAT_VERSION, ModelInfo
 WEIGHTS_FILE = "weights.safetensors"
 VOCABULARY_FILE = "vocab.txt"
 TFLITE_FILE = "model.tflite"  # beside the weights of a preset that is ready to use
+TRAINING_FILE = "training.safetensors"  # while a model is being fine-tuned: what it takes to go on
+REPORT_FILES = ("report.html", "report.json")  # how it was trained, and what it reached
 VOCABULARY_SHA256 = "vocabulary_sha256"
 # Weights that are bytes, by the end of their names; all others are floating point.
 BYTE_WEIGHTS = {"lexicon/codes": "uint8", "lexical/tags": "int8", "lexical/table": "int8"}
@@ -149,11 +151,17 @@ def holds_model(directory: Path) -> bool:
     return isinstance(fields, dict) and fields.get("format") == FORMAT
 
 
-MODEL_FOLDER = FolderKind(holds_model, frozenset({CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE}))
+MODEL_FOLDER = FolderKind(
+    holds_model, frozenset({CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE, TRAINING_FILE, *REPORT_FILES})
+)
 
 
 def write_model(
-    directory: str | Path, info: ModelInfo, arrays: dict[str, np.ndarray], vocabulary: Sequence[bytes] | None = None
+    directory: str | Path,
+    info: ModelInfo,
+    arrays: dict[str, np.ndarray],
+    vocabulary: Sequence[bytes] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> None:
     """Writes a model; the folder appears whole or not at all.
 
@@ -162,6 +170,7 @@ def write_model(
         info: what the model is.
         arrays: its weights, by name.
         vocabulary: pieces by id, of a model that has a vocabulary.
+        files: more files of the folder, by name: `TRAINING_FILE` and `REPORT_FILES`.
 
     Raises:
         InputError: the place cannot be written, or holds something else.
@@ -184,6 +193,8 @@ def write_model(
         )
         if pieces:
             (temporary / VOCABULARY_FILE).write_bytes(pieces)
+        for name, content in (files or {}).items():
+            (temporary / name).write_bytes(content)
 
 
 def read_weights(directory: Path, sha256: str) -> dict[str, np.ndarray]:

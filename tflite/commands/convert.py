@@ -74,4 +74,4 @@ def measure_both(args: argparse.Namespace) -> dict[str, Any]:
     }
     if models["keras"].metadata.task == "tagging":
         return {runtime: measure_tags(model, iter_tagged(args.test)) for runtime, model in models.items()}
-    return {runtime: measure(model, labelled(args, model.metadata, args.test)) for runtime, model in models.items()}
+    return {name: measure(model, labelled(args, model.metadata, args.test))[0] for name, model in models.items()}

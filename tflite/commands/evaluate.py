@@ -8,11 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eelbert_tf import metrics
+from eelbert_tf.disk.files import check_file
 from eelbert_tf.disk.inputs import chunks, read_texts
 from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.tables import Row, iter_rows
@@ -25,6 +27,7 @@ from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 from eelbert_tf.tflite.runtimes.models import RUNTIMES, Model, default_runtime, model_help, open_model
 
 from .predict import check_kind
+from .predictions import Measured, write_page, write_predictions
 
 TEXTS_AT_ONCE = 1024
 
@@ -41,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)")
     add_label_arguments(parser)
     parser.add_argument("--unknown", metavar="F", help="texts that belong to no class: how many of them are refused")
+    parser.add_argument("--report", metavar="F.html", help="page to write, with each class and the worst mistakes")
+    parser.add_argument("--predictions", metavar="F.csv", help="table to write, with a row for each text")
     parser.add_argument(
         "--runtime", choices=RUNTIMES, help="litert for a file or a preset that has one, keras for a directory"
     )
@@ -60,6 +65,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         InputError: a file cannot be read, or does not fit the model.
     """
+    for path in (args.report, args.predictions):
+        if path is not None:
+            check_file(path)
+    if args.report is not None and Path(args.report).suffix != ".html":
+        raise InputError(f"--report: expected a name that ends in .html, not {args.report}")
     model = open_model(args.model, args.runtime)
     if model.metadata.task == "tagging":
         return {"runtime": args.runtime or default_runtime(args.model), **measure_tags(model, iter_tagged(args.test))}
@@ -68,7 +78,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if model.metadata.task != "classification":
             raise InputError(f"--unknown: is for classification; the model's task is {model.metadata.task}")
         foreign = list(check_kind(read_texts(args.unknown, args.text_columns), model.metadata, args.unknown))
-    found = measure(model, labelled(args, model.metadata, args.test), foreign)
+    kept: list[Measured] | None = [] if args.report or args.predictions else None
+    labels, rows = labelled(args, model.metadata, args.test, kept)
+    found, logits = measure(model, (labels, rows), foreign)
+    if kept is not None and args.predictions:
+        write_predictions(args.predictions, kept, logits, labels.outputs)
+    if kept is not None and args.report:
+        title = f"{Path(args.model).name}: {Path(args.test).name}"
+        write_page(args.report, title, kept, logits, labels.outputs, args.command_line)
     return {"runtime": args.runtime or default_runtime(args.model), **found}
 
 
@@ -103,6 +120,13 @@ class Labels:
             return [self._find(name) for name in label]
         return self._find(label)
 
+    def name(self, label: Any, number: Any) -> Any:
+        """A row's label by the model's own names, which the table may have numbered."""
+        if isinstance(label, tuple) and self.outputs.task != "regression":
+            return tuple(self.name(one, i) for one, i in zip(label, number, strict=True))
+        known = self.outputs.task != "regression" and number < self._known
+        return self.outputs.names[number] if known else label
+
     def _find(self, name: str) -> int:
         if name in self._index:
             return self._index[name]
@@ -133,13 +157,16 @@ class Labels:
 
 def measure(
     model: Model, data: tuple[Labels, Iterator[tuple[TextOrPair, Any]]], foreign: Sequence[TextOrPair] = ()
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], np.ndarray]:
     """Scores of a model on labelled texts, its time for one text, and how many texts it truncated.
 
     Args:
         model: what is measured.
         data: the labelled texts.
         foreign: texts that belong to none of the classes.
+
+    Returns:
+        The figures, and the logits of the labelled texts.
     """
     labels, rows = data
     truth: list[Any] = []
@@ -159,7 +186,8 @@ def measure(
         figures |= refusal(labels.outputs, known, model.predict(foreign))
     elif labels.outputs.can_refuse:
         figures["kept"] = float((labels.outputs.decide(known) < known.shape[1] - 1).mean())
-    return {**figures, "n": len(truth), "ms_per_text": round(1000 * seconds / len(truth), 4), "truncated": truncated}
+    figures |= {"n": len(truth), "ms_per_text": round(1000 * seconds / len(truth), 4), "truncated": truncated}
+    return figures, known
 
 
 def measure_tags(model: Model, rows: Iterator[TaggedText]) -> dict[str, Any]:
@@ -243,7 +271,7 @@ def describe(labels: Labels, truth: np.ndarray, logits: np.ndarray) -> dict[str,
 
 
 def labelled(
-    args: argparse.Namespace, metadata: Metadata, path: str
+    args: argparse.Namespace, metadata: Metadata, path: str, kept: list[Measured] | None = None
 ) -> tuple[Labels, Iterator[tuple[TextOrPair, Any]]]:
     """Texts of a file with their labels, as `measure` takes them.
 
@@ -253,6 +281,7 @@ def labelled(
         args: the options that say what stands where.
         metadata: what the model takes and gives.
         path: the file.
+        kept: gets every row, with the label by the model's name, where it is given.
 
     Raises:
         InputError: a row cannot be read, or its text is of the other kind.
@@ -265,7 +294,10 @@ def labelled(
         rows = iter_rows(path, args.text_columns, columns, task=metadata.task, separator=args.label_separator)
         for row in rows:
             _check_kind(row, metadata, path)
-            yield row.text, labels.number(row.label)
+            number = labels.number(row.label)
+            if kept is not None:
+                kept.append(Measured(row.line, row.text, labels.name(row.label, number)))
+            yield row.text, number
 
     return labels, checked()
 

@@ -17,11 +17,11 @@ import numpy as np
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.spans import answer
 from eelbert_tf.text.strings import Text, TextOrPair, encode_texts, to_bytes
+from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file
 
 from .finite import check_logits
 from .interpreter import LiteRT
-from .truncation import is_truncated
 
 TAGGER_OUTPUTS = ("tags", "positions", "label")
 

@@ -14,10 +14,10 @@ from eelbert_tf.saving.folders import find_model, preset_file, preset_names
 from eelbert_tf.saving.info import CONFIG_FILE, MAX_INPUT_BYTES, read_info
 from eelbert_tf.text.spans import tag_names
 from eelbert_tf.text.strings import Text, TextOrPair
+from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
 from .finite import check_logits
-from .truncation import is_truncated
 
 if TYPE_CHECKING:
     from eelbert_tf.config import EelbertConfig

@@ -17,7 +17,7 @@ from eelbert_tf.training.pretrain.settings import Settings
 from eelbert_tf.training.tokens.stream import BatchStream, for_fit
 
 SETTINGS = Settings(steps=1_000_000, batch_size=128, sequence_length=64, output_words=4096)
-STEPS = {"eelbert_uno": 40, "keras_hub": 8}  # per round: both then take about the same time
+STEPS = {"eelbert_uno": 40, "finetune": 40, "keras_hub": 8}  # per round: each then takes about the same time
 _SQUARE = 2048
 _WORDS = 200_000  # in the corpus
 
@@ -29,7 +29,9 @@ METHOD = (
     "output words, the masked positions gathered before the last block's output. keras_hub is "
     "keras_hub.models.BertMaskedLM of the same shape (2 layers, width 128, 2 heads, feed-forward 128, no dropout) "
     "with BERT's table of 30,522 pieces at input and output, its ids masked anew by its MaskedLMMaskGenerator in "
-    "tf.data. FLOPs of a step are those of its matrix products, two for each multiplication and addition: forward, "
+    "tf.data. finetune is what `eelbert finetune` runs on texts that fill as many slots, with its dropout of 0.1: an "
+    "encoder of the same shape under a head of four classes, each distinct word hashed once before the first step. "
+    "FLOPs of a step are those of its matrix products, two for each multiplication and addition: forward, "
     "and twice that backward, save for the product with the output words' vectors, which are frozen and need no "
     "gradient; element-wise work is not counted. The peak is the rate of the product of two float32 matrices of 2,048 "
     "x 2,048, the best of several before each round, by TensorFlow's kernels or by XLA, whichever is faster; share = "
@@ -38,14 +40,15 @@ METHOD = (
 
 
 def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
-    """Measures both trainings in turn.
+    """Measures pretraining, fine-tuning and KerasHub's pretraining in turn.
 
     Args:
         texts: the corpus; they are repeated, and generated words are added to have 4,096 distinct ones.
         rounds: how often each is measured.
 
     Returns:
-        The method, tokens per second of each (median, lowest, highest), their ratio, and the share of the peak.
+        The method, tokens per second of each (median, lowest, highest), the ratio of pretraining to KerasHub's and of
+        fine-tuning to pretraining, and the share of the peak.
 
     Raises:
         InputError: KerasHub is not installed, or the backend is not TensorFlow.
@@ -56,7 +59,11 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
         raise InputError("the training suite compares on TensorFlow; set KERAS_BACKEND=tensorflow")
     tokens = SETTINGS.tokens_per_step
     with tempfile.TemporaryDirectory() as folder:
-        fits = {"eelbert_uno": _eelbert(texts, Path(folder)), "keras_hub": _keras_hub()}
+        fits = {
+            "eelbert_uno": _eelbert(texts, Path(folder)),
+            "finetune": _finetune(texts),
+            "keras_hub": _keras_hub(),
+        }
         seconds: dict[str, list[float]] = {name: [] for name in fits}
         peaks: dict[str, list[float]] = {"square": [], "output": []}
         for turn in range(rounds + 1):
@@ -67,7 +74,7 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
                 fit(STEPS[name], clock)
                 if turn:
                     seconds[name].append((clock.times[-1] - clock.times[0]) / (STEPS[name] - 1))
-    ours, theirs = (np.median(seconds[name]) for name in fits)
+    ours, tuned, theirs = (np.median(seconds[name]) for name in fits)
     flops, peak = step_flops(named_config("eelbert_uno"), SETTINGS), float(np.median(peaks["square"][1:]))
     return {
         "method": METHOD,
@@ -75,6 +82,7 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
         "cores": os.cpu_count(),
         **{name: _summary(tokens / np.array(values)) for name, values in seconds.items()},
         "ratio": round(float(theirs / ours), 2),
+        "finetune_to_pretraining": round(float(ours / tuned), 2),
         "step_ms": round(float(ours) * 1e3, 1),
         "step_gflop": round(flops / 1e9, 2),
         "gflops": round(flops / ours / 1e9, 1),
@@ -143,6 +151,31 @@ def _eelbert(texts: Sequence[str], folder: Path) -> Callable[[int, Any], None]:
     def fit(steps: int, clock: Any) -> None:
         data = for_fit(lambda: stream.batches(0, steps), stream.batch(0))
         model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[clock])
+
+    return fit
+
+
+def _finetune(texts: Sequence[str]) -> Callable[[int, Any], None]:
+    """This project's fine-tuning, in the same form."""
+    import keras
+
+    from eelbert_tf.models.backbone import EelbertBackbone
+    from eelbert_tf.models.classifier import EelbertClassifier
+    from eelbert_tf.models.optimizer import adamw
+
+    slots, batch = SETTINGS.sequence_length, SETTINGS.batch_size
+    words = [word for text in texts for word in text.split() if word.isalnum()] or ["word"]
+    words = (words * (_WORDS // len(words) + 1))[:_WORDS]
+    long = [" ".join(words[i : i + slots]) for i in range(0, len(words) - slots, slots)]
+    steps = STEPS["finetune"]
+    long = (long * (steps * batch // len(long) + 1))[: steps * batch]
+    config = named_config("eelbert_uno").replace(max_tokens=slots, max_bytes=64 * slots)
+    model = EelbertClassifier(EelbertBackbone(config), 4)
+    model.compile(adamw(model, 1e-3, SETTINGS.steps), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    ready, labels = model.ready(long, model.word_hashes(), SETTINGS.steps), np.arange(len(long)) % 4
+
+    def fit(_: int, clock: Any) -> None:  # as many steps as there are batches
+        model.fit(ready, labels, batch, verbose=0, callbacks=[clock])
 
     return fit
 

@@ -57,7 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ]
     group = parser.add_argument_group("with --train").add_argument
     train = [
-        group("--dev", metavar="F", help="held-out file, scored after each epoch; left out of the other texts"),
+        group(
+            "--dev",
+            metavar="F",
+            help="held-out file, by whose scores the best pass is kept; left out of the other texts",
+        ),
         group("--unlabelled", nargs="+", default=[], metavar="F", help="CSV or TSV files of more texts"),
         group("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)"),
         group("--label-column", default="label", metavar="NAME", help="column of the labels"),
@@ -167,7 +171,7 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.training.distill.soft_targets import lessons
     from eelbert_tf.training.finetune.labelled import Labelled
     from eelbert_tf.training.finetune.recipe import Recipe
-    from eelbert_tf.training.finetune.run import finetune
+    from eelbert_tf.training.finetune.run import Options, finetune
     from eelbert_tf.training.finetune.start import SCRATCH, start
 
     identity = json.dumps([weights_digest(args.teacher), taught_as.config.to_dict()])
@@ -175,12 +179,13 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     held_out = dev.texts if dev else ()
     learned = lessons(teacher, train, unlabelled, args.made_up, args.trust, args.seed, held_out, kept, identity)
     keras.utils.set_random_seed(args.seed)
-    report = finetune(
-        start(args.preset or SCRATCH, config, pair, classes, {}, task),
+    origin = args.preset or SCRATCH
+    notes = {"trained_on": train.path.name, "started_from": origin, "taught_by": Path(args.teacher).name}
+    trained = finetune(
+        start(origin, config, pair, classes, {}, task),
         learned,
-        None if dev is None else Labelled(dev.texts, dev.labels),
+        None if dev is None else Labelled(dev.texts, dev.labels, dev.lines),
         Recipe(args.epochs, args.batch_size, args.learning_rate, seed=args.seed),
-        output,
-        {"trained_on": train.path.name, "started_from": args.preset or SCRATCH, "taught_by": Path(args.teacher).name},
+        Options(output, notes),
     )
-    return {"output": str(output), "labelled": len(train), **report}
+    return {"output": str(output), "labelled": len(train), **trained.report()}

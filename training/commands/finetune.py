@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import random
 import re
-import shlex
 import sys
-from collections import Counter
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import check_directory
 from eelbert_tf.disk.inputs import spread_texts
-from eelbert_tf.disk.labels import joined_by
-from eelbert_tf.disk.tables import Table, Text, check_labels, check_seen, read_table
-from eelbert_tf.errors import InputError
-from eelbert_tf.saving.folders import MODEL_FOLDER, read_config
+from eelbert_tf.disk.tables import Table, Text, check_labels, read_table
+from eelbert_tf.disk.terminal import escape
+from eelbert_tf.errors import InputError, InputWarning
+from eelbert_tf.saving.folders import MODEL_FOLDER, REPORT_FILES, find_model, read_config
+from eelbert_tf.saving.info import read_info
 from eelbert_tf.scores import TASKS
 from eelbert_tf.training.finetune.foreign import foreign_texts
+from eelbert_tf.training.finetune.survey import Survey, survey
 
 from .finetune_tagging import run_tagging
 
@@ -38,7 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--train", required=True, metavar="F", help="CSV or TSV with a header: text (or text_a, text_b), label"
     )
     parser.add_argument(
-        "--dev", metavar="F", help="held-out file, scored after each epoch; sets temperature and thresholds"
+        "--dev",
+        metavar="F",
+        help="held-out file, by whose scores the best pass, temperature and thresholds are chosen (a part of --train)",
+    )
+    parser.add_argument(
+        "--validation-split",
+        type=float,
+        default=0.1,
+        metavar="X",
+        help="share of every class in --train that is held out where there is no --dev (up to 200 texts are "
+        "cross-validated instead); 0 holds out nothing, and keeps the last pass",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     parser.add_argument(
@@ -90,9 +100,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--learning-rate", type=float, metavar="X", help="peak of the schedule (0.001, or 0.0003 for very many texts)"
     )
+    parser.add_argument(
+        "--class-weight", choices=("balanced",), help="balanced: all classes weigh the same, however rare (none)"
+    )
+    parser.add_argument(
+        "--trials", type=int, default=1, metavar="N", help="recipes to try on the held-out texts before training"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with a training in DIR that was stopped")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots of the model (128)")
     parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes it reads of a text (512)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="fixes initial weights, order and dropout")
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only warnings and errors")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -111,11 +129,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     shape = read_config(config)
     if shape.hash is None:
         raise InputError(f"--config: {config}: needs a vocabulary; give --preset what `eelbert pretrain` wrote")
+    if not 0 <= args.validation_split < 1:
+        raise InputError(f"--validation-split: must be from 0 to below 1, not {args.validation_split}")
     output = Path(args.output)
     check_directory(output, MODEL_FOLDER)
     if args.task == "tagging":
         preset = args.preset or ("scratch" if args.config else PRESET)
-        with told_of_interrupts(output):
+        with told_of_interrupts(output, "the last finished epoch"):
             return run_tagging(args, preset, shape, Path(config if preset == "scratch" else preset).name)
     files = [args.train, *([args.dev] if args.dev else [])]
     tables = [
@@ -123,39 +143,49 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for path in files
     ]
     train, dev = tables[0], tables[1] if args.dev else None
-    known = check_labels(train, args.task)
-    if args.task == "classification" and (separator := joined_by(train.labels)):
-        print(
-            f"eelbert finetune: {train.path}: labels such as {_example(train.labels, separator)!r} look like several "
-            f"in one. If they are, read them with --task multilabel --label-separator {shlex.quote(separator)}",
-            file=sys.stderr,
-        )
+    classes: list[Any] | None = check_labels(train, args.task)
     if dev is not None:
         check_same_kind(train, dev)
-        if known and args.task != "regression":
-            check_seen(dev, known)
+    preset = args.preset or ("scratch" if args.config else PRESET)
+    changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
+    pair = isinstance(train.texts[0], tuple)
+    columns = [*(args.text_columns or (["text_a", "text_b"] if pair else ["text"])), *args.label_column]
+    understood = survey(train, dev, args.task, _shape(preset, shape, changes), columns)
+    _tell(understood, args.quiet)
 
     unknown = None if args.unknown is None else read_unknown(args.unknown, args.text_columns, train, args.task)
-    classes = None if known is None else [*known, *([] if unknown is None else [None])]
-    held_out = dev
-    if dev is None and (count := held_out_count(len(train), args.task, unknown is not None)):
-        train, held_out = split(train, count, args.seed)
+    if unknown is not None and classes is not None:
+        classes = [*classes, None]
 
     import keras
 
     from eelbert_tf.training.finetune.calibrate import Unknown
-    from eelbert_tf.training.finetune.heads import LEXICAL, fit_heads, in_words, suited_method
+    from eelbert_tf.training.finetune.experiment import Validation, run_convex, run_experiment
+    from eelbert_tf.training.finetune.heads import LEXICAL, in_words, suited_method
     from eelbert_tf.training.finetune.labelled import Labelled
     from eelbert_tf.training.finetune.recipe import suited_recipe
-    from eelbert_tf.training.finetune.run import finetune
+    from eelbert_tf.training.finetune.report import make_report, report_files
+    from eelbert_tf.training.finetune.run import Options
     from eelbert_tf.training.finetune.start import SCRATCH, start
 
-    preset = args.preset or (SCRATCH if args.config else PRESET)
-    count = len(train) + (0 if unknown is None else len(unknown[1]))
-    recipe = suited_recipe(count, preset != SCRATCH, args.epochs, args.batch_size, args.learning_rate, args.seed)
+    validation = Validation.choose(
+        Labelled(train.texts, train.labels, train.lines),
+        None if dev is None else Labelled(dev.texts, dev.labels, dev.lines),
+        args.validation_split,
+        args.seed,
+        None if unknown is None else Unknown(*unknown),
+    )
+    count = len(validation.train) + (0 if unknown is None else len(unknown[1]))
+    recipe = suited_recipe(
+        count,
+        preset != SCRATCH,
+        args.epochs,
+        args.batch_size,
+        args.learning_rate,
+        args.seed,
+        args.class_weight,
+    )
     keras.utils.set_random_seed(args.seed)
-    changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
-    pair = isinstance(train.texts[0], tuple)
     try:
         model = start(preset, shape, pair, classes, changes, args.task)
     except InputError as error:
@@ -163,70 +193,53 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise
         raise InputError(f"{error}; --config eelbert_uno starts from fresh weights instead") from None
     origin = Path(config if preset == SCRATCH else preset).name
-    notes = {"trained_on": train.path.name, "started_from": origin}
-    learned, scored = Labelled(train.texts, train.labels), None if dev is None else Labelled(dev.texts, dev.labels)
-    asks_for_passes = (args.epochs, args.learning_rate) != (None, None)
+    notes = {"trained_on": train.path.name, "started_from": origin, "validation": validation.how}
+    options = Options(output, notes, args.quiet, args.resume)
+    asks_for_passes = (args.epochs, args.learning_rate) != (None, None) or args.trials > 1
     method = suited_method(args.method, len(train), preset != SCRATCH, args.task != "regression", asks_for_passes)
-    aside = None if held_out is None else Labelled(held_out.texts, held_out.labels)
-    refused = None if unknown is None else Unknown(*unknown)
-    with told_of_interrupts(output):
+    with told_of_interrupts(output, "the best pass so far; --resume goes on"):
         if method == "convex":
-            report = fit_heads(
-                model, learned, scored, output, notes, LEXICAL[args.lexical], args.seed, held_out=aside, unknown=refused
-            )
-            print(f"eelbert finetune: {in_words(report)}", file=sys.stderr)
+            found = run_convex(model, validation, recipe, LEXICAL[args.lexical], options)
         else:
-            report = finetune(model, learned, scored, recipe, output, notes, held_out=aside, unknown=refused)
-    return {"output": str(output), "preset": preset, "config": origin, **report}
+            found = run_experiment(model, validation, recipe, args.trials, options)
+    if found.fitted is not None and not args.quiet:
+        print(f"eelbert finetune: {in_words(found.fitted)}", file=sys.stderr)
+    report = make_report(model, found, understood, f"{output.name}: {train.path.name}", args.command_line)
+    model.save_to_preset(output, read_info(output)[0].notes, files=report_files(report))
+    page = str(output / REPORT_FILES[0])
+    if not args.quiet:
+        print(escape(_summary(report, page)), file=sys.stderr, flush=True)
+    facts = {**understood.facts, "warnings": understood.warnings, "report": page}
+    result = {"output": str(output), "preset": preset, "config": origin, **facts, **found.report()}
+    return result | ({"baseline": report["baseline"]} if report.get("baseline") else {})
 
 
-def held_out_count(texts: int, task: str, unknown: bool) -> int:
-    """How many training texts temperature and thresholds are set on, where there is no development file.
-
-    A temperature alone needs few. Thresholds are worth a tenth of the texts, up to 1,000.
-
-    Args:
-        texts: all of them.
-        task: what is trained.
-        unknown: whether a threshold for foreign texts is to be set.
-    """
-    if task == "regression":
-        return 0
-    if task == "classification" and not unknown:
-        return min(500, texts // 20) if texts >= 2000 else 0
-    return min(1000, texts // 10) if texts >= 300 else 0
+def _summary(report: dict[str, Any], page: str) -> str:
+    """The last line for a reader: the first figure, and the same of the baseline."""
+    parts = []
+    if "evaluation" in report:
+        name, value = next(iter(report["evaluation"]["figures"].items()))
+        parts.append(f"held out: {name} {value:.4f}")
+        if report["baseline"]:
+            parts.append(f"{report['baseline']['name']} {report['baseline']['figures'][name]:.4f}")
+    return "; ".join([*parts, f"report: {page}"])
 
 
-def split(table: Table, count: int, seed: int) -> tuple[Table, Table]:
-    """A table without some rows, and those; every class stays in the first.
-
-    Args:
-        table: what to split.
-        count: rows to hold out at most.
-        seed: fixes the draw.
-    """
-    order = random.Random(seed).sample(range(len(table)), len(table))
-    left = Counter(name for label in table.labels for name in _names(label))
-    drawn: list[int] = []
-    for i in order:
-        if len(drawn) == count:
-            break
-        if all(left[name] > 1 for name in _names(table.labels[i])):
-            left.subtract(_names(table.labels[i]))
-            drawn.append(i)
-    chosen = set(drawn)
-
-    def part(rows: list[int]) -> Table:
-        columns: dict[str, Any] = {
-            name: [getattr(table, name)[i] for i in rows] for name in ("texts", "labels", "lines")
-        }
-        return dataclasses.replace(table, **columns)
-
-    return part([i for i in range(len(table)) if i not in chosen]), part(sorted(drawn))
+def _shape(preset: str, shape: EelbertConfig, changes: dict[str, Any]) -> EelbertConfig | None:
+    """The configuration of the model to be; `None` where it is not known yet, or cannot be."""
+    try:
+        config = shape if preset == "scratch" else read_info(find_model(preset))[0].config
+        return config.replace(**changes)
+    except ValueError:  # said with more context when the model is made
+        return None
 
 
-def _names(label: Any) -> tuple[str, ...]:
-    return label if isinstance(label, tuple) else (label,)
+def _tell(understood: Survey, quiet: bool) -> None:
+    """Says what was understood, and warns of what looks like a mistake."""
+    for line in [] if quiet else understood.lines():
+        print(escape(line), file=sys.stderr, flush=True)
+    for warning in understood.warnings:
+        warnings.warn(warning, InputWarning, 2)
 
 
 def read_unknown(
@@ -269,10 +282,6 @@ def read_unknown(
     return keep, tuple(zip(made_up, made_up[1:] + made_up[:1], strict=True)) if pair else tuple(made_up)
 
 
-def _example(labels: list[str], separator: str) -> str:
-    return next(label for label in labels if separator in label.strip(separator))[:40]
-
-
 def check_same_kind(train: Table, dev: Table) -> None:
     """Checks that two tables hold the same: pairs of texts, or single texts.
 
@@ -286,8 +295,12 @@ def check_same_kind(train: Table, dev: Table) -> None:
 
 
 @contextmanager
-def told_of_interrupts(output: Path) -> Iterator[None]:
+def told_of_interrupts(output: Path, kept: str) -> Iterator[None]:
     """Says, where an interrupt ends the block, what the output holds.
+
+    Args:
+        output: the model directory.
+        kept: what it holds if it was written.
 
     Raises:
         KeyboardInterrupt: passed on.
@@ -296,7 +309,7 @@ def told_of_interrupts(output: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        state = "is as it was before" if _written(output) == before else "holds the last finished epoch"
+        state = "is as it was before" if _written(output) == before else f"holds {kept}"
         print(f"eelbert finetune: {output} {state}", file=sys.stderr)
         raise
 

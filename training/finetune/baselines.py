@@ -61,16 +61,17 @@ class TfidfLogisticRegression(_Tfidf):
     Args:
         ngrams: the most words of a feature: 1 for a bag of words.
         inverse_regularization: C, the inverse of the regularization's strength.
+        class_weight: "balanced" gives all classes the same weight in total; `None` gives all texts the same.
 
     Raises:
         InputError: scikit-learn is not installed.
     """
 
-    def __init__(self, ngrams: int = 1, inverse_regularization: float = 1.0) -> None:
+    def __init__(self, ngrams: int = 1, inverse_regularization: float = 1.0, class_weight: str | None = None) -> None:
         super().__init__(ngrams)
         from sklearn.linear_model import LogisticRegression
 
-        self._model = LogisticRegression(C=inverse_regularization, max_iter=1000)
+        self._model = LogisticRegression(C=inverse_regularization, class_weight=class_weight, max_iter=1000)
 
     def predict(self, texts: Sequence[Text]) -> list[str]:
         """The label of each text."""

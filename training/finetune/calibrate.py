@@ -39,21 +39,26 @@ class Unknown:
         return Labelled([*known.texts, *self.texts], [*known.labels, *[None] * len(self.texts)])
 
 
-def calibrate(model: EelbertClassifier, held_out: Labelled, unknown: Unknown | None = None) -> dict[str, Any]:
+def calibrate(
+    model: EelbertClassifier, held_out: Labelled, outputs: np.ndarray, unknown: Unknown | None = None
+) -> tuple[dict[str, Any], np.ndarray]:
     """Sets a model's temperature, in its weights, its thresholds, and from when on it refuses a text.
 
     Args:
         model: a trained one; it changes.
-        held_out: texts that it did not learn from.
+        held_out: texts that were not learned by what gave the outputs. Labels that are unknown do not count.
+        outputs: float `[n, num_outputs]`, the logits of these texts.
         unknown: for a model whose last class is `None`.
 
     Returns:
         What `eelbert finetune` reports: `temperature`, and `thresholds` or `kept`, the share of known texts that are
-        not refused, where there are such.
+        not refused, where there are such. And the logits as the changed model gives them.
     """
-    if model.task == "regression" or len(held_out.texts) < LEAST_TEXTS:
-        return {}
-    logits = model.predict(list(held_out.texts), verbose=0).astype(np.float64)
+    seen = np.array([_is_known(label, model.labels) for label in held_out.labels], bool)
+    if model.task == "regression" or seen.sum() < LEAST_TEXTS:
+        return {}, outputs
+    held_out, everything = held_out.part(np.flatnonzero(seen)), outputs.astype(np.float64)
+    logits = everything[seen]
     truth = model.targets(held_out.labels)
     report: dict[str, Any] = {"calibrated_on": len(truth)}
     if truth.ndim == 2 and model.task == "classification":
@@ -62,7 +67,7 @@ def calibrate(model: EelbertClassifier, held_out: Labelled, unknown: Unknown | N
     temperature = find_temperature(model.task, truth, known)
     model.scale_outputs(1 / temperature)
     report["temperature"] = round(temperature, 4)
-    logits /= temperature
+    logits, everything = logits / temperature, everything / temperature
     if model.task == "multilabel":
         model.thresholds = label_thresholds(truth > 0.5, sigmoid(logits))
     elif model.task == "binary":
@@ -70,8 +75,16 @@ def calibrate(model: EelbertClassifier, held_out: Labelled, unknown: Unknown | N
     if model.thresholds is not None:
         report["thresholds"] = model.thresholds
     if unknown is not None and model.outputs.can_refuse:
-        report["kept"] = round(refuse(model, logits, unknown), 4)
-    return report
+        kept, shift = refuse(model, logits, unknown)
+        report["kept"] = round(kept, 4)
+        everything[:, -1] = FOREIGN_SHARE * everything[:, -1] + shift
+    return report, everything
+
+
+def _is_known(label: Any, labels: Any) -> bool:
+    if labels is None:
+        return True
+    return all(name in labels for name in label) if isinstance(label, tuple) else label in labels
 
 
 def find_temperature(task: str, truth: np.ndarray, logits: np.ndarray) -> float:
@@ -100,7 +113,7 @@ def find_temperature(task: str, truth: np.ndarray, logits: np.ndarray) -> float:
     return math.exp((low + high) / 2)
 
 
-def refuse(model: EelbertClassifier, logits: np.ndarray, unknown: Unknown) -> float:
+def refuse(model: EelbertClassifier, logits: np.ndarray, unknown: Unknown) -> tuple[float, float]:
     """Sets the logit of "none of these" so that so many known texts have a greater one.
 
     Args:
@@ -109,11 +122,11 @@ def refuse(model: EelbertClassifier, logits: np.ndarray, unknown: Unknown) -> fl
         unknown: the share of them to keep.
 
     Returns:
-        The share that is kept.
+        The share that is kept, and what is added to that logit.
     """
     factor, shift = np.ones(logits.shape[1]), np.zeros(logits.shape[1])
     factor[-1] = FOREIGN_SHARE
     margin = logits[:, :-1].max(axis=1) - FOREIGN_SHARE * logits[:, -1]
     shift[-1] = np.quantile(margin, 1 - unknown.keep)
     model.scale_outputs(factor, shift)
-    return float((margin > shift[-1]).mean())
+    return float((margin > shift[-1]).mean()), float(shift[-1])

@@ -110,13 +110,13 @@ class Candidate:
 
         from .labelled import Labelled
         from .recipe import suited_recipe
-        from .run import finetune
+        from .run import Options, finetune
 
         keras.utils.set_random_seed(seed)
         pretrained = not self.model.startswith(_SCRATCH)
         recipe = suited_recipe(len(train), pretrained, epochs, self.batch_size, rate, seed)
         model = self._start(isinstance(train.texts[0], tuple), classes or None)
-        finetune(model, Labelled(train.texts, train.labels), None, recipe, quiet=True)
+        finetune(model, Labelled(train.texts, train.labels), None, recipe, Options(quiet=True))
         return lambda texts: labels_of(model, texts)
 
     def _start(self, pair: bool, classes: Sequence[str] | None) -> EelbertClassifier:

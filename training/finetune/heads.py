@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from eelbert_tf.models.classifier import EelbertClassifier
 
-from .calibrate import Unknown, calibrate
 from .labelled import Labelled
-from .run import score
 
 METHODS = ("auto", "convex", "full")
 LEXICAL = {"auto": None, "on": True, "off": False}
@@ -37,51 +34,31 @@ def suited_method(method: str, texts: int, pretrained: bool, classes: bool, asks
 def fit_heads(
     model: EelbertClassifier,
     train: Labelled,
-    dev: Labelled | None,
-    output: Path | None = None,
-    notes: dict[str, Any] | None = None,
     lexical: bool | None = None,
     seed: int = 0,
-    held_out: Labelled | None = None,
-    unknown: Unknown | None = None,
+    class_weight: str | None = None,
 ) -> dict[str, Any]:
     """Fits the dense layer and the lexical head of a classifier.
 
     Args:
         model: whose heads change.
         train: texts to learn from.
-        dev: held-out texts, scored at the end; nothing is chosen by them.
-        output: a model directory to write; `None` to write nothing.
-        notes: kept in the model's configuration.
         lexical: whether there is a lexical head; by default where it helps on parts of `train` that are held out.
         seed: fixes these.
-        held_out: texts that temperature and thresholds are set on afterwards; `None` to leave them as they are.
-        unknown: how to refuse foreign texts, for a model whose last class is `None`.
+        class_weight: as in `Recipe`.
 
     Returns:
         What `eelbert finetune` reports.
-
-    Raises:
-        InputError: the output cannot be written.
     """
     begin = time.perf_counter()
-    train = train if unknown is None else unknown.beside(train)
-    found = model.fit_head(list(train.texts), train.labels, lexical=lexical, seed=seed)
-    report = {
+    found = model.fit_head(list(train.texts), train.labels, lexical=lexical, seed=seed, class_weight=class_weight)
+    return {
         "method": "convex",
         "train_texts": len(train.texts),
         "parameters": model.count_params(),
         "seconds": round(time.perf_counter() - begin, 1),
         **found,
     }
-    if held_out is not None:
-        report |= calibrate(model, held_out, unknown)
-    if output is not None:
-        model.save_to_preset(output, {"heads": found, **(notes or {})})
-    if dev is not None:
-        report["dev_texts"] = len(dev.texts)
-        report["dev"] = score(model, dev)
-    return report
 
 
 def in_words(report: dict[str, Any]) -> str:

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-
-from eelbert_tf.text.strings import TextOrPair
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Texts with their labels: class names or float `[n, classes]` of probabilities, tuples of names, or numbers."""
+    """Texts with their labels: class names or float `[n, classes]` of probabilities, tuples of names, or numbers.
 
-    texts: Sequence[TextOrPair]
-    labels: Sequence[str] | Sequence[float] | Sequence[tuple[str, ...]] | Sequence[tuple[float, ...]] | np.ndarray
+    Args:
+        texts: strings, or pairs; or such as are ready for batching.
+        labels: one for each.
+        rows: the line of its file at which each begins, for reports; numbers from 1 where there is no file.
+    """
+
+    texts: Any
+    labels: Any
+    rows: Sequence[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def part(self, chosen: np.ndarray) -> Labelled:
+        """Some of the texts, by their indices."""
+        soft = isinstance(self.labels, np.ndarray)
+        labels: Any = self.labels[chosen] if soft else [self.labels[i] for i in chosen]
+        rows = None if self.rows is None else [self.rows[i] for i in chosen]
+        texts: Any = self.texts.part(chosen) if hasattr(self.texts, "part") else [self.texts[i] for i in chosen]
+        return Labelled(texts, labels, rows)

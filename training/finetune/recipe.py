@@ -22,6 +22,8 @@ class Recipe:
         weight_decay: decoupled decay, on matrices only.
         clip_norm: the largest norm of all gradients together.
         seed: fixes initial weights, order and dropout.
+        class_weight: "balanced" gives all classes the same weight in total; `None` gives all texts the same.
+        patience: passes without a better score on held-out texts after which a training ends; `None` for none.
     """
 
     epochs: int = 4
@@ -31,6 +33,8 @@ class Recipe:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     seed: int = 0
+    class_weight: str | None = None
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
@@ -38,6 +42,12 @@ class Recipe:
                 raise InputError(f"--{name.replace('_', '-')}: must be positive and finite, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed: must lie between 0 and {2**32 - 1}, not {self.seed}")
+
+    def criterion(self, task: str) -> str:
+        """The figure by which passes are compared: that of small classes counts as much where they weigh as much."""
+        if task in ("regression", "multilabel"):
+            return {"regression": "rmse", "multilabel": "micro_f1"}[task]
+        return "macro_f1" if self.class_weight else "accuracy"
 
 
 def default_epochs(texts: int, batch_size: int, pretrained: bool) -> int:
@@ -56,8 +66,19 @@ def default_rate(texts: int, pretrained: bool) -> float:
     return 3e-4 if pretrained and texts > MANY_TEXTS else 1e-3
 
 
+def default_patience(epochs: int) -> int:
+    """Passes to wait for a better one: the rate still falls, and the best is often among the last."""
+    return max(3, epochs // 3)
+
+
 def suited_recipe(
-    texts: int, pretrained: bool, epochs: int | None, batch_size: int, learning_rate: float | None, seed: int
+    texts: int,
+    pretrained: bool,
+    epochs: int | None,
+    batch_size: int,
+    learning_rate: float | None,
+    seed: int,
+    class_weight: str | None = None,
 ) -> Recipe:
     """A recipe whose passes and learning rate suit a file where they are `None`.
 
@@ -68,4 +89,6 @@ def suited_recipe(
         epochs = default_epochs(texts, max(batch_size, 1), pretrained)
     if learning_rate is None:
         learning_rate = default_rate(texts, pretrained)
-    return Recipe(epochs, batch_size, learning_rate, seed=seed)
+    return Recipe(
+        epochs, batch_size, learning_rate, seed=seed, class_weight=class_weight, patience=default_patience(epochs)
+    )

@@ -2,23 +2,88 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from eelbert_tf import metrics
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.optimizer import adamw
 
-from .calibrate import Unknown, calibrate
-from .callbacks import SaveEachEpoch, StopIfDiverged
+from .callbacks import StopIfDiverged
 from .labelled import Labelled
+from .passes import AfterPass, Passes
 from .progress import Progress
 from .recipe import Recipe
+from .scoring import figures, shown
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Args:
+        recipe: how it was done.
+        texts: the number of texts that were learned.
+        parameters: of the model.
+        seconds: the time it took.
+        passes: what happened in each pass, and which was the best.
+        dev: the figures of the held-out texts after the best pass; none where nothing was held out.
+        dev_texts: their number.
+    """
+
+    recipe: Recipe
+    texts: int
+    parameters: int
+    seconds: float
+    passes: Passes
+    dev: dict[str, float]
+    dev_texts: int = 0
+
+    def report(self) -> dict[str, Any]:
+        """The figures for the command's last line."""
+        done = self.passes.done
+        found = {
+            "train_texts": self.texts,
+            "parameters": self.parameters,
+            "epochs": len(done),
+            "best_epoch": self.passes.best,
+            "seconds": round(self.seconds, 1),
+            "loss": [row["loss"] for row in done],
+        }
+        if self.dev:
+            scores = {name: value for name, value in self.dev.items() if name != "loss"}
+            found |= {"dev_texts": self.dev_texts, "dev": scores}
+        return found
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a training is told beside its recipe; nothing of it changes what is learned in a pass.
+
+    Args:
+        output: a model directory, written now and then and at the end; `None` to write nothing.
+        notes: kept in the model's configuration.
+        quiet: whether to show no progress.
+        resume: whether to go on with a training in `output` that was stopped.
+        stop_after: the pass after which to stop, though the recipe goes on; `None` for its last one.
+        keep_each: whether the outputs of the held-out texts are kept of every pass.
+        name: what the stage is called where progress is shown.
+    """
+
+    output: Path | None = None
+    notes: dict[str, Any] | None = None
+    quiet: bool = False
+    resume: bool = False
+    stop_after: int | None = None
+    keep_each: bool = False
+    name: str = "training"
 
 
 def finetune(
@@ -26,85 +91,119 @@ def finetune(
     train: Labelled,
     dev: Labelled | None,
     recipe: Recipe,
-    output: Path | None = None,
-    notes: dict[str, Any] | None = None,
-    quiet: bool = False,
-    held_out: Labelled | None = None,
-    unknown: Unknown | None = None,
-) -> dict[str, Any]:
+    options: Options | None = None,
+) -> Trained:
     """Trains a head and the encoder under it.
 
     Args:
-        model: what learns; its weights change.
+        model: what learns; at the end it has the weights of its best pass.
         train: texts to learn from.
-        dev: held-out texts, scored after each epoch; nothing is chosen by them.
+        dev: held-out texts, scored after each pass: the best pass is kept, and a training that has not become better
+            for some passes ends. Without them the last pass is kept.
         recipe: how to.
-        output: a model directory, written anew after every epoch; `None` to write nothing.
-        notes: kept in the model's configuration.
-        quiet: whether to show no progress.
-        held_out: texts that temperature and thresholds are set on afterwards; `None` to leave them as they are.
-        unknown: how to refuse foreign texts, for a model whose last class is `None`.
+        options: where to, and what is shown.
 
     Returns:
-        What `eelbert finetune` reports.
+        What came of it.
 
     Raises:
-        InputError: the training diverges, or the output cannot be written.
+        InputError: the training diverges, the output cannot be written, or there is another training to resume.
     """
-    train = train if unknown is None else unknown.beside(train)
+    options = options or Options()
     targets = model.targets(train.labels)
-    labels: Any = train.labels  # not the targets: `fit` takes numbers for names where classes are called by numbers
-    validation: Any = None if dev is None else (list(dev.texts), dev.labels)
-    loss: Any = "auto"
-    if model.task == "classification" and targets.ndim == 2:
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-        if validation is not None:
-            validation = (validation[0], np.eye(model.num_classes, dtype=np.float32)[model.targets(validation[1])])
-    steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
-    optimizer = adamw(model, recipe.learning_rate, steps, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
-    model.compile(optimizer, loss)
-    notes = {"recipe": vars(recipe), **(notes or {})}
+    per_pass = -(-len(targets) // recipe.batch_size)
+    criterion = recipe.criterion(model.task)
+    identity = _identity(model, train, dev, recipe) if options.output is not None else ""
+    _compile(model, recipe, recipe.epochs * per_pass, targets)
+    model._epochs_seen = 0  # the order of texts depends on the seed and the pass alone
+    notes = {"recipe": asdict(recipe), **(options.notes or {})}
+    stop_after = options.stop_after or recipe.epochs
+    hashes = model.word_hashes()
+    held_out = None if dev is None else replace(dev, texts=model.ready(dev.texts, hashes, recipe.epochs))
+    after = AfterPass(held_out, criterion, recipe.patience, options.output, notes, identity, options.keep_each)
+    after.set_model(model)  # as `fit` does, which may have nothing left to do
+    first = after.restore(options.output) if options.resume and options.output is not None else 0
+    progress = Progress(stop_after * per_pass, options.quiet, stop_after, criterion, options.name, first * per_pass)
+    after.report = progress.after_pass
     guessing = {"classification": math.log(model.num_classes), "regression": float(targets.std() > 0)}.get(
         model.task, math.log(2)
     )
-    progress = Progress(steps, quiet=quiet)
-    callbacks: list[keras.callbacks.Callback] = [StopIfDiverged(recipe.learning_rate, guessing), progress]
-    if output is not None:
-        callbacks.append(SaveEachEpoch(output, notes))
     begin = time.perf_counter()
     try:
-        history = model.fit(
-            list(train.texts),
-            labels,
-            recipe.batch_size,
-            validation_data=validation,
-            epochs=recipe.epochs,
-            seed=recipe.seed,
-            verbose=0,
-            callbacks=callbacks,
-        )
+        if first < stop_after and not after.is_over(first):
+            model.fit(
+                model.ready(train.texts, hashes, recipe.epochs),  # one that goes on has the same widths
+                train.labels,  # no targets: numbers may be the names of classes
+                recipe.batch_size,
+                epochs=stop_after,
+                initial_epoch=first,
+                seed=recipe.seed,
+                class_weight=recipe.class_weight,
+                verbose=0,
+                callbacks=[StopIfDiverged(recipe.learning_rate, guessing), progress, after],
+            )
     finally:
         progress.bar.close()  # else what is printed next lands in the bar's line
-    seconds = time.perf_counter() - begin
-    report = {
-        "train_texts": len(targets),
-        "parameters": model.count_params(),
-        "epochs": recipe.epochs,
-        "seconds": round(seconds, 1),
-        "loss": [round(float(x), 4) for x in history.history["loss"]],
-    }
-    if held_out is not None:
-        report |= calibrate(model, held_out, unknown)
-        if output is not None:
-            model.save_to_preset(output, {**notes, "finished_epochs": recipe.epochs})
-    if dev is not None:
-        report["dev_texts"] = len(dev.texts)
-        report["dev"] = score(model, dev)
-    return report
+    after.put_best()
+    if options.output is not None:
+        after.save()
+    passes = after.passes
+    found = {} if dev is None or passes.outputs is None else shown(figures(passes.outputs, dev, model.outputs))
+    return Trained(
+        recipe,
+        len(targets),
+        model.count_params(),
+        sum(row["seconds"] for row in passes.done) or time.perf_counter() - begin,
+        passes,
+        found,
+        0 if dev is None else len(dev),
+    )
 
 
 def score(model: EelbertClassifier, data: Labelled) -> dict[str, float]:
     """The metrics of the model's task on some texts."""
-    logits = model.predict(list(data.texts), verbose=0)
-    figures = metrics.task_figures(model.outputs, model.targets(data.labels), logits)
-    return {name: round(value, 4) for name, value in figures.items()}
+    found = figures(model.predict(list(data.texts), verbose=0), data, model.outputs)
+    return {name: value for name, value in shown(found).items() if name != "loss"}
+
+
+class Restart:
+    """Brings a model back to its first state, so that it can be trained again without being compiled again.
+
+    Args:
+        model: what will be trained several times.
+    """
+
+    def __init__(self, model: EelbertClassifier) -> None:
+        seeds = [variable for variable in model.variables if "seed_generator" in variable.path]
+        self._state = [(variable, keras.ops.convert_to_numpy(variable)) for variable in [*model.weights, *seeds]]
+
+    def __call__(self) -> None:
+        """Weights and dropout as they were."""
+        for variable, value in self._state:
+            variable.assign(value)
+
+
+def _compile(model: EelbertClassifier, recipe: Recipe, steps: int, targets: np.ndarray) -> None:
+    """Gives a model its optimizer and its loss; one that was trained like this before keeps its compiled step."""
+    key = repr((asdict(replace(recipe, patience=None)), steps, targets.ndim))
+    if getattr(model, "_compiled_for", None) == key:
+        for variable in model.optimizer.variables:
+            variable.assign(keras.ops.zeros_like(variable))
+        return
+    loss: Any = "auto"
+    if model.task == "classification" and targets.ndim == 2:
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    optimizer = adamw(model, recipe.learning_rate, steps, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
+    model.compile(optimizer, loss)
+    model._compiled_for = key
+
+
+def _identity(model: EelbertClassifier, train: Labelled, dev: Labelled | None, recipe: Recipe) -> str:
+    """A digest of all that decides a training's result."""
+    digest = hashlib.sha256(json.dumps([asdict(recipe), model.labels, model.backbone.config.to_dict()]).encode())
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    for data in (train, dev):
+        if data is not None:
+            digest.update(repr((list(data.texts), np.asarray(data.labels).tolist())).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

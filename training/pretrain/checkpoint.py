@@ -105,34 +105,3 @@ def _paths(folder: Path) -> list[Path]:
     """All checkpoints, the oldest first."""
     found = (path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and path.is_dir())
     return sorted(found, key=lambda path: path.name)
-
-
-def state_variables(model: Any) -> dict[str, Any]:
-    """Every variable of a compiled model that training changes, by a name that is the same in every process.
-
-    These are weights, the optimizer's variables, and the states of random generators (dropout), but not frozen tables.
-    """
-    weights = [*model.trainable_variables]
-    known = {id(variable) for variable in weights}
-    seeds = [v for v in model.variables if "seed_generator" in v.path and id(v) not in known]
-    kinds = {"weight": weights, "seed": seeds, "optimizer": model.optimizer.variables}
-    return {f"{kind}/{i:04d}": variable for kind, group in kinds.items() for i, variable in enumerate(group)}
-
-
-def take_state(model: Any) -> Arrays:
-    """The values of `state_variables`."""
-    return {name: np.asarray(variable.numpy()) for name, variable in state_variables(model).items()}
-
-
-def put_state(model: Any, arrays: Arrays) -> None:
-    """Assigns the values that `take_state` returned.
-
-    Raises:
-        InputError: the arrays belong to another model.
-    """
-    variables = state_variables(model)
-    wrong = [name for name, v in variables.items() if name not in arrays or arrays[name].shape != tuple(v.shape)]
-    if wrong or len(variables) != len(arrays):
-        raise InputError("the checkpoint's arrays do not fit this model; was it written by another version?")
-    for name, variable in variables.items():
-        variable.assign(arrays[name])

@@ -24,11 +24,12 @@ from eelbert_tf.models.optimizer import adamw
 from eelbert_tf.models.presets import weight_names
 from eelbert_tf.training.corpus.reader import Corpus
 from eelbert_tf.training.objectives.registry import ObjectiveSettings, make_objective
+from eelbert_tf.training.state import put_state, take_state
 from eelbert_tf.training.tokens.pieces import PieceTokens
 from eelbert_tf.training.tokens.stream import BatchStream, for_fit
 from eelbert_tf.training.tokens.words import WordTables
 
-from .checkpoint import put_state, read_checkpoint, take_state, write_checkpoint
+from .checkpoint import read_checkpoint, write_checkpoint
 from .folder import CHECKPOINTS, lock, save_encoder
 from .log import Clock, RunLog
 from .model import PretrainingModel

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,13 +20,9 @@ from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.disk.files import replace_file, reserve
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.reference import embed_token, lexicon_index
-from eelbert_tf.training.corpus.counting import MAX_WORD_LENGTH
+from eelbert_tf.text.word_tables import Compute, embeddings_of, fill, lexicon_rows_of
 from eelbert_tf.training.corpus.reader import Corpus, Words, crc32
 
-Compute = Callable[[Any, Any], Any]  # chars int32 [n, width] and lengths int32 [n] to n rows
-
-_WIDTHS = np.array([4, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, MAX_WORD_LENGTH])
-_BYTES_AT_ONCE = 1 << 17  # bytes of words per call; each needs 4 times the width of a block of the hash in memory
 _SAMPLES = 16  # rows that are compared with the specification
 _CRC_BYTES = 4
 
@@ -48,20 +43,12 @@ def embedding_table(corpus: Corpus, config: HashConfig, directory: str | os.Path
         RuntimeError: this machine's arithmetic does not give the specified numbers.
     """
 
-    def compute(chars: Any, lengths: Any) -> Any:
-        from keras import ops
-
-        from eelbert_tf.text import hashing
-
-        starts, continues = _marks(lengths, chars.shape[1])
-        return hashing.embed_tokens(chars, starts, continues, ops.zeros_like(chars), 1, config)[:, 0]
-
     def check(table: np.ndarray, ids: np.ndarray) -> bool:
         expected = np.stack([embed_token(corpus.words[i], config) for i in ids])
         return bool(np.allclose(table[ids], expected, atol=1e-5))
 
     name = f"embeddings-{_key(corpus, config)}.f32"
-    return _cached(corpus, directory, name, np.float32, (len(corpus.words), config.size), compute, check)
+    return _cached(corpus, directory, name, np.float32, (len(corpus.words), config.size), embeddings_of(config), check)
 
 
 def lexicon_table(corpus: Corpus, config: HashConfig, lexicon_size: int) -> np.ndarray:
@@ -80,19 +67,11 @@ def lexicon_table(corpus: Corpus, config: HashConfig, lexicon_size: int) -> np.n
         RuntimeError: this machine's arithmetic does not give the specified numbers.
     """
 
-    def compute(chars: Any, lengths: Any) -> Any:
-        from keras import ops
-
-        from eelbert_tf.text import hashing
-
-        rows, lasts = hashing.lexicon_rows(chars, *_marks(lengths, chars.shape[1]), config, lexicon_size)
-        return ops.sum(rows * lasts, axis=1)
-
     def check(table: np.ndarray, ids: np.ndarray) -> bool:
         return all(table[i] == lexicon_index(corpus.words[i], config, lexicon_size) for i in ids)
 
     name = f"lexicon-{_key(corpus, config)}-{lexicon_size}.i32"
-    return _cached(corpus, None, name, np.int32, (len(corpus.words),), compute, check)
+    return _cached(corpus, None, name, np.int32, (len(corpus.words),), lexicon_rows_of(config, lexicon_size), check)
 
 
 def lexicon_counts(corpus: Corpus, config: EelbertConfig) -> np.ndarray:
@@ -122,15 +101,6 @@ def check_normalization(corpus: Corpus, config: HashConfig) -> None:
             f"{config.normalization}; build the corpus again with `eelbert corpus --normalization "
             f"{config.normalization}`"
         )
-
-
-def _marks(lengths: Any, width: int) -> tuple[Any, Any]:
-    """Marks each row's first byte, and its other bytes, where a row is one word: two int32 `[n, width]`."""
-    from keras import ops
-
-    positions = ops.expand_dims(ops.arange(width, dtype="int32"), 0)
-    starts = ops.cast(ops.equal(positions, 0), "int32") * ops.ones((ops.shape(lengths)[0], 1), "int32")
-    return starts, ops.cast(ops.less(positions, ops.expand_dims(lengths, 1)), "int32") - starts
 
 
 def _key(corpus: Corpus, config: HashConfig) -> str:
@@ -163,7 +133,8 @@ def _cached(
     with replace_file(path) as temporary:
         reserve(temporary, size + _CRC_BYTES)
         table = np.memmap(temporary, dtype, "r+", shape=shape)
-        _fill(table, corpus.words, compute)
+        words = corpus.words
+        fill(table, words.lengths, lambda ids, width: _word_bytes(words, ids, width), compute)
         if not check(table, samples):
             raise RuntimeError(f"{name}: this machine's arithmetic does not give the numbers of docs/hash.md")
         data = np.memmap(temporary, np.uint8, "r+")
@@ -171,29 +142,6 @@ def _cached(
         data.flush()
         del table, data
     return np.memmap(path, dtype, "r", shape=shape)
-
-
-def _fill(table: np.ndarray, words: Words, compute: Compute) -> None:
-    """Computes the rows of all words, words of like length together: little padding, and few shapes to compile."""
-    import keras
-    from keras import ops
-
-    if keras.backend.backend() == "jax":  # which is 30 times slower without compilation
-        import jax
-
-        compute = jax.jit(compute)
-    widths = np.searchsorted(_WIDTHS, words.lengths)
-    # On the CPU, since a GPU would round the operands of matrix products to 10 bits (TF32).
-    with keras.device("cpu"):
-        for number, width in enumerate(_WIDTHS):
-            ids = np.flatnonzero(widths == number)
-            count = _BYTES_AT_ONCE // width
-            for some in (ids[i : i + count] for i in range(0, len(ids), count)):
-                chars, lengths = np.zeros((count, width), np.int32), np.ones(count, np.int32)
-                lengths[: len(some)] = words.lengths[some]
-                chars[: len(some)] = _word_bytes(words, some, width)
-                rows = compute(ops.convert_to_tensor(chars), ops.convert_to_tensor(lengths))
-                table[some] = ops.convert_to_numpy(rows)[: len(some)]
 
 
 def _word_bytes(words: Words, ids: np.ndarray, width: int) -> np.ndarray:

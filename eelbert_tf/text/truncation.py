@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from eelbert_tf.text.reference import tokenize
-from eelbert_tf.text.strings import TextOrPair, as_data, to_bytes
-from eelbert_tf.text.words import WIDE_SPACE, clean, split_words
+from .reference import tokenize
+from .strings import TextOrPair, as_data, to_bytes
+from .words import WIDE_SPACE, clean, split_words
 
 
 def is_truncated(text: TextOrPair, max_tokens: int, max_bytes: int, pair: bool, normalization: int = 0) -> bool:
