@@ -272,7 +272,7 @@ def test_classify(model: EelbertClassifier, pairs: EelbertClassifier, tiny: Eelb
     assert [name for name, _ in pairs.classify(("a", "b"))] == [name for name, _ in pairs.classify([("a", "b")])[0]]
     assert {name for name, _ in pairs.classify(("a", "b"))} == {"0", "1"}
     assert model.classify([]) == []
-    with pytest.raises(ValueError, match="A regression has a score and no classes: use `predict`"):
+    with pytest.raises(ValueError, match="A regression gives numbers and no classes: use `predict`"):
         EelbertClassifier(EelbertBackbone(tiny), task="regression").classify("a")
 
 
