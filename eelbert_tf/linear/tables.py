@@ -11,9 +11,10 @@ from eelbert_tf.text.reference import candidate_rows
 
 from .placement import place
 
-# Bytes of a table at most, and numbers of one row: many classes share a matrix of this rank.
+# Bytes of a table at most, and numbers of one row: more classes share a matrix of this rank. The rank matters more than
+# the rows: of 64 intents (2,500 texts) 14 numbers in 4,096 rows tell 75.6 %, 30 in 2,048 80.9, 62 in 1,024 83.6.
 MAX_BYTES = 2**16
-MAX_RANK = 14
+MAX_RANK = 62
 _TAG_BYTES = 2
 
 
