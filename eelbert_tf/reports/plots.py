@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 12, 12, 36
+_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 26, 12, 36
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def plot(
             parts.append(f'<polyline class="c{line.colour}" fill="none"{dashes} points="{path}"/>')
     named = [line for line in lines if line.name]
     for number, line in enumerate(named):
-        y = _TOP + 12 + 16 * number
-        parts.append(f'<rect class="c{line.colour}" x="{width - 150}" y="{y - 8}" width="10" height="10"/>')
-        parts.append(f'<text x="{width - 134}" y="{y + 1}">{html.escape(line.name)}</text>')
+        x = _LEFT + 120 * number
+        parts.append(f'<rect class="c{line.colour}" x="{x}" y="6" width="10" height="10"/>')
+        parts.append(f'<text x="{x + 16}" y="15">{html.escape(line.name)}</text>')
     return "".join([*parts, "</svg>"])
 
 
