@@ -46,7 +46,7 @@ class Recipe:
     def criterion(self, task: str) -> str:
         """The figure by which passes are compared: that of small classes counts as much where they weigh as much."""
         if task in ("regression", "multilabel"):
-            return {"regression": "rmse", "multilabel": "micro_f1"}[task]
+            return {"regression": "loss", "multilabel": "micro_f1"}[task]
         return "macro_f1" if self.class_weight else "accuracy"
 
 

@@ -205,5 +205,6 @@ def _identity(model: EelbertClassifier, train: Labelled, dev: Labelled | None, r
         digest.update(np.ascontiguousarray(weight).tobytes())
     for data in (train, dev):
         if data is not None:
-            digest.update(repr((list(data.texts), np.asarray(data.labels).tolist())).encode("utf-8", "surrogatepass"))
+            labels = data.labels.tolist() if isinstance(data.labels, np.ndarray) else list(data.labels)
+            digest.update(repr((list(data.texts), labels)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -11,7 +11,7 @@ from eelbert_tf.scores import Outputs
 from .labelled import Labelled
 
 # What passes may be compared by, and whether more is better.
-CRITERIA = {"accuracy": True, "macro_f1": True, "micro_f1": True, "rmse": False}
+CRITERIA = {"accuracy": True, "macro_f1": True, "micro_f1": True, "loss": False}
 
 
 def figures(logits: np.ndarray, data: Labelled, outputs: Outputs) -> dict[str, float]:
@@ -29,8 +29,8 @@ def figures(logits: np.ndarray, data: Labelled, outputs: Outputs) -> dict[str, f
 def _loss(logits: np.ndarray, truth: np.ndarray, outputs: Outputs) -> float:
     """What a training lowers, in the mean: cross-entropy, or the squared error in units of the labels' variance."""
     if outputs.task == "regression":
-        spread = max(float(truth.var()), 1e-12)
-        return float(np.mean((truth.reshape(logits.shape) - logits) ** 2)) / spread
+        numbers = truth.reshape(logits.shape)
+        return float(np.mean((numbers - logits) ** 2 / np.maximum(numbers.var(axis=0), 1e-12)))
     logits, outputs = outputs.forced(logits)
     if outputs.task == "multilabel":
         right = np.where(truth[:, : logits.shape[1]], logits, -logits)
