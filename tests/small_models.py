@@ -109,7 +109,7 @@ def _train(task: str, folder: Path) -> None:
     from eelbert_tf.tflite.conversion.convert import convert
 
     folder.mkdir(exist_ok=True)
-    train = write_task(folder / "train.csv", task, 300)
+    train = write_task(folder / "train.csv", task, 360)
     write_task(folder / "test.csv", task, 100, seed=1)
     config = folder / "tiny.json"
     config.write_text(json.dumps(_LEARNS.to_dict()))

@@ -169,7 +169,9 @@ def test_scores_of_every_task(task, tmp_path):
         given = set(np.flatnonzero(decided)) if task == "multilabel" else {decided}
         assert {i for i, (has, _) in enumerate(classes) if has} == given
         named = [i for i in np.argsort(-probabilities) if i in given and outputs.names[i] is not None]
-        assert best == (named[0] if named else NONE)
+        likeliest = named[0] if named else NONE
+        # float32 may round two probabilities to one number
+        assert best == likeliest or probabilities[best] == pytest.approx(probabilities[likeliest], abs=1e-7)
 
 
 def test_front_end_comes_along(tmp_path):

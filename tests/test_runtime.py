@@ -136,5 +136,5 @@ def test_any_damage_is_seen():
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         EelbertRuntime(tmp_path / "a.tflite")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder"):
         EelbertRuntime(tmp_path)

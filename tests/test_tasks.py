@@ -17,7 +17,6 @@ from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.preprocessing.batches import TrainingBatches
 from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from eelbert_tf.preprocessing.wordpiece import WordPiece
-from eelbert_tf.text.strings import encode_texts
 from tests.conftest import randomize
 
 GOOD, BAD = ("what a good film", "good", "a good one, really"), ("what a bad film", "bad", "a bad one, really")
@@ -135,7 +134,7 @@ def test_fit_takes_what_predict_takes(tiny: EelbertConfig, monkeypatch: pytest.M
     seen: list[list[bytes]] = []
 
     def record(self: keras.Model, data: tf.data.Dataset, **kwargs: Any) -> keras.callbacks.History:
-        seen.append([row.tobytes() for inputs, _ in data for row in inputs["bytes"].numpy()])
+        seen.append([row.tobytes() for inputs, _ in data for row in inputs["embeddings"].numpy()])
         history = keras.callbacks.History()
         history.epoch = []
         return history
@@ -149,7 +148,8 @@ def test_fit_takes_what_predict_takes(tiny: EelbertConfig, monkeypatch: pytest.M
     assert seen[0] == seen[1] == seen[2] == seen[3]
     assert sorted(seen[0]) == sorted(seen[4]) == sorted(seen[5])
     assert seen[0] != seen[4]
-    assert seen[5] == [row.tobytes() for row in encode_texts(TEXTS, tiny.max_bytes)]
+    model.fit(TEXTS[::-1], LABELS[::-1], 8, shuffle=False)
+    assert seen[6] == seen[5][::-1] != seen[5]
 
 
 def test_fit_on_a_dataset_of_strings(tiny: EelbertConfig) -> None:
@@ -358,7 +358,7 @@ def test_wrong_preprocessors(tiny: EelbertConfig) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"task": "ranking"}, '"classification" or "regression". Received: task=\'ranking\''),
+        ({"task": "ranking"}, "one of classification, binary, multilabel, regression. Received: task='ranking'"),
         ({"labels": ["a"], "num_classes": 2}, "one name per class. Received: 1 for 2"),
         ({"num_classes": 0}, "must be positive"),
         ({"labels": "bad good"}, "must be a list of names. Received: labels='bad good'"),

@@ -257,7 +257,8 @@ def test_page_shows_what_python_computes(page):
     paths = {url.path for url in asked if url.hostname == "127.0.0.1"}
     assert {"/", "/model.tflite", "/page.js"} <= paths
     assert any(path.endswith(".wasm") for path in paths)
-    assert {url.scheme for url in asked if url.hostname != "127.0.0.1"} <= {"data", "chrome"}  # the browser's own
+    others = {url.scheme for url in asked if url.hostname != "127.0.0.1"}
+    assert others <= {"data", "chrome", "chrome-untrusted"}  # the browser's own
 
 
 PREDICT = """const { Eelbert } = await import("./eelbert.js");

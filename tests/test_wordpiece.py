@@ -123,7 +123,7 @@ def test_vocabulary_is_checked(folder: Path) -> None:
             assert "\n" not in str(caught.value)
     (folder / "vocab.txt").unlink()
     for load in loads:
-        with pytest.raises(InputError, match=r"vocab.txt: .*pieces that a model with a vocabulary needs"):
+        with pytest.raises(InputError, match=r"vocab.txt: .*a model with a vocabulary needs its pieces"):
             load()
     EelbertBackbone.from_preset(folder)  # it takes ids of pieces
 

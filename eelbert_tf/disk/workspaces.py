@@ -8,6 +8,7 @@ workspace without a lock was left behind, and the next writer of the same name c
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -52,7 +53,13 @@ def workspace(target: Path, names: Container[str] = ()) -> Iterator[Path]:
 def _make(target: Path) -> tuple[Path, int | None]:
     while True:
         folder = target.with_name(f".{target.name}.tmp-{secrets.token_hex(_RANDOM_BYTES)}")
-        folder.mkdir(mode=_PRIVATE)
+        try:
+            folder.mkdir(mode=_PRIVATE)
+        except FileNotFoundError:
+            if not target.parent.is_dir():
+                raise
+            # What /proc and its like answer.
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(target.parent)) from None
         try:
             descriptor = system.lock(folder)
         except (BlockingIOError, FileNotFoundError):  # another process took it for left behind before it was locked

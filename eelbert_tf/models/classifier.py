@@ -204,7 +204,19 @@ class EelbertClassifier(Task):
         training: bool = True,
         **kwargs: Any,
     ) -> Tensor:
-        """`keras.Model.compute_loss`; a regression's loss sees numbers of mean 0 and spread 1."""
+        """`keras.Model.compute_loss`; a regression's loss sees numbers of mean 0 and spread 1.
+
+        Args:
+            x: as Keras takes it.
+            y: targets, in the user's unit.
+            y_pred: what the model gave, in the same unit.
+            sample_weight: as Keras takes it.
+            training: likewise.
+            **kwargs: likewise.
+
+        Returns:
+            The loss, a scalar.
+        """
         if self.target_unit is not None and y is not None and y_pred is not None:
             y, y_pred = self.target_unit.standardize(y), self.target_unit.standardize(y_pred)
         return super().compute_loss(x, y, y_pred, sample_weight, training=training, **kwargs)

@@ -94,7 +94,8 @@ class TextStream:
         """The inputs for tensors of strings inside a graph: the host makes them."""
         import tensorflow as tf
 
-        example = self._inputs([("", "")] if self.preprocessor.pair else [""])
+        with tf.init_scope():  # what is made of one text is looked at now, not in the graph
+            example = self._inputs([("", "")] if self.preprocessor.pair else [""])
 
         def encode(*sides: np.ndarray) -> list[np.ndarray]:
             rows: list[Any] = list(sides[0]) if len(sides) == 1 else list(zip(*sides, strict=True))
