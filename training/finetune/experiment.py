@@ -16,7 +16,7 @@ from .labelled import Labelled
 from .passes import Passes
 from .recipe import Recipe
 from .run import Options, Restart, Trained, finetune
-from .scoring import better, figures, shown
+from .scoring import better, figures, shown, without_loss
 from .validation import FEWEST, FOLDS, SMALL, folds, split
 
 
@@ -147,9 +147,7 @@ def run_experiment(
         outputs, curve = trained.passes.outputs, trained.passes.done
     if judged is None or outputs is None:
         return Experiment(trained, validation, None, None, curve, tried, {}, {})
-    calibration, outputs = calibrate(model, judged, outputs, validation.unknown)
-    found = shown(figures(outputs, judged, model.outputs))
-    found.pop("loss")
+    calibration, outputs, found = _judge(model, judged, outputs, validation.unknown)
     return Experiment(trained, validation, judged, outputs, curve, tried, calibration, found)
 
 
@@ -186,10 +184,16 @@ def run_convex(
     found: dict[str, float] = {}
     calibration: dict[str, Any] = {}
     if judged is not None and outputs is not None:
-        calibration, outputs = calibrate(model, judged, outputs, validation.unknown)
-        found = shown(figures(outputs, judged, model.outputs))
-        found.pop("loss")
+        calibration, outputs, found = _judge(model, judged, outputs, validation.unknown)
     return Experiment(trained, validation, judged, outputs, [], [], calibration, found, fitted)
+
+
+def _judge(
+    model: EelbertClassifier, judged: Labelled, outputs: np.ndarray, unknown: Unknown | None
+) -> tuple[dict[str, Any], np.ndarray, dict[str, float]]:
+    """Calibrates a model on held-out texts: what was set, the outputs for them as they are then, and the figures."""
+    calibration, outputs = calibrate(model, judged, outputs, unknown)
+    return calibration, outputs, without_loss(shown(figures(outputs, judged, model.outputs)))
 
 
 def cross_validate(

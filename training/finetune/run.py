@@ -21,7 +21,7 @@ from .labelled import Labelled
 from .passes import AfterPass, Passes
 from .progress import Progress
 from .recipe import Recipe
-from .scoring import figures, shown
+from .scoring import figures, shown, without_loss
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ class Trained:
             "loss": [row["loss"] for row in done],
         }
         if self.dev:
-            scores = {name: value for name, value in self.dev.items() if name != "loss"}
-            found |= {"dev_texts": self.dev_texts, "dev": scores}
+            found |= {"dev_texts": self.dev_texts, "dev": without_loss(self.dev)}
         return found
 
 
@@ -162,8 +161,7 @@ def finetune(
 
 def score(model: EelbertClassifier, data: Labelled) -> dict[str, float]:
     """The metrics of the model's task on some texts."""
-    found = figures(model.predict(list(data.texts), verbose=0), data, model.outputs)
-    return {name: value for name, value in shown(found).items() if name != "loss"}
+    return without_loss(shown(figures(model.predict(list(data.texts), verbose=0), data, model.outputs)))
 
 
 class Restart:

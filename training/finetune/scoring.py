@@ -54,3 +54,8 @@ def better(one: dict[str, float], other: dict[str, float] | None, criterion: str
 def shown(found: dict[str, float]) -> dict[str, float]:
     """Figures as reports show them."""
     return {name: round(value, 4) for name, value in found.items()}
+
+
+def without_loss(found: dict[str, float]) -> dict[str, float]:
+    """Figures of a result: the loss tells passes apart, and a user nothing."""
+    return {name: value for name, value in found.items() if name != "loss"}

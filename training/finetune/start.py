@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from eelbert_tf.config import EelbertConfig
@@ -12,6 +13,27 @@ from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.info import MAX_INPUT_BYTES
 
 SCRATCH = "scratch"
+
+
+@contextmanager
+def changing(preset: str, changes: dict[str, Any]) -> Iterator[None]:
+    """Reports, in words of the command, what does not allow the changes to a preset that the block makes.
+
+    Args:
+        preset: its name, for messages.
+        changes: fields of the configuration to change.
+
+    Raises:
+        InputError: a change is out of range, or the block refuses it.
+    """
+    if changes.get("max_bytes", 0) > MAX_INPUT_BYTES:
+        raise InputError(f"--max-bytes: must be at most {MAX_INPUT_BYTES}, not {changes['max_bytes']}")
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:  # the configuration says which field and why
+        raise InputError(f"{preset}: {error}") from None
 
 
 def start(
@@ -36,16 +58,10 @@ def start(
     Raises:
         InputError: there is no such preset, or it cannot be changed like that.
     """
-    if changes.get("max_bytes", 0) > MAX_INPUT_BYTES:
-        raise InputError(f"--max-bytes: must be at most {MAX_INPUT_BYTES}, not {changes['max_bytes']}")
     task = task or ("classification" if classes else "regression")
-    try:
+    with changing(preset, changes):
         if preset == SCRATCH:
             backbone = EelbertBackbone(config.replace(**changes), pair=pair, name="backbone")
             return EelbertClassifier(backbone, labels=classes, task=task)
         one = None if classes else 1  # number
         return EelbertClassifier.from_preset(preset, labels=classes, num_classes=one, task=task, pair=pair, **changes)
-    except InputError:
-        raise
-    except ValueError as error:  # the configuration says which field and why
-        raise InputError(f"{preset}: {error}") from None

@@ -14,18 +14,16 @@ import numpy as np
 from eelbert_tf import metrics
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.tagged import TaggedText
-from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.optimizer import adamw
 from eelbert_tf.models.tagger import EelbertTagger
-from eelbert_tf.saving.info import MAX_INPUT_BYTES
 from eelbert_tf.text.spans import tags_by_outputs, tags_of_words
 from eelbert_tf.text.strings import to_bytes
 
 from .callbacks import SaveEachEpoch, StopIfDiverged
 from .progress import Progress
 from .recipe import Recipe
-from .start import SCRATCH
+from .start import SCRATCH, changing
 
 # Tags need more passes than classes: a name in a text is often the only one of its kind.
 STEPS = 2500
@@ -58,16 +56,10 @@ def start_tagger(
     Raises:
         InputError: there is no such preset, or it cannot be changed like that.
     """
-    if changes.get("max_bytes", 0) > MAX_INPUT_BYTES:
-        raise InputError(f"--max-bytes: must be at most {MAX_INPUT_BYTES}, not {changes['max_bytes']}")
-    try:
+    with changing(preset, changes):
         if preset == SCRATCH and config is not None:
             return EelbertTagger(EelbertBackbone(config.replace(**changes), name="backbone"), names, intents)
         return EelbertTagger.from_preset(preset, names=names, labels=intents, **changes)
-    except InputError:
-        raise
-    except ValueError as error:  # the configuration says which field and why
-        raise InputError(f"{preset}: {error}") from None
 
 
 def finetune_tagger(

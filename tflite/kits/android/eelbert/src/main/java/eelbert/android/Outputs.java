@@ -76,7 +76,7 @@ final class Outputs {
         return metadata.thresholds == null ? HALF : metadata.thresholds.get(place);
     }
 
-    private static double[] softmax(float[] logits) {
+    static double[] softmax(float[] logits) {
         double greatest = Double.NEGATIVE_INFINITY;
         for (float logit : logits) {
             greatest = Math.max(greatest, logit);

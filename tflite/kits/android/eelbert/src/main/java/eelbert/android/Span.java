@@ -59,7 +59,7 @@ public final class Span {
                 end++;
             }
             before = end;
-            double score = probability(rows.get(i), tags[i]);
+            double score = Outputs.softmax(rows.get(i))[tags[i]];
             if (tags[i] > names.size()) {
                 Span last = spans.remove(spans.size() - 1);
                 spans.add(new Span(last.label, data, last.startByte, end, Math.min(last.score, score)));
@@ -110,18 +110,6 @@ public final class Span {
             best = numbers[i] > numbers[best] ? i : best;
         }
         return best;
-    }
-
-    private static double probability(float[] row, int tag) {
-        double greatest = Double.NEGATIVE_INFINITY;
-        for (float x : row) {
-            greatest = Math.max(greatest, x);
-        }
-        double sum = 0;
-        for (float x : row) {
-            sum += Math.exp(x - greatest);
-        }
-        return Math.exp(row[tag] - greatest) / sum;
     }
 
     private static boolean isTail(byte[] data, int position) {
