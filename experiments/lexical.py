@@ -4,7 +4,8 @@ python experiments/lexical.py --sets DIR/trec DIR/emotion ... --preset uno_en --
 
 Each folder holds train.csv and test.csv. With --shots N so many texts of each class are drawn from train.csv, once for
 each seed; without it all texts are learned, at most --most of them. --finetune trains the encoder as well, by the
-defaults of `eelbert finetune --method full`, which takes minutes for each set.
+defaults of `eelbert finetune --method full`, alone and beside the words, which takes minutes for each set. What the
+output has already is not repeated.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from eelbert_tf.disk.tables import Table, read_table
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.training.finetune.baselines import TfidfLogisticRegression
+from eelbert_tf.training.finetune.experiment import Experiment, Validation, run_experiment
 from eelbert_tf.training.finetune.labelled import Labelled
 from eelbert_tf.training.finetune.recipe import suited_recipe
-from eelbert_tf.training.finetune.run import finetune
+from eelbert_tf.training.finetune.run import Options
 
 TFIDF_STRENGTH = 20.0  # C of the logistic regression; the same for all sets
+COLUMNS = ("tfidf", "encoder", "heads", "finetuned", "beside")
 
 
 def draw(table: Table, shots: int | None, most: int, seed: int) -> tuple[list[str], list[str]]:
@@ -38,9 +42,9 @@ def draw(table: Table, shots: int | None, most: int, seed: int) -> tuple[list[st
     return [str(table.texts[i]) for i in order], labels[order].tolist()
 
 
-def measure(args: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
+def measure(settings: dict[str, Any], folder: Path, seed: int) -> dict[str, Any]:
     """Accuracies on a test part, and what they took."""
-    texts, labels = draw(read_table(folder / "train.csv"), args.shots, args.most, seed)
+    texts, labels = draw(read_table(folder / "train.csv"), settings["shots"], settings["most"], seed)
     test = read_table(folder / "test.csv")
     truth = [str(label) for label in test.labels]
     names = sorted(set(labels))
@@ -52,20 +56,27 @@ def measure(args: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]
         logits = model.predict(list(test.texts), batch_size=128, verbose=0)
         return accuracy([names[i] for i in logits.argmax(axis=1)])
 
-    found: dict[str, Any] = {"set": folder.name, "seed": seed, "texts": len(texts), "classes": len(names)}
+    def train(lexical: bool | None) -> tuple[float, Experiment]:
+        keras.utils.set_random_seed(seed)
+        model = EelbertClassifier.from_preset(settings["preset"], labels=names)
+        validation = Validation.choose(Labelled(texts, labels), None, seed=seed)
+        recipe = suited_recipe(len(validation.train), True, None, 32, None, seed, lexical=lexical)
+        trained = run_experiment(model, validation, recipe, 1, Options(quiet=True))
+        return of(model), trained
+
+    found: dict[str, Any] = {"texts": len(texts), "classes": len(names)}
     tfidf = TfidfLogisticRegression(2, TFIDF_STRENGTH).fit(texts, labels)
     found["tfidf"] = accuracy(tfidf.predict(list(test.texts)))
-    model = EelbertClassifier.from_preset(args.preset, labels=names)
+    model = EelbertClassifier.from_preset(settings["preset"], labels=names)
     model.fit_head(texts, labels, lexical=False)
     found["encoder"] = of(model)
     begin = time.perf_counter()
     report = model.fit_head(texts, labels)
     found |= {"heads": of(model), "words": report["lexical"], "seconds": round(time.perf_counter() - begin, 1)}
-    if args.finetune:
-        model = EelbertClassifier.from_preset(args.preset, labels=names)
-        recipe = suited_recipe(len(texts), True, None, 32, None, seed)
-        finetune(model, Labelled(texts, labels), None, recipe, quiet=True)
-        found["finetuned"] = of(model)
+    if settings["finetune"]:
+        found["finetuned"], _ = train(False)
+        found["beside"], trained = train(None)
+        found["kept"] = trained.trained.method
     return found
 
 
@@ -78,19 +89,23 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=20_000, metavar="N")
     parser.add_argument("--seeds", type=int, default=1, metavar="N")
     parser.add_argument("--finetune", action="store_true")
-    parser.add_argument("--output", type=Path, metavar="F.json")
+    parser.add_argument("--output", type=Path, required=True, metavar="F.json")
     args = parser.parse_args()
-    rows = []
+    settings = {name: getattr(args, name) for name in ("preset", "shots", "most", "finetune")}
+    rows: list[dict[str, Any]] = json.loads(args.output.read_text("utf-8")) if args.output.exists() else []
+    mine = []
     for folder in args.sets:
         for seed in range(args.seeds):
-            rows.append(measure(args, folder, seed))
-            print(json.dumps(rows[-1]), flush=True)
-    columns = [name for name in ("tfidf", "encoder", "heads", "finetuned") if name in rows[0]]
-    means = {name: round(float(np.mean([row[name] for row in rows])), 2) for name in columns}
-    print(json.dumps({"mean": means}))
-    if args.output:
-        settings = {"preset": args.preset, "shots": args.shots, "most": args.most, "seeds": args.seeds}
-        args.output.write_text(json.dumps({**settings, "rows": rows, "mean": means}, indent=1) + "\n", "utf-8")
+            key = {"set": folder.name, "seed": seed, **settings}
+            known = [row for row in rows if key.items() <= row.items()]
+            if not known:
+                known = [{**key, **measure(settings, folder, seed)}]
+                rows += known
+                args.output.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n", "utf-8")
+            mine += known
+            print(json.dumps(known[0]), flush=True)
+    columns = [name for name in COLUMNS if name in mine[0]]
+    print(json.dumps({"mean": {name: round(float(np.mean([row[name] for row in mine])), 2) for name in columns}}))
 
 
 if __name__ == "__main__":

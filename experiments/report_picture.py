@@ -31,7 +31,7 @@ def write_report(folder: Path) -> Path:
     os.chdir(folder)
     with open("commands.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *device_commands()[0]])
-    words = "finetune --train commands.csv --method full --max-tokens 32 --max-bytes 128 --output home"
+    words = "finetune --train commands.csv --method full --lexical off --max-tokens 32 --max-bytes 128 --output home"
     assert main(words.split(" ")) == 0
     return folder / "home" / "report.html"
 

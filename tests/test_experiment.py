@@ -21,10 +21,12 @@ from eelbert_tf.saving.folders import TRAINING_FILE, weights_digest
 from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.finetune import experiment
 from eelbert_tf.training.finetune.experiment import Validation, run_experiment, search, variants
+from eelbert_tf.training.finetune.heads import in_words
 from eelbert_tf.training.finetune.labelled import Labelled
 from eelbert_tf.training.finetune.passes import AfterPass, Passes
 from eelbert_tf.training.finetune.recipe import Recipe
-from eelbert_tf.training.finetune.run import Options, Restart, Trained, finetune
+from eelbert_tf.training.finetune.run import Options, Restart, Trained, finetune, score
+from eelbert_tf.training.finetune.scoring import without_loss
 from eelbert_tf.training.finetune.validation import folds, split
 
 NOUNS = ("lamp", "light", "radio", "heating", "tv", "fan", "oven", "bell", "door", "pump", "hall", "desk", "bed")
@@ -96,6 +98,65 @@ def test_cross_validation(tiny: EelbertConfig) -> None:
     assert report["validation"]["how"] == "cross-validation"
 
 
+def test_beside_words(tiny: EelbertConfig) -> None:
+    """The start is fitted beside words, and the passes go on from there; words are in the model that is kept."""
+    model, recipe = fresh(tiny), dataclasses.replace(RECIPE, epochs=2, learning_rate=0.002, lexical=True)
+    found = finetune(model, DATA, DATA, recipe, Options(quiet=True, keep_each=True))
+    assert found.heads is not None
+    assert found.heads["lexical"]
+    assert len(found.passes.each) == 3
+    assert found.passes.start["accuracy"] == 1.0
+    best = found.passes.each[found.passes.best]
+    np.testing.assert_allclose(model.predict(list(DATA.texts), verbose=0), best, atol=1e-5)
+    assert found.report()["ngrams"] == found.heads["ngrams"]
+    assert "words and word pairs beside it" in in_words(None, found, "accuracy")
+
+
+@pytest.mark.parametrize("how", ["cross-validation", "split"])
+def test_start_may_be_best(tiny: EelbertConfig, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Where no pass is better than the heads alone, these are kept; passes are compared with one another until then."""
+    monkeypatch.setattr(experiment, "SMALL", 20 if how == "split" else 30)
+    recipe = dataclasses.replace(
+        RECIPE, epochs=3, learning_rate=1.0, patience=2, lexical=None
+    )  # which spoils the model
+    model = fresh(tiny)
+    found = run_experiment(model, Validation.choose(DATA, None, 0.3), recipe, 1, Options(quiet=True))
+    report = found.report()
+    assert (report["validation"]["how"], report["method"], report["best_epoch"]) == (how, "convex", 0)
+    assert report["dev"]["accuracy"] > 0.8
+    assert "no pass was better" in in_words(None, found.trained, "accuracy")
+    judged = found.judged.texts
+    if how == "split":
+        np.testing.assert_allclose(model.predict(list(judged), verbose=0), found.outputs, atol=1e-5)
+    else:
+        assert found.outputs.shape == (26, 2)
+        assert len(found.curve) == 3
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel", "regression"])
+def test_other_tasks_beside_words(tiny: EelbertConfig, task: str) -> None:
+    """One logit, several labels, and numbers of any unit, of pairs too; the heads alone know them already."""
+    is_on = np.array([label == "on" for label in DATA.labels])
+    labels: Any = {
+        "binary": DATA.labels,
+        "multilabel": [("on", "new") if on else () for on in is_on],
+        "regression": [float(x) for x in 300 + 20 * is_on],
+    }[task]
+    names = {"binary": ["off", "on"], "multilabel": ["new", "on"]}.get(task)
+    keras.utils.set_random_seed(1)
+    pair = task == "regression"
+    texts = [(text, "now") for text in DATA.texts] if pair else DATA.texts
+    model = EelbertClassifier(EelbertBackbone(tiny, pair=pair), labels=names, task=task)
+    data = Labelled(texts, labels)
+    recipe = dataclasses.replace(RECIPE, epochs=1, learning_rate=0.001, lexical=True)
+    found = finetune(model, data, data, recipe, Options(quiet=True))
+    assert found.heads["lexical"]
+    figure = {"multilabel": "map", "regression": "pearson"}.get(task, "accuracy")
+    assert found.passes.start[figure] > 0.9
+    assert found.dev[figure] > 0.9
+    assert score(model, data) == without_loss(found.dev)
+
+
 def test_best_pass_and_patience(tiny: EelbertConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The weights are those of the best pass; without a better one for some passes the training ends."""
     scores = iter([0.5, 0.9, 0.9, 0.3, 0.2, 0.8])
@@ -156,7 +217,9 @@ def test_resume_is_exact(
     words += ["--batch-size", "8", "--learning-rate", "0.01"]
     monkeypatch.chdir(tmp_path)
     assert main([*words, "--output", "whole"]) == 0
-    whole = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    whole = json.loads(captured.out)
+    assert "words and word pairs beside it (held-out loss " in captured.err
 
     after, stop = AfterPass.on_epoch_end, 2
 
@@ -181,6 +244,8 @@ def test_resume_is_exact(
     resumed = json.loads(capsys.readouterr().out)
     assert resumed["loss"] == whole["loss"]
     assert resumed["dev"] == whole["dev"]
+    assert resumed["lexical"]
+    assert resumed["dev_of_start"] == whole["dev_of_start"]
     assert weights_digest("part") == weights_digest("whole")
     assert not (tmp_path / "part" / TRAINING_FILE).exists()
     assert read_info(tmp_path / "part")[0].notes == read_info(tmp_path / "whole")[0].notes

@@ -119,7 +119,7 @@ def test_command_trains_saves_and_reports(preset: Path, tmp_path: Path, capsys: 
     """The last line is a report; the saved model is the trained one, with labels in the order of numbers."""
     train, output = write(tmp_path / "train.csv", LABELS), tmp_path / "out" / "model"
     arguments = ["finetune", "--train", str(train), "--preset", str(preset), "--output", str(output)]
-    arguments += ["--epochs", "12", "--batch-size", "4", "--learning-rate", "0.02"]
+    arguments += ["--epochs", "12", "--batch-size", "4", "--learning-rate", "0.02", "--lexical", "off"]
     assert main([*arguments, "--dev", str(train)]) == 0
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 1

@@ -20,13 +20,14 @@ from eelbert_tf.config import HashConfig, LexicalConfig
 from eelbert_tf.linear.placement import place
 from eelbert_tf.linear.tables import LexicalTable
 from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.models.classifier import LEXICAL_LOGITS, EelbertClassifier
 from eelbert_tf.models.frozen import text_features
 from eelbert_tf.text import hashing, ngrams, splitting
 from eelbert_tf.text.reference import Tokens, candidate_rows, ngram_keys, tokenize
-from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.tflite.conversion.convert import convert
-from eelbert_tf.training.finetune.beside import BesideWords, start_beside_words
+from eelbert_tf.training.finetune.beside import start_beside_words, word_logits
+from eelbert_tf.training.finetune.labelled import Labelled
+from eelbert_tf.training.finetune.recipe import Recipe
 from tests.conftest import randomize
 from tests.forms import FORMS, Form, hard_texts, padded
 from tests.make_golden import GOLDEN
@@ -245,17 +246,23 @@ def test_encoder_beside_words(tiny: Any) -> None:
     """Words answer for texts that they were not learned from; a training takes these answers, and moves the encoder."""
     keras.utils.set_random_seed(0)
     model = randomize(EelbertClassifier(EelbertBackbone(tiny), labels=["off", "on"]))
-    texts, labels = task(0)
-    numbers = np.array([label == "on" for label in labels], np.int32)
-    held_out, report = start_beside_words(model, texts, np.eye(2, dtype=np.float32)[numbers])
+    (texts, labels), (others, truth) = task(0), task(1)
+    hashes = model.word_hashes()
+    train = Labelled(texts, labels, ready=model.ready(texts, hashes))
+    dev = Labelled(others, truth, ready=model.ready(others, hashes))
+    train, held_out, report = start_beside_words(model, train, dev, Recipe(lexical=None))
+    assert held_out is not None
     assert report["lexical"]
-    batch = BesideWords(model.encode(texts), held_out).batch(np.arange(len(texts)))
-    found = text_features(model.backbone, model.encode(texts))
-    assert found.pooled.shape == (len(texts), 16)
-    own = model(encode_texts(texts, tiny.max_bytes)).numpy()
-    margins = [(2 * numbers - 1) * (x[:, 1] - x[:, 0]) for x in (held_out, own)]
+    assert len(train.ready) == len(texts)
+    numbers = np.array([label == "on" for label in labels], np.int32)
+    batch = train.ready.batch(np.arange(len(texts)))
+    own = word_logits(model, texts)
+    margins = [(2 * numbers - 1) * (x[:, 1] - x[:, 0]) for x in (batch[LEXICAL_LOGITS], own)]
     assert (margins[0] > 0).mean() > 0.9
     assert margins[0].mean() < margins[1].mean()
+    np.testing.assert_allclose(model.predict(held_out.ready, verbose=0), model.predict(others, verbose=0), atol=1e-5)
+    found = text_features(model.backbone, model.encode(texts))
+    assert found.pooled.shape == (len(texts), 16)
     before = model.backbone.blocks[0].query.kernel.numpy()
     model.train_on_batch(batch, numbers)
     assert np.abs(model.backbone.blocks[0].query.kernel.numpy() - before).max() > 0

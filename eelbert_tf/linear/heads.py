@@ -50,19 +50,21 @@ class _Fit:
         """The weights for all texts, before they are scaled."""
         return problem.solve(penalties(self.choice.dense, len(problem.targets)), start)
 
-    def held_out_words(self, seed: int) -> np.ndarray:
+    def held_out_words(self, problem: Problem, seed: int) -> np.ndarray:
         """The words' part of the logits of each text, from a fit on other texts: float32 `[n, C]`."""
-        logits = np.zeros_like(self.problem.targets)
+        logits = np.zeros_like(problem.targets)
         fold = np.random.default_rng(seed).permutation(len(logits)) % _FOLDS
-        width, solution = len(self.features.keys), None
+        solution = None
         for i in range(_FOLDS):
-            solution = self.solve(self.problem.part(np.flatnonzero(fold != i)), solution)
-            logits[fold == i] = self.problem.words[fold == i] @ solution[:width]
+            learned = np.flatnonzero(fold != i)
+            if len(learned):
+                solution = self.solve(problem.part(learned), solution)
+                logits[fold == i] = problem.words[fold == i] @ solution[: problem.words.shape[1]]
         return logits * np.float32(self.choice.scale)
 
-    def heads(self, hash: HashConfig | None) -> Heads:
-        """The weights of both heads."""
-        solution = self.solve(self.problem)
+    def heads(self, hash: HashConfig | None, held_out: int | None = None) -> Heads:
+        """The weights of both heads; with a seed, also what words say of each text where it is held out."""
+        solution, problem = self.solve(self.problem), self.problem
         keys, frequency = self.features.keys, self.features.frequency()
         if hash is None or not len(keys):
             return Heads(*self.scaled.dense_weights(solution * self.choice.scale), None)
@@ -75,10 +77,11 @@ class _Fit:
         if len(kept) < len(keys):
             problem = dataclasses.replace(self.problem, words=self.scaled.words[:, kept].tocsr())
             solution = self.solve(problem, solution)
+        said = None if held_out is None else self.held_out_words(problem, held_out)
         solution *= self.choice.scale
         values, kernel = to_bytes(self.scaled.word_weights(solution, kept), frequency[kept], self.rank)
         table = LexicalTable(LexicalConfig(rows, values.shape[1]), placed, tags, values, kernel)
-        return Heads(*self.scaled.dense_weights(solution), table)
+        return Heads(*self.scaled.dense_weights(solution), table, said)
 
 
 def fit_heads(
@@ -125,9 +128,7 @@ def fit_heads(
         alone = choose(features.without_ngrams())
         report["held_out_loss_of_encoder"] = _rounded(alone.choice.loss)
         best = alone if best is None or alone.choice.loss <= best.choice.loss else best
-    heads = best.heads(hash)
-    if held_out and heads.lexical is not None:
-        heads = dataclasses.replace(heads, held_out=best.held_out_words(seed))
+    heads = best.heads(hash, seed if held_out else None)
     found = {} if heads.lexical is None else {"ngrams": len(heads.lexical.rows)}
     return heads, {"lexical": heads.lexical is not None, **found, "strength": best.choice.dense, **report}
 

@@ -115,17 +115,19 @@ class EelbertClassifier(Task):
             num_classes, kernel_initializer=normal, dtype=self.dtype_policy.variable_dtype, name="classifier"
         )
         self.lexical: Any = None
-        self._add_lexical(lexical)
+        self._set_lexical(lexical)
         self.target_unit = TargetUnit(num_classes, name="target_unit") if task == "regression" else None
         self.build()
         self.compile()
 
-    def _add_lexical(self, config: LexicalConfig | dict[str, Any] | None) -> None:
-        """Puts an empty lexical head in place of the one that there is, or takes that away.
+    def _set_lexical(self, config: LexicalConfig | dict[str, Any] | None) -> None:
+        """Puts an empty lexical head in place of the one that there is, unless that has this size, or takes it away.
 
         Raises:
             ValueError: the backbone has a vocabulary in place of a hash.
         """
+        if config == (None if self.lexical is None else self.lexical.config):
+            return  # what was compiled stays
         if self.built:  # Keras guards what is built; none of this is trainable, so that an optimizer does not mind
             self._tracker.unlock()
         if self.lexical is not None:
@@ -162,7 +164,8 @@ class EelbertClassifier(Task):
             )
         if wanted:
             given = self.lexical(encoded["ngrams"], encoded["padding_mask"])
-        outputs = outputs if given is None else outputs + given
+        if given is not None:
+            outputs += keras.ops.reshape(given, (-1, self.num_classes))  # a batch of a stream has lost the number
         return outputs if self.target_unit is None else self.target_unit(outputs)
 
     def compile(self, optimizer: Any = "auto", loss: Any = "auto", *, metrics: Any = "auto", **kwargs: Any) -> None:
@@ -237,6 +240,8 @@ class EelbertClassifier(Task):
         scale = np.where(scale > 1e-7 * np.abs(mean), scale, 1.0)  # of targets that are all the same
         if unit.is_known:
             old_mean, old_scale = unit.values()
+            if (old_mean == mean.astype(np.float32)).all() and (old_scale == scale.astype(np.float32)).all():
+                return  # a training that goes on has the same weights to the last bit
             self.scale_outputs(old_scale / scale, (old_mean - mean) / scale)
         unit.set(mean, scale)
 
@@ -314,6 +319,39 @@ class EelbertClassifier(Task):
         Raises:
             ValueError: texts, labels and weights do not fit one another, or there are no texts.
         """
+        heads, report = self.find_heads(x, y, lexical, class_weight, sample_weight, seed)
+        self.set_heads(heads)
+        return report
+
+    def find_heads(
+        self,
+        x: Any,
+        y: Any,
+        lexical: bool | None = None,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        seed: int = 0,
+        for_training: bool = False,
+    ) -> tuple[Heads, dict[str, Any]]:
+        """What `fit_head` would set; a regression learns the unit of its targets.
+
+        Args:
+            x: as in `fit_head`.
+            y: likewise.
+            lexical: likewise.
+            class_weight: likewise.
+            sample_weight: likewise.
+            seed: likewise.
+            for_training: whether the encoder is to be trained from these heads. They then hold what words say of each
+                text, learned from others; and the dense layer is zero for an encoder that has learned nothing yet,
+                whose outputs differ so little that large weights would be put on them.
+
+        Returns:
+            The weights, and what `fit_head` reports.
+
+        Raises:
+            ValueError: as `fit_head`.
+        """
         texts = self.encode(x)
         if texts is None:
             raise ValueError("`fit_head` takes texts in a column, not a stream or the backbone's inputs.")
@@ -329,9 +367,9 @@ class EelbertClassifier(Task):
             targets = (targets - mean) / scale
         loss = {"regression": "squares", "classification": "softmax"}.get(self.task, "sigmoid")
         features = text_features(self.backbone, texts)
-        heads, report = fit_heads(features, targets, self.backbone.config.hash, loss, weights, lexical, seed)
-        self.set_heads(heads)
-        return report
+        if for_training and features.are_alike():
+            features = features.without_encoder()
+        return fit_heads(features, targets, self.backbone.config.hash, loss, weights, lexical, seed, for_training)
 
     def set_heads(self, heads: Heads) -> None:
         """Takes over the weights of heads that were fitted.
@@ -341,7 +379,7 @@ class EelbertClassifier(Task):
         """
         self.classifier.kernel.assign(heads.kernel)
         self.classifier.bias.assign(heads.bias)
-        self._add_lexical(None if heads.lexical is None else heads.lexical.config)
+        self._set_lexical(None if heads.lexical is None else heads.lexical.config)
         if heads.lexical is not None:
             self.lexical.set_table(heads.lexical)
 

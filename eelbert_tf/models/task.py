@@ -272,11 +272,15 @@ class Task(Saveable, keras.Model):
         check_devices(len(texts), size, self._num_devices)
         return OrderedBatches(texts, targets, size, weights, smallest=self._num_devices)
 
-    def word_hashes(self) -> WordHashes | None:
-        """A table for the words of texts that are computed again and again; `None` where bytes are needed."""
+    def word_hashes(self, lexical: bool = True) -> WordHashes | None:
+        """A table for the words of texts that are computed again and again; `None` where bytes are needed.
+
+        Args:
+            lexical: whether a lexical head, where there is one, has to look up the words of these texts.
+        """
         config = self.backbone.config
         suits = self.hash_words_once and config.hash is not None and isinstance(self.preprocessor, HashedTexts)
-        suits = suits and getattr(self, "lexical", None) is None  # which looks up words by their bytes
+        suits = suits and not (lexical and getattr(self, "lexical", None) is not None)  # which it does by their bytes
         return WordHashes(config, self.backbone.pair) if suits else None
 
     def ready(self, texts: Any, hashes: WordHashes | None = None, passes: int = 1) -> EncodedTexts:

@@ -140,7 +140,9 @@ def _curve(report: dict[str, Any]) -> str:
             for colour, name in enumerate(names)
         ]
         plots.append(plot(scores, "pass", "held out", ends))
-    best = f"<p>The weights are those of pass {report['best_epoch']}.</p>" if report.get("best_epoch") else ""
+    number = report.get("best_epoch")
+    best = "No pass was better than the heads alone, which were kept." if number == 0 else ""
+    best = f"<p>{best or f'The weights are those of pass {number}.'}</p>" if number is not None else ""
     return f'<div class="plots">{"".join(plots)}</div>{best}'
 
 

@@ -87,13 +87,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--method",
         default="auto",
         choices=("auto", "convex", "full"),
-        help="convex: fit the heads alone, in seconds; full: train the encoder too (auto: convex for few texts)",
+        help="convex: fit the heads alone, in seconds; full: train the encoder too, from there on, and keep what is "
+        "better on held-out texts (auto: convex for few texts)",
     )
     parser.add_argument(
         "--lexical",
         default="auto",
         choices=("auto", "on", "off"),
-        help="with convex: words and word pairs beside the encoder (auto: where held-out texts say that they help)",
+        help="words and word pairs beside the encoder; with full and off it is trained from a fresh head (auto: where "
+        "held-out texts say that they help)",
     )
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training file (3 to 40, by its size)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts per step")
@@ -184,6 +186,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.learning_rate,
         args.seed,
         args.class_weight,
+        LEXICAL[args.lexical],
     )
     keras.utils.set_random_seed(args.seed)
     try:
@@ -193,6 +196,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise
         raise InputError(f"{error}; --config eelbert_uno starts from fresh weights instead") from None
     origin = Path(config if preset == SCRATCH else preset).name
+    if args.lexical == "on" and model.backbone.config.hash is None:
+        raise InputError(f"--lexical on: words are found by their hash, and {origin} has a vocabulary in place of one")
     notes = {"trained_on": train.path.name, "started_from": origin, "validation": validation.how}
     options = Options(output, notes, args.quiet, args.resume)
     asks_for_passes = (args.epochs, args.learning_rate) != (None, None) or args.trials > 1
@@ -202,8 +207,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             found = run_convex(model, validation, recipe, LEXICAL[args.lexical], options)
         else:
             found = run_experiment(model, validation, recipe, args.trials, options)
-    if found.fitted is not None and not args.quiet:
-        print(f"eelbert finetune: {in_words(found.fitted)}", file=sys.stderr)
+    if not args.quiet and (said := in_words(found.fitted, found.trained, recipe.criterion(args.task))):
+        print(f"eelbert finetune: {said}", file=sys.stderr)
     report = make_report(model, found, understood, f"{output.name}: {train.path.name}", args.command_line)
     model.save_to_preset(output, read_info(output)[0].notes, files=report_files(report))
     page = str(output / REPORT_FILES[0])

@@ -6,16 +6,20 @@ On TREC (2,000 texts to learn, 700 others, `uno_en`, four passes) the encoder by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from keras import ops
 
-from eelbert_tf.linear.heads import fit_heads
 from eelbert_tf.models.classifier import LEXICAL_LOGITS, EelbertClassifier
-from eelbert_tf.models.frozen import text_features
 from eelbert_tf.preprocessing.base import EncodedTexts
-from eelbert_tf.text.strings import TextOrPair
+from eelbert_tf.preprocessing.batches import OrderedBatches
+
+from .labelled import Labelled
+from .recipe import Recipe
+
+_BATCH_SIZE = 128
 
 
 class BesideWords:
@@ -40,35 +44,44 @@ class BesideWords:
 
 
 def start_beside_words(
-    model: EelbertClassifier,
-    texts: Sequence[TextOrPair],
-    targets: np.ndarray,
-    loss: str = "softmax",
-    sample_weight: np.ndarray | None = None,
-    seed: int = 0,
-) -> tuple[np.ndarray | None, dict[str, Any]]:
+    model: EelbertClassifier, train: Labelled, dev: Labelled | None, recipe: Recipe
+) -> tuple[Labelled, Labelled | None, dict[str, Any]]:
     """Gives a model the heads that suit its encoder as it is, before the encoder is trained.
 
+    While it is trained, words say of each text what they learned from others. With their own answers on texts that they
+    have learned there would be nothing left to learn.
+
     Args:
-        model: whose heads change.
-        texts: to learn from.
-        targets: float32 `[n, C]`: probabilities of classes, or numbers.
-        loss: "softmax", "sigmoid" or "squares".
-        sample_weight: float32 `[n]`, of the texts in the loss.
-        seed: fixes the parts that are held out.
+        model: with a hash; its heads change.
+        train: texts to learn from, and the same ready for batching.
+        dev: held-out texts, likewise.
+        recipe: of which `lexical`, the seed and the weights of classes count.
 
     Returns:
-        float32 `[n, C]`, the logits that words give to the texts while the encoder is trained on them (see
-        `BesideWords`), or `None` where words do not help; and what `EelbertClassifier.fit_head` reports.
+        The texts, beside what words say of them where words help; and what `EelbertClassifier.fit_head` reports.
 
     Raises:
         ValueError: there are no texts.
     """
-    encoded = model.encode(list(texts))
-    if encoded is None or not len(encoded):
-        raise ValueError(f"Expected at least one text. Received: {texts!r:.100}")
-    features = text_features(model.backbone, encoded)
-    config = model.backbone.config
-    heads, report = fit_heads(features, targets, config.hash, loss, sample_weight, None, seed, held_out=True)
+    heads, report = model.find_heads(
+        list(train.texts), train.labels, recipe.lexical, recipe.class_weight, None, recipe.seed, for_training=True
+    )
     model.set_heads(heads)
-    return heads.held_out, report
+    if heads.held_out is None:
+        return train, dev, report
+    train = replace(train, ready=BesideWords(train.ready, heads.held_out))
+    if dev is not None:
+        dev = replace(dev, ready=BesideWords(dev.ready, word_logits(model, list(dev.texts))))
+    return train, dev, report
+
+
+def word_logits(model: EelbertClassifier, texts: list[Any]) -> np.ndarray:
+    """What a model's lexical head says of texts: float32 `[n, C]`."""
+    encoded = model.encode(texts)
+    assert encoded is not None
+    batches = OrderedBatches(encoded, None, _BATCH_SIZE)
+    rows = []
+    for i in range(len(batches)):
+        found = model.backbone(batches[i][0], training=False, pooled_only=True, with_ngrams=True)
+        rows.append(ops.convert_to_numpy(model.lexical(found["ngrams"], found["padding_mask"])))
+    return batches.restore(np.concatenate(rows))

@@ -16,7 +16,7 @@ from .labelled import Labelled
 from .passes import Passes
 from .recipe import Recipe
 from .run import Options, Restart, Trained, finetune
-from .scoring import better, figures, shown, without_loss
+from .scoring import best_of, better, figures, shown, without_loss
 from .validation import FEWEST, FOLDS, SMALL, folds, split
 
 
@@ -109,7 +109,8 @@ class Experiment:
 
     def report(self) -> dict[str, Any]:
         """The figures for the command's last line."""
-        found = {"method": "full", **self.trained.report()} if self.fitted is None else dict(self.fitted)
+        trained = self.trained
+        found = {"method": trained.method, **trained.report()} if self.fitted is None else dict(self.fitted)
         if self.judged is not None and self.figures:
             found |= {"dev_texts": len(self.judged), "dev": self.figures}
         found |= self.calibration
@@ -210,35 +211,32 @@ def cross_validate(
 
     Returns:
         The outputs for all texts after the best pass, `[n, num_outputs]`; the figures of each pass; and the number of
-        the best one.
+        the best one, 0 for the start.
     """
     train, parts = validation.train, validation.parts
     assert parts is not None
-    ready = model.ready(train.texts, model.word_hashes(), recipe.epochs)  # all parts in batches of the same widths
-    learned_from = replace(train, texts=ready) if hasattr(ready, "part") and validation.unknown is None else train
+    hashes = model.word_hashes(lexical=recipe.lexical is False)
+    train = replace(train, ready=model.ready(train.texts, hashes, recipe.epochs))  # all parts in the same widths
     count = int(parts.max()) + 1
     rows: list[np.ndarray] = []
     runs: list[Passes] = []
     for part in range(count):
         again()
         rows.append(np.flatnonzero(parts == part))
-        learned, held_out = learned_from.part(np.flatnonzero(parts != part)), learned_from.part(rows[-1])
+        learned, held_out = train.part(np.flatnonzero(parts != part)), train.part(rows[-1])
         options = Options(keep_each=True, quiet=quiet, name=f"part {part + 1} of {count}")
         learned = validation.learned(learned)
         runs.append(finetune(model, learned, held_out, replace(recipe, patience=None), options).passes)
     criterion = recipe.criterion(model.task)
-    curve: list[dict[str, Any]] = []
-    every: list[np.ndarray] = []
-    best = 0
+    order = np.argsort(np.concatenate(rows))
+    every = [np.concatenate(outputs)[order] for outputs in zip(*(run.each for run in runs), strict=True)]
+    found = [shown(figures(outputs, train, model.outputs)) for outputs in every]
+    best, starts = best_of(found, criterion), len(every) - recipe.epochs  # 1 where the start was scored too
+    curve = []
     for number in range(recipe.epochs):
-        outputs = np.concatenate([run.each[number] for run in runs])[np.argsort(np.concatenate(rows))]
-        every.append(outputs)
         loss = float(np.mean([run.done[number]["loss"] for run in runs]))
-        found = shown(figures(outputs, train, model.outputs))
-        if better(found, curve[best - 1]["dev"] if best else None, criterion):
-            best = number + 1
-        curve.append({"epoch": number + 1, "loss": round(loss, 4), "dev": found})
-    return every[best - 1], curve, best
+        curve.append({"epoch": number + 1, "loss": round(loss, 4), "dev": found[number + starts]})
+    return every[best - 1], curve, best - starts
 
 
 def search(

@@ -8,6 +8,7 @@ from typing import Any
 from eelbert_tf.models.classifier import EelbertClassifier
 
 from .labelled import Labelled
+from .run import Trained
 
 METHODS = ("auto", "convex", "full")
 LEXICAL = {"auto": None, "on": True, "off": False}
@@ -61,9 +62,35 @@ def fit_heads(
     }
 
 
-def in_words(report: dict[str, Any]) -> str:
-    """One line on what was fitted."""
+def in_words(fitted: dict[str, Any] | None, trained: Trained, criterion: str) -> str:
+    """One line on the heads of a model, and on what the training of the encoder brought.
+
+    Args:
+        fitted: what `fit_heads` reports, where the heads alone were fitted.
+        trained: how the model was made.
+        criterion: the figure that passes were compared by.
+
+    Returns:
+        Nothing where there is nothing to say: the training started from fresh heads.
+    """
+    if fitted is not None:
+        return f"few texts: a linear head on the encoder as it is, and {_words(fitted)}; --method full trains it"
+    if trained.heads is None:
+        return ""
+    if trained.method == "convex":
+        return (
+            f"a linear head on the encoder as it is, and {_words(trained.heads)}; no pass was better on held-out texts"
+        )
+    said, start = f"the encoder was trained, and has {_words(trained.heads)}", trained.passes.start
+    compared = (
+        "" if start is None else f": held-out {criterion} {trained.dev[criterion]:.4f}, {start[criterion]:.4f} before"
+    )
+    return said + compared
+
+
+def _words(report: dict[str, Any]) -> str:
+    """Which words there are beside an encoder, and why."""
     with_words, alone = (report.get(f"held_out_loss_{part}") for part in ("with_words", "of_encoder"))
     compared = "" if None in (with_words, alone) else f" (held-out loss {with_words} with words, {alone} without)"
     words = f"{report['ngrams']} words and word pairs" if report["lexical"] else "no words"
-    return f"few texts: a linear head on the encoder as it is, and {words} beside it{compared}; --method full trains it"
+    return f"{words} beside it{compared}"

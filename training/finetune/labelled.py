@@ -14,14 +14,16 @@ class Labelled:
     """Texts with their labels: class names or float `[n, classes]` of probabilities, tuples of names, or numbers.
 
     Args:
-        texts: strings, or pairs; or such as are ready for batching.
+        texts: strings, or pairs.
         labels: one for each.
         rows: the line of its file at which each begins, for reports; numbers from 1 where there is no file.
+        ready: the same texts ready for batching, once they are.
     """
 
     texts: Any
     labels: Any
     rows: Sequence[int] | None = None
+    ready: Any = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -31,5 +33,5 @@ class Labelled:
         soft = isinstance(self.labels, np.ndarray)
         labels: Any = self.labels[chosen] if soft else [self.labels[i] for i in chosen]
         rows = None if self.rows is None else [self.rows[i] for i in chosen]
-        texts: Any = self.texts.part(chosen) if hasattr(self.texts, "part") else [self.texts[i] for i in chosen]
-        return Labelled(texts, labels, rows)
+        ready = self.ready.part(chosen) if hasattr(self.ready, "part") else None
+        return Labelled([self.texts[i] for i in chosen], labels, rows, ready)

@@ -19,7 +19,7 @@ from eelbert_tf.saving.folders import TRAINING_FILE
 from eelbert_tf.training.state import put_state, take_state
 
 from .labelled import Labelled
-from .scoring import better, figures, shown
+from .scoring import best_of, better, figures, shown
 
 Arrays = dict[str, np.ndarray]
 
@@ -36,22 +36,25 @@ class Passes:
 
     Args:
         done: for each pass its `epoch` from 1, `loss`, `seconds`, and with held-out texts their figures as `dev`.
-        best: the number of the pass whose weights are kept; the last one where nothing is held out.
+        best: the number of the pass whose weights are kept; the last one where nothing is held out; 0 where none is
+            better than the start.
         outputs: of the held-out texts after the best pass, float `[n, num_outputs]`.
-        each: those after every pass, where they are kept.
+        each: those after every pass, where they are kept; before them those of the start, where it was scored.
+        start: the figures of the held-out texts before the first pass, where the model could do something by then.
     """
 
     done: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     best: int = 0
     outputs: np.ndarray | None = None
     each: list[np.ndarray] = dataclasses.field(default_factory=list)
+    start: dict[str, float] | None = None
 
 
 class AfterPass(keras.callbacks.Callback):
     """Scores, compares, keeps, saves, and ends a training that has not become better for some passes.
 
     Args:
-        dev: held-out texts, ready for batching; `None` for none.
+        dev: held-out texts, also ready for batching; `None` for none.
         criterion: the figure that the best pass is chosen by.
         patience: passes without a better one after which the training ends; `None` for all.
         output: the model's folder; `None` to save nothing.
@@ -77,10 +80,20 @@ class AfterPass(keras.callbacks.Callback):
         self.output, self.notes, self.identity, self.keep_each = output, notes, identity, keep_each
         self.report = report
         self.passes = Passes()
-        self._batches = None if dev is None else OrderedBatches(dev.texts, None, BATCH_SIZE)
+        self._batches = None if dev is None else OrderedBatches(dev.ready, None, BATCH_SIZE)
         self._weights: list[np.ndarray] = []  # of the best pass
         self._began = time.monotonic()
         self._saved_until, self._saving = 0.0, 0.0
+
+    def score_start(self) -> None:
+        """Looks at the model before its first pass: where no pass is better, that is kept."""
+        if self.dev is None:
+            return
+        outputs = self._outputs()
+        self.passes.start = shown(figures(outputs, self.dev, self.model.outputs))
+        self.passes.outputs = outputs
+        self.passes.each += [outputs] if self.keep_each else []
+        self._weights = self.model.get_weights()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._began = time.monotonic()
@@ -92,7 +105,7 @@ class AfterPass(keras.callbacks.Callback):
         if self.dev is not None:
             outputs = self._outputs()
             scored = figures(outputs, self.dev, self.model.outputs)
-            best = passes.done[passes.best - 1]["dev"] if passes.best else None
+            best = passes.done[passes.best - 1]["dev"] if passes.best else passes.start
             found["dev"] = shown(scored)
             is_best = better(found["dev"], best, self.criterion)
             passes.each += [outputs] if self.keep_each else []
@@ -111,7 +124,10 @@ class AfterPass(keras.callbacks.Callback):
 
     def is_over(self, done: int) -> bool:
         """Whether so many finished passes are enough."""
-        return self.patience is not None and self.dev is not None and done - self.passes.best >= self.patience
+        # They are compared with one another: the first ones may lose what the start had, and later ones win it back.
+        if self.patience is None or self.dev is None:
+            return False
+        return done - best_of([row["dev"] for row in self.passes.done], self.criterion) >= self.patience
 
     def _outputs(self) -> np.ndarray:
         """The outputs for the held-out texts; `predict` would take longer to start than a few texts take."""
@@ -160,6 +176,7 @@ class AfterPass(keras.callbacks.Callback):
             "backend": keras.backend.backend(),
             "passes": self.passes.done,
             "best": self.passes.best,
+            "start": self.passes.start,
             "sha256": _digest(arrays),
         }
         kept = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -199,7 +216,7 @@ class AfterPass(keras.callbacks.Callback):
         names = sorted(name for name in arrays if name.startswith("best/"))
         self._weights = [arrays.pop(name) for name in names]
         put_state(self.model, arrays)
-        self.passes = Passes(fields["passes"], fields["best"], outputs)
+        self.passes = Passes(fields["passes"], fields["best"], outputs, start=fields["start"])
         return len(self.passes.done)
 
 

@@ -24,6 +24,9 @@ class Recipe:
         seed: fixes initial weights, order and dropout.
         class_weight: "balanced" gives all classes the same weight in total; `None` gives all texts the same.
         patience: passes without a better score on held-out texts after which a training ends; `None` for none.
+        lexical: whether the training starts from heads that suit the encoder as it is, and goes on beside words; `None`
+            for such a start, and words where they help on parts of the texts that are held out. With `False` it starts
+            from the model as it is.
     """
 
     epochs: int = 4
@@ -35,6 +38,7 @@ class Recipe:
     seed: int = 0
     class_weight: str | None = None
     patience: int | None = None
+    lexical: bool | None = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
@@ -79,6 +83,7 @@ def suited_recipe(
     learning_rate: float | None,
     seed: int,
     class_weight: str | None = None,
+    lexical: bool | None = False,
 ) -> Recipe:
     """A recipe whose passes and learning rate suit a file where they are `None`.
 
@@ -90,5 +95,11 @@ def suited_recipe(
     if learning_rate is None:
         learning_rate = default_rate(texts, pretrained)
     return Recipe(
-        epochs, batch_size, learning_rate, seed=seed, class_weight=class_weight, patience=default_patience(epochs)
+        epochs,
+        batch_size,
+        learning_rate,
+        seed=seed,
+        class_weight=class_weight,
+        patience=default_patience(epochs),
+        lexical=lexical,
     )

@@ -51,7 +51,7 @@ def make_report(
         "model": expected_cost(model.backbone.config, model.count_params()),
         "validation": found.validation.describe(),
         "curve": found.curve,
-        "best_epoch": trained.passes.best or None,
+        "best_epoch": trained.passes.best if found.curve else None,
         "trials": found.trials,
         "recipe": asdict(trained.recipe) if found.fitted is None else {"method": "convex", "seed": trained.recipe.seed},
         "command": command,

@@ -15,7 +15,9 @@ import numpy as np
 
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.optimizer import adamw
+from eelbert_tf.preprocessing.hashed_words import WordHashes
 
+from .beside import start_beside_words
 from .callbacks import StopIfDiverged
 from .labelled import Labelled
 from .passes import AfterPass, Passes
@@ -36,6 +38,7 @@ class Trained:
         passes: what happened in each pass, and which was the best.
         dev: the figures of the held-out texts after the best pass; none where nothing was held out.
         dev_texts: their number.
+        heads: what `EelbertClassifier.fit_head` reports of the heads it started from; `None` where it did not.
     """
 
     recipe: Recipe
@@ -45,6 +48,12 @@ class Trained:
     passes: Passes
     dev: dict[str, float]
     dev_texts: int = 0
+    heads: dict[str, Any] | None = None
+
+    @property
+    def method(self) -> str:
+        """What made the model: "full", or "convex" where no pass was better than the heads that it started from."""
+        return "convex" if self.heads is not None and not self.passes.best else "full"
 
     def report(self) -> dict[str, Any]:
         """The figures for the command's last line."""
@@ -57,6 +66,10 @@ class Trained:
             "seconds": round(self.seconds, 1),
             "loss": [row["loss"] for row in done],
         }
+        if self.heads is not None:
+            found |= self.heads
+        if self.passes.start is not None:
+            found["dev_of_start"] = without_loss(self.passes.start)
         if self.dev:
             found |= {"dev_texts": self.dev_texts, "dev": without_loss(self.dev)}
         return found
@@ -92,13 +105,13 @@ def finetune(
     recipe: Recipe,
     options: Options | None = None,
 ) -> Trained:
-    """Trains a head and the encoder under it.
+    """Trains a head and the encoder under it, beside words where the recipe has them and the encoder a hash.
 
     Args:
         model: what learns; at the end it has the weights of its best pass.
         train: texts to learn from.
-        dev: held-out texts, scored after each pass: the best pass is kept, and a training that has not become better
-            for some passes ends. Without them the last pass is kept.
+        dev: held-out texts, scored after each pass: the best pass is kept, or the start where that is better, and a
+            training that has not become better for some passes ends. Without them the last pass is kept.
         recipe: how to.
         options: where to, and what is shown.
 
@@ -113,25 +126,31 @@ def finetune(
     per_pass = -(-len(targets) // recipe.batch_size)
     criterion = recipe.criterion(model.task)
     identity = _identity(model, train, dev, recipe) if options.output is not None else ""
+    beside = recipe.lexical is not False and model.backbone.config.hash is not None
+    hashes = model.word_hashes(lexical=not beside)
+    train, dev = _ready(model, train, hashes, recipe), None if dev is None else _ready(model, dev, hashes, recipe)
+    heads, begin = None, time.perf_counter()
+    if beside:
+        train, dev, heads = start_beside_words(model, train, dev, recipe)
     _compile(model, recipe, recipe.epochs * per_pass, targets)
     model._epochs_seen = 0  # the order of texts depends on the seed and the pass alone
     notes = {"recipe": asdict(recipe), **(options.notes or {})}
-    stop_after = options.stop_after or recipe.epochs
-    hashes = model.word_hashes()
-    held_out = None if dev is None else replace(dev, texts=model.ready(dev.texts, hashes, recipe.epochs))
-    after = AfterPass(held_out, criterion, recipe.patience, options.output, notes, identity, options.keep_each)
+    stop_after = recipe.epochs if options.stop_after is None else options.stop_after
+    after = AfterPass(dev, criterion, recipe.patience, options.output, notes, identity, options.keep_each)
     after.set_model(model)  # as `fit` does, which may have nothing left to do
     first = after.restore(options.output) if options.resume and options.output is not None else 0
+    if beside and not first:
+        after.score_start()
     progress = Progress(stop_after * per_pass, options.quiet, stop_after, criterion, options.name, first * per_pass)
     after.report = progress.after_pass
     guessing = {"classification": math.log(model.num_classes), "regression": float(targets.std() > 0)}.get(
         model.task, math.log(2)
     )
-    begin = time.perf_counter()
+    started = time.perf_counter() - begin
     try:
         if first < stop_after and not after.is_over(first):
             model.fit(
-                model.ready(train.texts, hashes, recipe.epochs),  # one that goes on has the same widths
+                train.ready,
                 train.labels,  # no targets: numbers may be the names of classes
                 recipe.batch_size,
                 epochs=stop_after,
@@ -152,10 +171,11 @@ def finetune(
         recipe,
         len(targets),
         model.count_params(),
-        sum(row["seconds"] for row in passes.done) or time.perf_counter() - begin,
+        started + sum(row["seconds"] for row in passes.done),
         passes,
         found,
         0 if dev is None else len(dev),
+        heads,
     )
 
 
@@ -179,6 +199,11 @@ class Restart:
         """Weights and dropout as they were."""
         for variable, value in self._state:
             variable.assign(value)
+
+
+def _ready(model: EelbertClassifier, data: Labelled, hashes: WordHashes | None, recipe: Recipe) -> Labelled:
+    """Texts ready for batching; for all passes of a recipe, so that a training that goes on has the same widths."""
+    return data if data.ready is not None else replace(data, ready=model.ready(data.texts, hashes, recipe.epochs))
 
 
 def _compile(model: EelbertClassifier, recipe: Recipe, steps: int, targets: np.ndarray) -> None:

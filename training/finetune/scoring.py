@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from eelbert_tf import metrics
@@ -49,6 +51,15 @@ def better(one: dict[str, float], other: dict[str, float] | None, criterion: str
     if one[criterion] != other[criterion]:
         return (one[criterion] > other[criterion]) == CRITERIA[criterion]
     return one["loss"] < other["loss"]
+
+
+def best_of(rows: Sequence[dict[str, float]], criterion: str) -> int:
+    """The number of the best among figures, from 1: of equal ones the first; 0 where there are none."""
+    best = 0
+    for number, found in enumerate(rows, 1):
+        if better(found, rows[best - 1] if best else None, criterion):
+            best = number
+    return best
 
 
 def shown(found: dict[str, float]) -> dict[str, float]:
