@@ -260,9 +260,9 @@ def test_schedule_saves_memory():
     model = EelbertClassifier.from_preset(saved("uno"), max_tokens=32, max_bytes=128)
     micro.prepare(model, "int8")
     graph = Graph(translate(model, to_concrete_function(model)))
-    before = graph._memory(graph.operators)[0]
+    before = graph.memory()[0]
     graph.schedule()
-    assert graph._memory(graph.operators)[0] < 0.9 * before
+    assert graph.memory()[0] < 0.9 * before
 
 
 def test_calibration_must_be_like_the_texts(tmp_path):

@@ -14,7 +14,8 @@ from eelbert_tf.text.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.runtimes.finite import check_logits
 from eelbert_tf.tflite.runtimes.models import Model
 
-_TEXTS_AT_ONCE = 50
+# Of texts that the model takes at once, padding included; what it computes for a byte takes some KiB.
+_BYTES_AT_ONCE = 25_600
 # With fewer decided texts than this, their share means nothing.
 _FEWEST_DECIDED = 20
 
@@ -69,8 +70,7 @@ def compare(
     Raises:
         InputError: the model's logits are no numbers, or those of the file are too far from them.
     """
-    data = encode_texts(texts, model.backbone.config.max_bytes)
-    batches = np.array_split(data, -(-len(data) // _TEXTS_AT_ONCE))
+    batches = _batches(texts, model.backbone.config.max_bytes)
     expected = check_logits(np.concatenate([np.asarray(model(batch, training=False)) for batch in batches]))
     logits = runtime.predict(texts)
     unit = _units(model, expected)
@@ -98,8 +98,7 @@ def compare_tags(
     Raises:
         InputError: the model's logits are no numbers, or the file's differ too much, or tokens lie elsewhere.
     """
-    data = encode_texts(texts, model.backbone.config.max_bytes)
-    batches = np.array_split(data, -(-len(data) // _TEXTS_AT_ONCE))
+    batches = _batches(texts, model.backbone.config.max_bytes)
     answers = [model(batch, training=False) for batch in batches]
     expected = {name: np.concatenate([np.asarray(batch[name]) for batch in answers]) for name in answers[0]}
     rows = runtime.tag_outputs(texts)
@@ -120,6 +119,12 @@ def compare_tags(
         "argmax_agreement": min(same for _, same in figures),
         "texts_checked": len(texts),
     }
+
+
+def _batches(texts: Sequence[TextOrPair], max_bytes: int) -> list[np.ndarray]:
+    """Texts as int32 `[n, L]`, as many at once as memory allows: every call of a Keras model takes long by itself."""
+    data = encode_texts(texts, max_bytes)
+    return np.array_split(data, min(len(data), -(-data.size // _BYTES_AT_ONCE)))
 
 
 def _check(

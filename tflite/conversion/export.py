@@ -108,7 +108,8 @@ def translate(model: Any, function: Any, fuse_scales: bool = True) -> bytes:
     """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    # The function has all that it needs: beside it the converter would save and load the whole model.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if not fuse_scales or model.backbone.config.num_hidden_groups is not None:
         # Otherwise the weights of shared layers would differ by the scale of the norm before each use.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -19,6 +20,14 @@ _TYPES = {
     np.dtype(np.bool_): schema.TensorType.BOOL,
 }
 _DTYPES: dict[int, Any] = {code: dtype for dtype, code in _TYPES.items()}
+
+
+class _Flow(NamedTuple):
+    """What an operator waits for and moves."""
+
+    before: list[int]  # the operators that compute its inputs
+    reads: dict[int, int]  # computed tensors, with their bytes
+    writes: dict[int, int]
 
 
 class Graph:
@@ -182,55 +191,70 @@ class Graph:
         Each operator runs as late as its result allows; of those with several inputs, which is computed first is
         chosen one by one.
         """
-        producers = self.producers()
+        flows = self._flows()
         last_first: set[int] = set()
-        best = self._ordered(producers, last_first)
-        least = self._memory(best)
-        for operator in list(self.operators):
-            if sum(int(i) in producers for i in operator.inputs) < 2:
+        best = self._ordered(flows, last_first)
+        least = self._memory(flows, best)
+        for number, flow in enumerate(flows):
+            if len(flow.before) < 2:
                 continue
-            tried = self._ordered(producers, last_first ^ {id(operator)})
-            memory = self._memory(tried)
+            tried = self._ordered(flows, last_first ^ {number})
+            memory = self._memory(flows, tried)
             if memory < least:
-                best, least, last_first = tried, memory, last_first ^ {id(operator)}
-        self.operators[:] = best
+                best, least, last_first = tried, memory, last_first ^ {number}
+        self.operators[:] = [self.operators[number] for number in best]
 
-    def _ordered(self, producers: dict[int, Any], last_first: set[int]) -> list[Any]:
-        """The operators, inputs before users; inputs of those in `last_first` (by `id`) from the last to the first."""
-        ordered: list[Any] = []
-        done: set[int] = set()
-        stack = [(producers[tensor], False) for tensor in self.outputs]
+    def memory(self) -> tuple[int, int]:
+        """Bytes of all tensors in use while the operators run: at most, and the sum over operators."""
+        return self._memory(self._flows(), range(len(self.operators)))
+
+    def _flows(self) -> list[_Flow]:
+        """What each operator waits for, reads and writes."""
+        producers = {int(tensor): number for number, o in enumerate(self.operators) for tensor in o.outputs}
+        flows = []
+        for operator in self.operators:
+            inputs, outputs = [int(i) for i in operator.inputs], [int(i) for i in operator.outputs]
+            reads = {i: self._size(i) for i in inputs if i >= 0 and not self.is_constant(i)}
+            before = [producers[i] for i in inputs if i in producers]
+            flows.append(_Flow(before, reads, {i: self._size(i) for i in outputs}))
+        return flows
+
+    def _ordered(self, flows: Sequence[_Flow], last_first: set[int]) -> list[int]:
+        """The operators, inputs before users; inputs of those in `last_first` from the last to the first."""
+        ordered: list[int] = []
+        done = [False] * len(flows)
+        stack = [(number, False) for tensor in self.outputs for number, f in enumerate(flows) if tensor in f.writes]
         while stack:
-            operator, inputs_ready = stack.pop()
-            if id(operator) in done:
+            number, inputs_ready = stack.pop()
+            if done[number]:
                 continue
             if inputs_ready:
-                done.add(id(operator))
-                ordered.append(operator)
+                done[number] = True
+                ordered.append(number)
                 continue
-            stack.append((operator, True))
-            before = [producers[int(i)] for i in operator.inputs if int(i) in producers]
-            before = before if id(operator) in last_first else before[::-1]
-            stack += [(earlier, False) for earlier in before if id(earlier) not in done]
+            stack.append((number, True))
+            before = flows[number].before
+            stack += [(i, False) for i in (before if number in last_first else reversed(before)) if not done[i]]
         return ordered
 
-    def _memory(self, operators: Sequence[Any]) -> tuple[int, int]:
-        """Bytes of all tensors in use while the operators run in this order: at most, and the sum over operators."""
+    def _memory(self, flows: Sequence[_Flow], order: Sequence[int]) -> tuple[int, int]:
+        """`memory` of the operators in another order."""
         needed = set(self.outputs)
         in_use = sum(self._size(tensor) for tensor in needed)
         most = total = 0
-        for operator in reversed(operators):
-            outputs = {int(i) for i in operator.outputs}
-            in_use += sum(self._size(tensor) for tensor in outputs - needed)
-            inputs = {int(i) for i in operator.inputs if i >= 0 and not self.is_constant(int(i))}
-            in_use += sum(self._size(tensor) for tensor in inputs - needed)
+        for number in reversed(order):
+            _, reads, writes = flows[number]
+            for tensor, size in (*writes.items(), *reads.items()):
+                if tensor not in needed:
+                    needed.add(tensor)
+                    in_use += size
             most, total = max(most, in_use), total + in_use
-            in_use -= sum(self._size(tensor) for tensor in outputs)
-            needed = (needed | inputs) - outputs
+            in_use -= sum(writes.values())
+            needed.difference_update(writes)
         return most, total
 
     def _size(self, tensor: int) -> int:
-        return int(np.prod(self.shape(tensor))) * self.dtype(tensor).itemsize
+        return math.prod(self.shape(tensor)) * self.dtype(tensor).itemsize
 
     def to_bytes(self) -> bytes:
         """The file, after `prune`: numbers of tensors in it are those of the graph."""

@@ -73,7 +73,9 @@ class TflmRuntime(Runtime):
         least = int(total[1])
         if self._suffices(least):
             return least
-        steps = range(least, _ARENA_BYTES, _ALIGNMENT)
+        most = least * 5 // 4  # for nearly all models; every trial parses the file
+        most = most if self._suffices(most) else _ARENA_BYTES
+        steps = range(least, most + _ALIGNMENT, _ALIGNMENT)
         return steps[bisect.bisect_left(steps, True, key=self._suffices)]
 
     def _suffices(self, arena_size: int) -> bool:
