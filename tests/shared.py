@@ -12,6 +12,8 @@ from pathlib import Path
 
 # The first line of a program that uses Keras, which imports the first two where they are; the last would draw curves.
 LIGHT_KERAS = "import sys; sys.modules.update(dict.fromkeys(['sklearn', 'pandas', 'matplotlib']))\n"
+# The same on TensorFlow, which imports JAX where it is.
+LIGHT_TENSORFLOW = LIGHT_KERAS + "sys.modules['jax'] = None\n"
 
 _VARIABLE = "EELBERT_TEST_FOLDER"  # the first process makes the folder, and those that it starts inherit its name
 

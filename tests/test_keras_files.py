@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -25,6 +27,7 @@ from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from eelbert_tf.preprocessing.wordpiece import RESERVED, WordPiece
 from tests.conftest import randomize
 from tests.forms import ROOT
+from tests.shared import LIGHT_KERAS, LIGHT_TENSORFLOW
 
 TEXTS = ["turn on the lights", "", "größer 中 😀", "word " * 30]
 PIECES = [*RESERVED, b"turn", b"on", b"##s", b"light", b"\xff\xfe", "größer".encode()]
@@ -50,7 +53,7 @@ def state(model: Any) -> dict[str, Any]:
     }
 
 
-# The first line is all that a user has to import.
+# The line of imports is all that a user has to import.
 ELSEWHERE = """
 {imports}
 import json, sys
@@ -64,7 +67,7 @@ for name, model in models.items():
     results[name + "/state"] = np.array(json.dumps(state(model)))
     for i, weight in enumerate(model.weights):
         results[f"{{name}}/{{i}}"] = np.asarray(weight).astype(np.float32)
-np.savez(folder + "/results.npz", **results)
+np.savez("results.npz", **results)
 """
 
 
@@ -100,7 +103,9 @@ def trained(config: EelbertConfig) -> EelbertClassifier:
     optimizer = adamw(model, 3e-3, total_steps=40, weight_decay=0.05)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     model.compile(optimizer, loss, metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(1)], jit_compile=False)
+    model.run_eagerly = True  # which is sooner done for four steps
     model.fit(TEXTS, np.eye(2)[[0, 1, 0, 1]], 2, epochs=2, verbose=0)
+    model.run_eagerly = False
     return model
 
 
@@ -157,12 +162,23 @@ def originals(rich: EelbertConfig) -> dict[str, Any]:
     return {name: model if name == "trained" else randomize(model) for name, model in models.items()}
 
 
-@pytest.mark.parametrize("imports", ["import eelbert_tf, keras", "import keras, eelbert_tf"])
-def test_in_a_fresh_process(imports: str, originals: dict[str, Any], tmp_path: Path) -> None:
-    """Weights to the bit, what is frozen, precisions, names of classes, optimizer, loss; outputs but for rounding."""
+@pytest.fixture(scope="module")
+def files(originals: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+    """A folder with a file of each, and their outputs."""
+    folder = tmp_path_factory.mktemp("keras")
     for name, model in originals.items():
-        model.save(tmp_path / f"{name}.keras")
-    command = [sys.executable, "-c", ELSEWHERE.format(imports=imports), str(tmp_path), json.dumps(list(originals))]
+        model.save(folder / f"{name}.keras")
+    return folder, {name: outputs(model) for name, model in originals.items()}
+
+
+@pytest.mark.parametrize("imports", ["import eelbert_tf, keras", "import keras, eelbert_tf"])
+def test_in_a_fresh_process(
+    imports: str, originals: dict[str, Any], files: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    """Weights to the bit, what is frozen, precisions, names of classes, optimizer, loss; outputs but for rounding."""
+    folder, expected = files
+    program = LIGHT_TENSORFLOW + ELSEWHERE.format(imports=imports)
+    command = [sys.executable, "-c", program, str(folder), json.dumps(list(originals))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -170,10 +186,10 @@ def test_in_a_fresh_process(imports: str, originals: dict[str, Any], tmp_path: P
         for name, model in originals.items():
             assert json.loads(str(results[name + "/state"])) == json.loads(json.dumps(state(model))), name
             for i, weight in enumerate(model.weights):
-                expected = np.asarray(weight).astype(np.float32)
-                np.testing.assert_array_equal(results[f"{name}/{i}"], expected, err_msg=f"{name}: {weight.path}")
+                value = np.asarray(weight).astype(np.float32)
+                np.testing.assert_array_equal(results[f"{name}/{i}"], value, err_msg=f"{name}: {weight.path}")
             tolerance = 0.05 if name in ("mixed", "half") else 5e-6
-            np.testing.assert_allclose(results[name], outputs(model), rtol=0, atol=tolerance, err_msg=name)
+            np.testing.assert_allclose(results[name], expected[name], rtol=0, atol=tolerance, err_msg=name)
 
 
 def test_what_the_models_are(originals: dict[str, Any]) -> None:
@@ -286,6 +302,8 @@ def test_copies(originals: dict[str, Any]) -> None:
 def test_every_class_has_a_stand_in() -> None:
     """What the modules register is what Keras is told of before they are imported."""
     told = {f"{PACKAGE}>{name}": module for module, names in registration.CLASSES.items() for name in names}
+    for module in registration.CLASSES:
+        importlib.import_module(f"{PACKAGE}.{module}")
     known = keras.saving.get_custom_objects()
     library = {
         name: value.__module__.removeprefix(f"{PACKAGE}.")
@@ -297,10 +315,14 @@ def test_every_class_has_a_stand_in() -> None:
 
 def test_importing_the_package_imports_no_keras() -> None:
     """And classes can be taken in any order afterwards."""
-    code = "import sys, eelbert_tf; assert 'keras' not in sys.modules; from eelbert_tf import {}"
-    names = ("EelbertBackbone", "HashedTexts", "NgramHashEmbedding")
-    processes = [subprocess.Popen([sys.executable, "-c", code.format(name)], cwd=ROOT) for name in names]
-    assert [process.wait() for process in processes] == [0] * len(names)
+    code = LIGHT_KERAS + "import eelbert_tf; assert 'keras' not in sys.modules; from eelbert_tf import {}"
+    quick = "jax" if importlib.util.find_spec("jax") else "tensorflow"  # the first starts sooner
+    backends = {"EelbertBackbone": "tensorflow", "HashedTexts": quick, "NgramHashEmbedding": quick}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code.format(name)], cwd=ROOT, env={**os.environ, "KERAS_BACKEND": on})
+        for name, on in backends.items()
+    ]
+    assert [process.wait() for process in processes] == [0] * len(backends)
 
 
 def test_folders_on_jax(originals: dict[str, Any], tmp_path: Path) -> None:
@@ -319,8 +341,14 @@ np.savez(sys.argv[1] + "/results.npz", np.array(model.labels), model.predict(tex
     model.save_to_preset(tmp_path / "model")
     pairs = [(text, text[::-1]) for text in TEXTS]
     np.save(tmp_path / "texts.npy", np.array(pairs))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment, cwd=tmp_path)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "KERAS_BACKEND": "jax",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles sooner
+    }
+    command = [sys.executable, "-c", LIGHT_KERAS + code, str(tmp_path)]
+    subprocess.run(command, check=True, env=environment, cwd=tmp_path)
     with np.load(tmp_path / "results.npz") as results:
         labels, logits, *weights = (results[name] for name in results.files)
     assert labels.tolist() == model.labels

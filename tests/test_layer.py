@@ -19,6 +19,7 @@ from eelbert_tf.models.layers import NgramHashEmbedding
 from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import encode_texts
 from tests.forms import FULL, ROOT, assert_close, hard_texts, padded
+from tests.shared import LIGHT_TENSORFLOW
 
 SLOTS, BYTES = 16, 64
 
@@ -54,7 +55,7 @@ def reloading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subpro
     keras.Model(inputs, layer()(inputs)).save(paths[0])
     np.savez(paths[1], data=padded(hard_texts(80), BYTES))
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", RELOAD, *map(str, paths)]
+    command = [sys.executable, "-c", LIGHT_TENSORFLOW + RELOAD, *map(str, paths)]
     with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
         yield process, paths[2]
         process.kill()

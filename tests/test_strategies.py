@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from eelbert_tf.saving.folders import WEIGHTS_FILE
 from tests.configs import TINY
-from tests.shared import LIGHT_KERAS
+from tests.shared import LIGHT_TENSORFLOW
 from tests.small_corpora import topical
 
 PROGRAM = """
@@ -91,6 +91,7 @@ with tf.distribute.MirroredStrategy().scope():
     model = build()
 found["outside"] = report(model, fit(model))
 model = build()
+model.run_eagerly = True  # sooner than a graph
 found["alone"] = report(model, fit(model))
 for options in (["--output", "one"], ["--output", "two", "--strategy", "mirrored"]):
     found[options[1]] = main(["pretrain", *sys.argv[1:], *options])
@@ -107,7 +108,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     words += ["--steps", 20, "--eval-every", 0, "--no-jit", "--clip-norm", 1e9]
     root = str(Path(__file__).parents[1])
     run = subprocess.run(
-        [sys.executable, "-c", LIGHT_KERAS + PROGRAM, *map(str, words)],
+        [sys.executable, "-c", LIGHT_TENSORFLOW + PROGRAM, *map(str, words)],
         cwd=folder,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": root},
         capture_output=True,
