@@ -63,6 +63,14 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras runs steps as they are: to make a graph of a tiny model takes longer than some ten steps of it."""
+    import keras
+
+    monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, lambda self, value: None))
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB, where one may be mounted."""
     disk = tmp_path / "disk"

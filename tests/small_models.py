@@ -85,7 +85,7 @@ def converted(name: str, **options: Any) -> tuple[Path, dict[str, Any]]:
 
 
 TASKS = ("classification", "binary", "multilabel", "regression")
-_LEARNS = TINY.replace(  # enough to learn the sets of `task_texts` in seconds
+LEARNS = TINY.replace(  # enough to learn the sets of `task_texts` in seconds
     hidden_size=32,
     intermediate_size=48,
     hash=HashConfig(widths=(12, 10, 10)),
@@ -112,7 +112,7 @@ def _train(task: str, folder: Path) -> None:
     train = write_task(folder / "train.csv", task, 360)
     write_task(folder / "test.csv", task, 100, seed=1)
     config = folder / "tiny.json"
-    config.write_text(json.dumps(_LEARNS.to_dict()))
+    config.write_text(json.dumps(LEARNS.to_dict()))
     arguments = ["finetune", "--train", str(train), "--output", str(folder / "model"), "--task", task]
     arguments += ["--config", str(config), "--epochs", "15", "--learning-rate", "0.01"]
     arguments += {"classification": ["--unknown"], "regression": ["--label-column", "price", "size"]}.get(task, [])

@@ -273,6 +273,7 @@ def test_bad_input(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest
     assert not (tmp_path / "out" / "config.json").exists()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_sentence_encoder(tmp_path: Path) -> None:
     """Embeddings have length 1, do not depend on the batch, and survive saving."""
     backbone = randomize(EelbertBackbone(STUDENT))

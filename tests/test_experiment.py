@@ -98,6 +98,7 @@ def test_cross_validation(tiny: EelbertConfig) -> None:
     assert report["validation"]["how"] == "cross-validation"
 
 
+@pytest.mark.usefixtures("untraced")
 def test_beside_words(tiny: EelbertConfig) -> None:
     """The start is fitted beside words, and the passes go on from there; words are in the model that is kept."""
     model, recipe = fresh(tiny), dataclasses.replace(RECIPE, epochs=2, learning_rate=0.002, lexical=True)
@@ -133,6 +134,7 @@ def test_start_may_be_best(tiny: EelbertConfig, monkeypatch: pytest.MonkeyPatch,
         assert len(found.curve) == 3
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("task", ["binary", "multilabel", "regression"])
 def test_other_tasks_beside_words(tiny: EelbertConfig, task: str) -> None:
     """One logit, several labels, and numbers of any unit, of pairs too; the heads alone know them already."""
@@ -173,6 +175,7 @@ def test_best_pass_and_patience(tiny: EelbertConfig, monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(model.predict(list(DATA.texts), verbose=0), kept[1], atol=1e-6)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_labels_never_seen_and_rare_classes(tiny: EelbertConfig) -> None:
     """They count as wrong; where classes are balanced, passes are compared by their mean F1."""
     dev = Labelled(["turn on the lamp", "blink"], ["on", "blink"])
@@ -251,6 +254,7 @@ def test_resume_is_exact(
     assert read_info(tmp_path / "part")[0].notes == read_info(tmp_path / "whole")[0].notes
 
 
+@pytest.mark.usefixtures("untraced")
 def test_command_splits_by_itself(
     tiny: EelbertConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.commands import finetune as command
 from eelbert_tf.training.finetune.callbacks import StopIfDiverged
 from tests.forms import ROOT
+from tests.shared import LIGHT_TENSORFLOW
 
 GOOD = "text,label\nturn on,on\nturn off,off\nlight up,on\nmake it dark,off\n"
 
@@ -209,6 +210,7 @@ def test_divergence_is_noticed_within_an_epoch() -> None:
     StopIfDiverged(learning_rate=2.0, guessing=0.0).on_epoch_end(0, {"loss": 1e9})  # all labels were equal
 
 
+@pytest.mark.usefixtures("untraced")
 def test_full_disk(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """When the second model is written: the first one stays and can be used."""
     write, calls = Path.write_bytes, []
@@ -273,6 +275,7 @@ def soon() -> Iterator[Callable[[Callable[[], bool], int], None]]:
         thread.join()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_interrupt_during_training(place: Path, capsys: pytest.CaptureFixture[str], soon: Any) -> None:
     """Ctrl-C: a finished pass is kept, is whole, and can be used."""
     soon((place / "out" / "config.json").exists, signal.SIGINT)
@@ -293,7 +296,8 @@ def test_interrupt_during_training(place: Path, capsys: pytest.CaptureFixture[st
 
 def test_termination_of_the_program(place: Path) -> None:
     """SIGTERM, as `kill` and every supervisor send it, does as much: here to a real process."""
-    program = [sys.executable, "-m", "eelbert_tf", *arguments(place, epochs="1000000")]
+    code = LIGHT_TENSORFLOW + "from eelbert_tf.__main__ import main; sys.exit(main())"
+    program = [sys.executable, "-c", code, *arguments(place, epochs="1000000")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

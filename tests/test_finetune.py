@@ -149,6 +149,7 @@ def test_command_trains_saves_and_reports(preset: Path, tmp_path: Path, capsys: 
     assert [path.name for path in output.parent.iterdir()] == ["model"]
 
 
+@pytest.mark.usefixtures("untraced")
 def test_fresh_weights_of_a_file_shape(
     preset: Path, tiny: EelbertConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

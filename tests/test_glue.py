@@ -156,6 +156,7 @@ def test_baselines_need_neither_tensorflow_nor_keras(data: Path, tmp_path: Path)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.usefixtures("untraced")
 def test_command(data: Path, shape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Scores are kept run by run and gone on with; a table and a plot lie beside them; other settings are refused."""
     pytest.importorskip("sklearn")
@@ -227,6 +228,7 @@ def test_bad_output(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "expected a name that ends in .json" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("untraced")
 def test_own_models(data: Path, shape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each is tuned on a tenth of the training texts only, baselines too, and scored with each seed."""
     pytest.importorskip("sklearn")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.models.backbone import EelbertBackbone
@@ -19,17 +17,11 @@ from eelbert_tf.preprocessing.hashed_words import HashedBatches, WordHashes, bat
 from eelbert_tf.text.strings import encode_texts
 from tests.forms import hard_texts
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 WORDS = ["turn", "the", "lamp", "radio", "on", "off", "please", "now", "again", "slowly"]
 TEXTS = [f"{WORDS[i % 10]} {WORDS[i % 7]} {WORDS[i % 3]}" for i in range(40)]
 LABELS = ["a" if i % 10 < 5 else "b" for i in range(40)]
-
-
-@pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """Tiny models take longer to trace and to compile than to run."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.parametrize("kind", ["single", "pair", "normalized"])

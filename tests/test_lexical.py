@@ -208,6 +208,7 @@ def test_fit_head(tiny: Any, tmp_path: Path) -> None:
         model.fit_head(np.zeros((2, 8), np.int32), [0, 1])
 
 
+@pytest.mark.usefixtures("untraced")
 def test_fit_head_of_other_tasks(tiny: Any) -> None:
     """A regression, and weights of texts: what has no weight is not learned."""
     keras.utils.set_random_seed(0)
@@ -224,6 +225,7 @@ def test_fit_head_of_other_tasks(tiny: Any) -> None:
     assert model.evaluate(others, truth, return_dict=True, verbose=0)["accuracy"] > 0.9
 
 
+@pytest.mark.usefixtures("untraced")
 def test_finetune_of_few_texts(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command fits the heads alone, says so, and writes a model; so it does from three texts."""
     randomize(EelbertBackbone(tiny)).save_to_preset(tmp_path / "preset")

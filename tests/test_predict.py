@@ -42,7 +42,7 @@ def labelled(tmp_path) -> Path:
     texts = [
         f"{word} the {thing}" for word in ("turn", "switch", "put") for thing in ("light", "lamp", "heating", "tv")
     ]
-    labels = model.predict(texts, verbose=0).argmax(axis=1)
+    labels = np.asarray(model(texts)).argmax(axis=1)
     labels[::4] = (labels[::4] + 1) % 3
     path = tmp_path / "test.csv"
     rows = [f'"{text}",{LABELS[label]}' for text, label in zip(texts, labels, strict=True)]
@@ -54,7 +54,7 @@ def labelled(tmp_path) -> Path:
 def test_predict_text(capsys, runtime):
     model = saved("small") if runtime == "keras" else converted("small")[0]
     (result,) = run(capsys, "predict", "--model", model, "--text", "Turn on the lights", "--runtime", runtime)
-    expected = softmax(EelbertClassifier.from_preset(saved("small")).predict(["Turn on the lights"], verbose=0)[0])
+    expected = softmax(np.asarray(EelbertClassifier.from_preset(saved("small"))(["Turn on the lights"]))[0])
     assert result["label"] == LABELS[expected.argmax()]
     assert result["score"] == pytest.approx(expected.max(), abs=1e-5)
     assert [result["scores"][label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-5)
@@ -138,7 +138,7 @@ def test_evaluate_takes_numbers_of_classes(capsys, labelled):
 def test_evaluate_numbers(capsys, tmp_path):
     path = tmp_path / "scores.csv"
     texts = ["a", "bb", "c d", "e f g"]
-    scores = EelbertClassifier.from_preset(saved("regression")).predict(texts, verbose=0)[:, 0]
+    scores = np.asarray(EelbertClassifier.from_preset(saved("regression"))(texts))[:, 0]
     path.write_text("text,label\n" + "".join(f"{t},{2 * s + 1}\n" for t, s in zip(texts, scores, strict=True)))
     (result,) = run(capsys, "evaluate", "--model", converted("regression")[0], "--test", path)
     assert result["pearson"] == pytest.approx(1, abs=1e-4)

@@ -108,6 +108,7 @@ def test_predicts_at_once(name: str) -> None:
 
 
 @pytest.mark.parametrize(("options", "start"), [([], "uno_en"), (["--config", "eelbert_uno"], "scratch")])
+@pytest.mark.usefixtures("untraced")
 def test_where_fine_tuning_starts(
     options: list[str], start: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

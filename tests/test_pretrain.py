@@ -83,6 +83,7 @@ def test_curve_is_a_picture(finished):
     assert len(colours) > 50
 
 
+@pytest.mark.usefixtures("untraced")
 def test_folder_is_a_model(finished, tmp_path):
     """`finetune --preset` takes it, and the file says how it was trained."""
     fields = json.loads((finished / "config.json").read_text())

@@ -177,6 +177,7 @@ def test_counts_of_a_corpus() -> None:
     np.testing.assert_array_equal(lexicon_counts(corpus, CONFIG), expected)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_command(tmp_path: Path, capsys: Any) -> None:
     """A classifier's folder in, one with the same answers out; bad input in one line, and nothing is written."""
     from eelbert_tf.models.classifier import EelbertBackbone, EelbertClassifier

@@ -110,6 +110,7 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert isinstance(json.loads(out.splitlines()[-1]), dict)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_every_block_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the order of the page, each on what those before it have left."""
     pytest.importorskip("sklearn")

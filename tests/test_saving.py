@@ -35,6 +35,8 @@ from tests.conftest import randomize
 from tests.forms import ROOT
 from tests.small_berts import BERT, PIECES, write_bert
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 ODD_LABELS = ['größer "x"', "emoji 😀\n", "\\u0000 ' ", "", "../../etc"]
 TEXTS = ["turn on the lights", "", "größer 中 😀"]
 LOADS: tuple[Callable[[Path], Any], ...] = (

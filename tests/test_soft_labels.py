@@ -16,6 +16,7 @@ from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.training.distill.soft_targets import ask, lessons, make_up, soften
 from tests.configs import STUDENT
+from tests.small_models import LEARNS
 
 
 def distill(*words: object) -> int:
@@ -36,11 +37,12 @@ def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     right, noisy = write("right.csv", 0.0), write("noisy.csv", 0.4)
     shape = tmp_path / "pupil.json"
     shape.write_text(json.dumps(STUDENT.to_dict()))
-    words_of = ["--train", right, "--output", tmp_path / "teacher", "--epochs", 12, "--learning-rate", 3e-3]
-    words_of += ["--config", "eelbert_uno"]
-    assert main(["finetune", *map(str, words_of), "--max-tokens", "16", "--max-bytes", "64"]) == 0
+    large = tmp_path / "large.json"
+    large.write_text(json.dumps(LEARNS.to_dict()))
+    words_of = ["--train", right, "--output", tmp_path / "teacher", "--epochs", 12, "--learning-rate", 1e-2]
+    assert main(["finetune", *map(str, words_of), "--config", str(large)]) == 0
     common = ["--teacher", tmp_path / "teacher", "--train", noisy, "--dev", right, "--config", shape]
-    taught = [*common, "--unlabelled", right, "--trust", 1, "--epochs", 25, "--learning-rate", 1e-2]
+    taught = [*common, "--unlabelled", right, "--trust", 1, "--epochs", 15, "--learning-rate", 1e-2]
     assert distill(*taught, "--output", tmp_path / "pupil") == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["labelled"] == 120
@@ -98,6 +100,7 @@ def test_lessons() -> None:
     np.testing.assert_allclose(found.labels[2:], word[2:], rtol=1e-5)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A pupil learns scores of pairs, and the share of the teacher counts for numbers too."""
     np.testing.assert_allclose(soften(np.array([1.0, 2.0]), np.array([3.0, 3.0]), 0.25), [1.5, 2.25])

@@ -188,8 +188,10 @@ def test_fit_compiled_by_xla(tiny: EelbertConfig) -> None:
 def test_every_epoch_has_an_order_of_its_own(tiny: EelbertConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether epochs are fitted at once or call by call; `initial_epoch` says where a new process goes on."""
 
+    model = classifier(tiny)
+
     def orders(calls: list[dict[str, int]]) -> list[bytes]:
-        model = classifier(tiny)
+        model._epochs_seen = 0  # as in a new process
         found: list[bytes] = []
         order = TrainingBatches._order
 
@@ -251,14 +253,19 @@ def test_compiled_when_it_is_made(tiny: EelbertConfig) -> None:
     assert float(model.optimizer.learning_rate) == pytest.approx(5e-4)
     assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
     names = ["good" if label else "bad" for label in LABELS]
-    history = model.fit(TEXTS, names, 4, epochs=60, verbose=0).history
-    assert history["accuracy"][-1] == 1.0
+    accuracy = 0.0
+    for _ in range(6):  # 60 passes at most; fewer will do
+        accuracy = model.fit(TEXTS, names, 4, epochs=10, verbose=0).history["accuracy"][-1]
+        if accuracy == 1.0:
+            break
+    assert accuracy == 1.0
     assert model.classify("what a good film")[0][0] == "good"
     model.compile("sgd")
     assert isinstance(model.optimizer, keras.optimizers.SGD)
     assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
     scores = EelbertClassifier(EelbertBackbone(tiny), task="regression")
     assert isinstance(scores.loss, keras.losses.MeanSquaredError)
+    scores.run_eagerly = True  # which is sooner done for one step
     assert list(scores.fit(["a", "b"], [0.5, 1.5], verbose=0).history) == ["loss"]
 
 

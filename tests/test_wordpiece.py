@@ -89,11 +89,11 @@ def test_fine_tuned(folder: Path) -> None:
     """The baseline learns from strings through the same recipe as the hashed models."""
     texts = [f"the cat is {word} !" for word in ("good", "bad")] * 80
     train = Table(Path("train"), texts, ["1", "0"] * 80, list(range(160)))
-    predict = Candidate(str(folder), batch_size=8).train(train, ("0", "1"), 5e-3, 0, epochs=12)
+    predict = Candidate(str(folder), batch_size=8).train(train, ("0", "1"), 5e-3, 0, epochs=6)
     assert predict(["the cat is good !", "the cat is bad !"]) == ["1", "0"]
     fresh = Candidate(f"scratch:{folder}", batch_size=8)
     assert fresh.name == "bert from scratch"
-    assert fresh.train(train, ("0", "1"), 5e-3, 0, epochs=12)(["the cat is good !"]) == ["1"]
+    assert fresh.train(train, ("0", "1"), 5e-3, 0, epochs=6)(["the cat is good !"]) == ["1"]
 
 
 def test_vocabulary_is_checked(folder: Path) -> None:
@@ -183,6 +183,7 @@ def test_preprocessors_from_presets_and_folders(tmp_path: Path) -> None:
         HashedTexts.from_preset(tmp_path / "hashed")
 
 
+@pytest.mark.usefixtures("untraced")
 def test_pads_do_not_matter() -> None:
     """The same text in batches of different widths has the same logits."""
     model = bert()
