@@ -45,6 +45,7 @@ build/web/node_modules: tflite/kits/web/package.json tflite/kits/web/package-loc
 # only wait for one another.
 test: export OMP_NUM_THREADS ?= 1
 test: export TF_NUM_INTRAOP_THREADS ?= 1
+test: export TF_NUM_INTEROP_THREADS ?= 1
 test: $(VENV)/.test  ## every test, on all cores
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
