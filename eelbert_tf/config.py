@@ -33,6 +33,8 @@ BOOK_ENTRIES = 256  # of a quantized lexicon: what a code of one byte can name
 LEXICAL_TAGS = 2**16
 MAX_LEXICAL_ROWS = 2**20
 
+MAX_WINDOWS = 1024  # of a text: bounds the memory that one can take
+
 NORMALIZATIONS = (0, 1)  # versions of `HashConfig.normalization`
 
 
@@ -137,6 +139,9 @@ class EelbertConfig:
         initializer_range: standard deviation of the initial weights.
         max_tokens: token slots of one input, [CLS] and [SEP] included.
         max_bytes: bytes read of one input.
+        max_windows: inputs that a classifier reads of one text. A longer text is read in windows, each an input by
+            itself, and their logits are averaged; 1 cuts it off instead.
+        window_overlap: tokens that a window has in common with the one before.
         lexicon_size: rows of a learned table indexed by the token's own signature, a power of two; 0 for none.
         lexicon_width: width of those rows, projected to `hidden_size` and added to the hash.
         lexicon_lookups: rows that a token has, 1 or 2, one behind the other: with two, hardly a pair of words shares
@@ -174,6 +179,8 @@ class EelbertConfig:
     num_hidden_groups: int | None = None
     lexicon_codes: int = 0
     lexicon_skip: bool = False
+    max_windows: int = 1
+    window_overlap: int = 0
 
     def __post_init__(self) -> None:
         if (self.hash is None) == (self.vocab_size is None):
@@ -204,6 +211,15 @@ class EelbertConfig:
             )
         if self.max_bytes < 4:
             raise ValueError(f"`max_bytes` must be at least 4. Received: max_bytes={self.max_bytes}")
+        if not 1 <= self.max_windows <= MAX_WINDOWS:
+            raise ValueError(
+                f"`max_windows` must lie between 1 and {MAX_WINDOWS}. Received: max_windows={self.max_windows}"
+            )
+        if not 0 <= self.window_overlap <= (self.max_tokens - 2) // 2:
+            raise ValueError(
+                "`window_overlap` must be at most half of the tokens of a window. "
+                f"Received: window_overlap={self.window_overlap}, max_tokens={self.max_tokens}"
+            )
         if self.lexicon_size and (
             self.lexicon_size < 2 or self.lexicon_size & (self.lexicon_size - 1) or self.lexicon_width < 1
         ):

@@ -22,13 +22,14 @@ from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests import small_taggers
-from tests.small_models import LABELS, converted
+from tests.small_models import LABELS, converted, with_metadata
 from tests.test_spans import CASES, numbers_of
 
 ROOT = Path(__file__).resolve().parent.parent
 KIT = ROOT / "tflite" / "kits" / "android"
 HARNESS = Path(__file__).parent / "java"
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
+WINDOWS = Path(__file__).parent / "golden" / "windows.json"
 STRICT = ["-Xlint:all,-options", "-Werror", "--release", "8"]
 LIMITS = ((16, 64), (9, 40), (4, 7))  # max_tokens, max_bytes
 
@@ -166,6 +167,23 @@ def test_the_same_bytes_words_and_cuts_as_in_python(java, pair, normalization):
             assert java("words", "x" + data.hex(), *limits) == expected, data
     if pair:
         assert java("join", _hex("a b"), _hex("c"), 64) == join_pair("a b", "c", 64).hex()
+
+
+def test_golden_windows_in_java(java):
+    for record in json.loads(WINDOWS.read_text())["windows"]:
+        limits = (record[name] for name in ("max_tokens", "max_bytes", "overlap", "normalization"))
+        assert json.loads(java("windows", "x" + record["data"], *limits)) == record["windows"]
+
+
+def test_long_texts(java, tmp_path):
+    """A file that says that texts are read in windows: Java cuts and averages as Python does."""
+    data, path = converted("small", quantize="int8")[0].read_bytes(), tmp_path / "long.tflite"
+    path.write_bytes(with_metadata(data, max_windows=3, window_overlap=2))
+    java.runtime = runtime = EelbertRuntime(path)
+    for text in ("turn on the lights", "", "word " * 20, "naïve café, " * 12, "x" * 90, "one two " * 99):
+        scores = [float(field.split(":")[1]) for field in java("classify", path, _hex(text), "-").split(" ")]
+        assert scores == pytest.approx([score for _, score in runtime.classify(text)], abs=1e-6)
+        assert java("long", path, _hex(text)) == _flag(runtime.is_truncated(text))
 
 
 @pytest.mark.parametrize("name", ["small", "pair", "normalized_pair"])

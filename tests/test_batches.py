@@ -9,7 +9,7 @@ import pytest
 
 from eelbert_tf.config import EelbertConfig, named_config
 from eelbert_tf.preprocessing.batches import OrderedBatches, TrainingBatches, for_backend
-from eelbert_tf.preprocessing.hashed_texts import EncodedBytes, HashedTexts, batch_shapes, count_tokens
+from eelbert_tf.preprocessing.hashed_texts import EncodedBytes, batch_shapes, count_tokens
 from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import encode_texts
 from tests.forms import hard_texts
@@ -19,7 +19,7 @@ SENTENCES = [("word " * n).strip() for n in (1, 30, 2, 70, 0, 3, 12, 33, 5, 18, 
 
 def encode(texts: list[Any], config: EelbertConfig, pair: bool = False) -> EncodedBytes:
     """Texts as a model of this configuration reads them."""
-    return HashedTexts(config.max_tokens, config.max_bytes, pair).encode(texts)
+    return EncodedBytes(texts, config.max_tokens, config.max_bytes, pair)
 
 
 @pytest.fixture(scope="module")

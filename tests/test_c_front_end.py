@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tflite" / "kits" / "c"
 PROGRAMS = Path(__file__).parent / "c"
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
+WINDOWS = Path(__file__).parent / "golden" / "windows.json"
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -56,7 +57,7 @@ def _run(*command: str | Path, cwd: Path | None = None) -> str:
 
 
 def _sources(program: str) -> list[Path]:
-    return [PROGRAMS / f"{program}.c", SOURCES / "eelbert_front_end.c"]
+    return [PROGRAMS / f"{program}.c", SOURCES / "eelbert_front_end.c", SOURCES / "eelbert_windows.c"]
 
 
 @pytest.fixture(scope="module", params=BUILDS)
@@ -105,7 +106,7 @@ def device(core: tuple[str, list[str]], tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def vectors(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """The golden vectors as tests/c/vectors.c reads them, in a folder, and their number."""
-    lines = list(_vector_lines(json.loads(GOLDEN.read_text(encoding="ascii"))))
+    lines = list(_vector_lines(*(json.loads(path.read_text(encoding="ascii")) for path in (GOLDEN, WINDOWS))))
     path = tmp_path_factory.mktemp("vectors") / "vectors.txt"
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
     return path, sum(not line.startswith("config") for line in lines)
@@ -123,7 +124,7 @@ def _config_line(
     return "config " + " ".join(map(str, fields))
 
 
-def _vector_lines(golden: dict[str, Any]) -> Iterator[str]:
+def _vector_lines(golden: dict[str, Any], windows: dict[str, Any]) -> Iterator[str]:
     hashes = {fields.pop("name"): HashConfig(**fields) for fields in golden["hashes"]}
     for record in golden["tokens"]:
         token = bytes.fromhex(record["token"])
@@ -142,6 +143,12 @@ def _vector_lines(golden: dict[str, Any]) -> Iterator[str]:
     for record in golden["pairs"]:
         yield _config_line(HashConfig(), pair=True, max_bytes=record["max_bytes"])
         yield f"join {record['first'] or '-'} {record['second'] or '-'} {record['joined'] or '-'}"
+    for record in windows["windows"]:
+        config = HashConfig(normalization=record["normalization"])
+        yield _config_line(config, max_tokens=record["max_tokens"], max_bytes=record["max_bytes"])
+        numbers = [number for window in record["windows"] for number in window]
+        head = f"windows {record['data'] or '-'} {record['overlap']} {len(record['windows'])}"
+        yield " ".join([head, *map(str, numbers)])
 
 
 def _check_fuzzed(line: str, embed: bool) -> None:

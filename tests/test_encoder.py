@@ -17,7 +17,7 @@ from eelbert_tf.config import EelbertConfig, HashConfig, named_config
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.presets import weight_names
-from eelbert_tf.preprocessing.hashed_texts import EncodedBytes, HashedTexts, batch_shapes
+from eelbert_tf.preprocessing.hashed_texts import HashedTexts, batch_shapes
 from eelbert_tf.text.reference import CLS, SEP, embed_token, lexicon_index, tokenize
 from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.training.objectives.masked import MaskedWords
@@ -35,7 +35,7 @@ def outputs(model: Any, inputs: Any) -> list[np.ndarray]:
     return [np.asarray(found["sequence_output"])[mask], np.asarray(found["pooled_output"])]
 
 
-def encode(texts: list[Any], config: EelbertConfig, pair: bool = False) -> EncodedBytes:
+def encode(texts: list[Any], config: EelbertConfig, pair: bool = False) -> Any:
     """Texts as a model of this configuration reads them."""
     return HashedTexts(config.max_tokens, config.max_bytes, pair).encode(texts)
 

@@ -18,7 +18,7 @@ from eelbert_tf import InputError
 from eelbert_tf.__main__ import main
 from eelbert_tf.tflite.conversion.convert import convert
 from eelbert_tf.tflite.flatbuffer.file import operators, parse
-from eelbert_tf.tflite.flatbuffer.metadata import read_metadata
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_metadata
 from eelbert_tf.tflite.kits.firmware import (
     COPIED,
     DATA,
@@ -172,6 +172,34 @@ def test_scores_of_every_task(task, tmp_path):
         likeliest = named[0] if named else NONE
         # float32 may round two probabilities to one number
         assert best == likeliest or probabilities[best] == pytest.approx(probabilities[likeliest], abs=1e-7)
+
+
+def test_windows_are_averaged(tmp_path):
+    """A long text goes through the model window by window; the stand-in gives the bytes that it reads for a logit."""
+    metadata = Metadata(8, 24, 2, task="regression", max_windows=3)
+    write_kit(tmp_path, b"model", metadata, ["ADD"], 1000)
+    operator = "template <> TfLiteStatus MicroMutableOpResolver<1>::AddAdd() { return kTfLiteOk; }"
+    invoke = (
+        "Invoke() { logits[0] = 0; for (int b : bytes) logits[0] += b != 0; logits[1] = bytes[0]; return kTfLiteOk; }"
+    )
+    code = STAND_IN_CODE.replace("OPERATORS", operator).replace("Invoke() { return kTfLiteOk; }", invoke)
+    loop, end = code.index("    while (*++argv)"), code.index("    return 0;")
+    code = code[:loop] + "    eelbert_classify(argv[1], std::strlen(argv[1]), scores);\n" + code[end:]
+    print_scores = '    std::printf("%g %g", scores[0], scores[1]);\n    return 0;'
+    (tmp_path / "main.cc").write_text("#include <cstring>\n" + code.replace("    return 0;", print_scores))
+    include = ["-I", tmp_path, "-I", STAND_IN]
+    objects = []
+    for name in (DATA, "eelbert_front_end.c", "eelbert_windows.c"):
+        objects.append(tmp_path / f"{name}.o")
+        compile_with("gcc", "-std=c99", *STRICT, *include, "-c", tmp_path / name, "-o", objects[-1])
+    sources = [tmp_path / "main.cc", tmp_path / "eelbert_classifier.cc", *objects]
+    compile_with("g++", "-std=c++17", *STRICT, *include, *sources, "-o", tmp_path / "program")
+    for text in ("", "one", "a b c d e f g", "a b c d e f g h i j k l m n o p q r s t u v w", "x" * 30 + " y"):
+        windows = metadata.windows
+        parts, shares = windows.cut_and_weigh(text)
+        expected = shares @ [[len(part[:24]), (part or b"\0")[0]] for part in parts]
+        done = subprocess.run([tmp_path / "program", text], capture_output=True, text=True, check=True)
+        assert list(map(float, done.stdout.split())) == pytest.approx(expected, rel=1e-5), text
 
 
 def test_front_end_comes_along(tmp_path):

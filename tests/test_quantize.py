@@ -304,8 +304,8 @@ def test_texts_count_where_the_model_is_decided():
         def __call__(self, rows: np.ndarray, training: bool) -> np.ndarray:
             return self.logits[rows[:, 0]]
 
-        def predict(self, texts: list[bytes]) -> np.ndarray:
-            return self.logits[[text[0] for text in texts]]
+        def predict_bytes(self, rows: np.ndarray) -> np.ndarray:
+            return self.logits[rows[:, 0]]
 
     texts = [bytes([i]) for i in range(100)]
     close = np.tile(np.array([[1.0, 1.01, 0.0]], np.float32), (100, 1))

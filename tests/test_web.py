@@ -22,6 +22,7 @@ from eelbert_tf.config import NORMALIZATIONS
 from eelbert_tf.text.reference import tokenize
 from eelbert_tf.text.strings import as_data, encode_texts
 from eelbert_tf.text.truncation import is_truncated
+from eelbert_tf.text.windows import Windows
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests import browser, small_taggers
@@ -32,14 +33,15 @@ ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "tflite" / "kits" / "web"
 VENDORED = ROOT / "build" / "web" / "node_modules"  # where `make web` puts it
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
+WINDOWS = Path(__file__).parent / "golden" / "windows.json"
 
 # Reads a list of [function, arguments...] and writes the list of results.
 NODE = """
 import { readFileSync } from "node:fs";
 import * as text from TEXT;
 const calls = JSON.parse(readFileSync(0, "utf8"));
-const plain = (x) => (x instanceof Int32Array ? [...x] : x);
-console.log(JSON.stringify(calls.map(([name, ...args]) => plain(text[name](...args)))));
+const plain = (_, x) => (x instanceof Int32Array ? [...x] : x);
+console.log(JSON.stringify(calls.map(([name, ...args]) => text[name](...args)), plain));
 """
 LIMITS = ((16, 64), (9, 40), (4, 7))  # max_tokens, max_bytes
 
@@ -112,6 +114,33 @@ def test_the_same_bytes_words_and_cuts_as_in_python(pair, normalization):
             expected.append(_words(data, max_tokens, max_bytes, pair, normalization))
     for call, found, wanted in zip(calls, _node(calls), expected, strict=True):
         assert found == wanted, call
+
+
+def test_windows_in_javascript():
+    """Where they lie, what a model is run on and with which share, and what is left out."""
+    cases = json.loads(WINDOWS.read_text())["windows"]
+    limits = ("max_tokens", "max_bytes", "overlap", "normalization")
+    calls = [["findWindows", list(bytes.fromhex(r["data"])), *(r[name] for name in limits)] for r in cases]
+    for found, record in zip(_node(calls), cases, strict=True):
+        assert [[w["start"], w["end"], w["tokens"]] for w in found] == record["windows"]
+    calls, expected = [], []
+    for overlap, normalization in ((0, 0), (3, 1)):
+        config = {"hash": {"normalization": normalization}}
+        metadata = {"max_tokens": 9, "max_bytes": 40, "max_windows": 3, "window_overlap": overlap, "config": config}
+        windows = Windows(9, 40, 3, overlap, normalization)
+        for text in (text for text in hard_texts(300) if isinstance(text, str)):
+            calls += [["inputs", text, None, metadata], ["read", text, None, metadata]]
+            parts, shares = windows.cut_and_weigh(text)
+            expected += [(encode_texts(parts, 40), shares), windows.is_truncated(text)]
+    for found, wanted in zip(_node(calls), expected, strict=True):
+        if isinstance(wanted, bool):
+            assert found["truncated"] == wanted
+        else:
+            # what is read, white space around it left out
+            assert [row["share"] for row in found] == pytest.approx(wanted[1])
+            for row, data in zip(found, wanted[0].tolist(), strict=True):
+                words = [_words(bytes(d).rstrip(b"\0"), 9, 40, False, 1) for d in (row["input"], data)]
+                assert words[0] == words[1]
 
 
 # Reads the path of a file and logits, and writes an answer and what `classify` needs for each text.

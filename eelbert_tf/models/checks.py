@@ -13,8 +13,13 @@ from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from .backbone import EelbertBackbone
 
 
-def check_preprocessor(preprocessor: Preprocessor, backbone: EelbertBackbone) -> None:
+def check_preprocessor(preprocessor: Preprocessor, backbone: EelbertBackbone, reads_windows: bool = False) -> None:
     """Checks that a preprocessor fits a backbone.
+
+    Args:
+        preprocessor: which makes the inputs.
+        backbone: which takes them.
+        reads_windows: whether the task reads a text in several windows.
 
     Raises:
         ValueError: it does not.
@@ -28,6 +33,9 @@ def check_preprocessor(preprocessor: Preprocessor, backbone: EelbertBackbone) ->
     if isinstance(preprocessor, HashedTexts) and config.hash is not None:
         limits.append(("max_bytes", config.max_bytes, preprocessor.max_bytes))
         limits.append(("normalization", config.hash.normalization, preprocessor.normalization))
+        limits.append(("max_windows", config.max_windows if reads_windows else 1, preprocessor.max_windows))
+        if preprocessor.max_windows > 1:
+            limits.append(("window_overlap", config.window_overlap, preprocessor.window_overlap))
     for name, ours, theirs in limits:
         if ours != theirs:
             raise ValueError(

@@ -37,6 +37,7 @@ from .optimizer import AdamW
 from .presets import assign
 from .target_unit import TargetUnit
 from .task import Task, stored_preprocessor
+from .windows import mean_of_windows, split_windows
 
 Tensor = Any
 
@@ -68,7 +69,8 @@ class EelbertClassifier(Task):
         **kwargs: `name`, `dtype` and `trainable`, as Keras takes them.
 
     Call arguments:
-        inputs: texts, or anything the backbone takes.
+        inputs: texts, or anything the backbone takes; a dictionary of such with one more axis, `[B, W, ...]`, is of
+            texts in windows, whose logits are averaged by their tokens.
         training: whether dropout applies.
 
     Returns:
@@ -87,6 +89,7 @@ class EelbertClassifier(Task):
 
     preset_kinds = ("backbone", "classifier")
     hash_words_once = True
+    reads_windows = True
 
     def __init__(
         self,
@@ -155,6 +158,7 @@ class EelbertClassifier(Task):
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         given = inputs.get(LEXICAL_LOGITS) if isinstance(inputs, dict) else None
         wanted = self.lexical is not None and given is None
+        inputs, window_mask = split_windows(inputs)
         encoded = self.backbone(inputs, training=training, pooled_only=True, with_ngrams=wanted)
         outputs = self.classifier(self.dropout(encoded["pooled_output"], training=training))
         if wanted and "ngrams" not in encoded:
@@ -163,7 +167,9 @@ class EelbertClassifier(Task):
                 f"Received keys: {sorted(inputs)}"
             )
         if wanted:
-            given = self.lexical(encoded["ngrams"], encoded["padding_mask"])
+            outputs = outputs + self.lexical(encoded["ngrams"], encoded["padding_mask"])
+        if window_mask is not None:
+            outputs = mean_of_windows(outputs, window_mask)
         if given is not None:
             outputs += keras.ops.reshape(given, (-1, self.num_classes))  # a batch of a stream has lost the number
         return outputs if self.target_unit is None else self.target_unit(outputs)
@@ -525,7 +531,8 @@ class EelbertClassifier(Task):
             task: as for the constructor; as saved by default.
             dropout: rate before the dense layer.
             dtype: a dtype policy; Keras's global one by default.
-            **changes: fields of the configuration to change that do not touch the weights, `max_tokens` for example.
+            **changes: fields of the configuration to change that do not touch the weights, `max_tokens` or
+                `max_windows` for example.
 
         Returns:
             The classifier.
@@ -545,7 +552,7 @@ class EelbertClassifier(Task):
                 "`labels` or `num_classes`"
             )
         backbone = EelbertBackbone.from_stored(stored, pair, dtype, **changes)
-        preprocessor = stored_preprocessor(stored, backbone)
+        preprocessor = stored_preprocessor(stored, backbone, cls.reads_windows)
         lexical = info.lexical if kept else None
         classifier = cls(backbone, num_classes, labels, dropout, task or "classification", preprocessor, lexical)
         if kept:

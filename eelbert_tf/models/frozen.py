@@ -11,6 +11,7 @@ from keras import ops
 from eelbert_tf.linear.heads import TextFeatures
 from eelbert_tf.preprocessing.base import EncodedTexts
 from eelbert_tf.preprocessing.batches import OrderedBatches
+from eelbert_tf.preprocessing.windowed_texts import WindowedTexts
 from eelbert_tf.text.ngrams import NEIGHBOURS
 
 _BATCH_SIZE = 128
@@ -18,6 +19,8 @@ _BATCH_SIZE = 128
 
 def text_features(backbone: Any, texts: EncodedTexts, on_batch: Callable[[int], Any] | None = None) -> TextFeatures:
     """The encoder's output and the n-grams of texts, in one pass.
+
+    Of a text of several windows it is their mean, by the number of their tokens: what its logits are made of.
 
     Args:
         backbone: an `EelbertBackbone`.
@@ -29,8 +32,9 @@ def text_features(backbone: Any, texts: EncodedTexts, on_batch: Callable[[int], 
     """
     from scipy.sparse import csr_matrix
 
-    batches = OrderedBatches(texts, None, _BATCH_SIZE)
-    order = np.argsort(batches.restore(np.arange(len(texts))))
+    windows = texts.windows() if isinstance(texts, WindowedTexts) else texts
+    batches = OrderedBatches(windows, None, _BATCH_SIZE)
+    order = np.argsort(batches.restore(np.arange(len(windows))))
     with_ngrams = backbone.config.hash is not None
     pooled, keys, are_pairs, rows, counts, begin = [], [], [], [], [], 0
     for i in range(len(batches)):
@@ -48,7 +52,12 @@ def text_features(backbone: Any, texts: EncodedTexts, on_batch: Callable[[int], 
             on_batch(len(pooled[-1]))
     empty = [np.zeros(0, np.uint32)]
     known, first, columns = np.unique(np.concatenate(keys or empty), return_index=True, return_inverse=True)
-    values, places = np.concatenate(counts or empty), (np.concatenate(rows or empty), columns)
-    matrix = csr_matrix((values.astype(np.float32), places), shape=(len(texts), len(known)))  # adds what is there twice
+    values, texts_of = np.concatenate(counts or empty), np.concatenate(rows or empty)
+    features = batches.restore(np.concatenate(pooled))
+    if isinstance(texts, WindowedTexts):
+        features = texts.mean(features)
+        values, texts_of = values * texts.shares()[texts_of], texts.owners()[texts_of]
+    size = (len(texts), len(known))
+    matrix = csr_matrix((values.astype(np.float32), (texts_of, columns)), shape=size)  # adds what is there twice
     kinds = np.concatenate(are_pairs or [np.zeros(0, bool)])[first]
-    return TextFeatures(batches.restore(np.concatenate(pooled)), matrix, known, kinds)
+    return TextFeatures(features, matrix, known, kinds)

@@ -15,6 +15,7 @@ from eelbert_tf.preprocessing.columns import as_texts, class_weights
 from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from eelbert_tf.preprocessing.hashed_words import HashedBatches, WordHashes, hashed_words
 from eelbert_tf.preprocessing.streams import TextStream
+from eelbert_tf.preprocessing.windowed_texts import WindowedTexts
 from eelbert_tf.preprocessing.wordpiece import WordPiece
 from eelbert_tf.saving.stored import StoredModel
 
@@ -47,13 +48,19 @@ class Task(Saveable, keras.Model):
     # Whether the head needs nothing of a text's bytes, so that `fit` may hash each distinct word once.
     hash_words_once = False
 
+    # Whether the head takes what is pooled over the windows of a text.
+    reads_windows = False
+
     def __init__(self, backbone: EelbertBackbone, preprocessor: Preprocessor | None = None, **kwargs: Any) -> None:
         super().__init__(**{"dtype": backbone.dtype_policy, **kwargs})
         config = backbone.config
         if preprocessor is None and config.hash is not None:
-            preprocessor = HashedTexts(config.max_tokens, config.max_bytes, backbone.pair, config.hash.normalization)
+            windows = (config.max_windows, config.window_overlap) if self.reads_windows else ()
+            preprocessor = HashedTexts(
+                config.max_tokens, config.max_bytes, backbone.pair, config.hash.normalization, *windows
+            )
         if preprocessor is not None:
-            check_preprocessor(preprocessor, backbone)
+            check_preprocessor(preprocessor, backbone, self.reads_windows)
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.labels: list[str | None] | None = None
@@ -216,7 +223,7 @@ class Task(Saveable, keras.Model):
         if self.preprocessor is None:
             yield x, batch_size
             return
-        inputs = None if hashes is None else HashedBatches(hashes)
+        inputs = None if hashes is None else HashedBatches(hashes, getattr(self.preprocessor, "windows", None))
         stream = TextStream(self.preprocessor, self.targets, batch_size or BATCH_SIZE, inputs)
         data = stream.encode(x, shuffle)
         try:
@@ -301,7 +308,8 @@ class Task(Saveable, keras.Model):
 
     def _hashed(self, rows: list[Any], hashes: WordHashes | None, passes: int = 1) -> EncodedTexts:
         """Texts ready for batching, their words hashed once where that is possible."""
-        found = None if hashes is None else hashed_words(rows, hashes, passes)
+        windows = getattr(self.preprocessor, "windows", None)
+        found = None if hashes is None else hashed_words(rows, hashes, passes, windows)
         return self._texts_to_inputs().encode(rows) if found is None else found
 
     def _validation(self, data: Any, batch_size: int | None, hashes: WordHashes | None) -> Any:
@@ -364,6 +372,8 @@ class Task(Saveable, keras.Model):
                 return super().predict(data, batch_size=size, **kwargs)
         if not len(texts):
             return np.zeros((0, self.num_outputs), np.float32)
+        if isinstance(texts, WindowedTexts) and texts.has_several:  # without windows that only fill up a batch
+            return texts.mean(self.predict(texts.each_window(), batch_size, **kwargs))
         devices = self._num_devices
         batches = OrderedBatches(texts, None, max(batch_size or BATCH_SIZE, devices), smallest=devices)
         return batches.restore(super().predict(for_backend(batches), **kwargs))
@@ -450,19 +460,22 @@ def _is_encoded(x: Any) -> bool:
     return hasattr(x, "token_counts") and hasattr(x, "levels")
 
 
-def stored_preprocessor(stored: StoredModel, backbone: EelbertBackbone) -> Preprocessor:
+def stored_preprocessor(stored: StoredModel, backbone: EelbertBackbone, reads_windows: bool = False) -> Preprocessor:
     """The preprocessor that a stored model was trained with.
 
     Args:
         stored: what was read of it.
         backbone: made from it, perhaps with other limits.
+        reads_windows: as of the task.
 
     Raises:
         InputError: a model with a vocabulary lies there without its pieces, or with damaged ones.
     """
     config = backbone.config
     kind: type[Preprocessor] = WordPiece if config.hash is None else HashedTexts
+    windows = (config.max_windows, config.window_overlap) if reads_windows else (1, 0)
+    changes = dict(zip(("max_windows", "window_overlap"), windows, strict=True))
     found: Preprocessor = kind.from_stored(
-        stored, backbone.pair, max_tokens=config.max_tokens, max_bytes=config.max_bytes
+        stored, backbone.pair, max_tokens=config.max_tokens, max_bytes=config.max_bytes, **changes
     )
     return found

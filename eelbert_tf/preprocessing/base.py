@@ -45,6 +45,13 @@ class EncodedTexts(Protocol):
         """The backbone's input for some texts, as narrow as they allow."""
 
 
+def batch_shapes_of(inputs: dict[str, np.ndarray]) -> dict[str, tuple[int | None, ...]]:
+    """The shape of each input of a batch, `None` for the axes that vary: texts, perhaps windows, and token slots."""
+    mask = inputs.get("padding_mask")
+    varying = 2 if mask is None else mask.ndim
+    return {name: (*(None,) * min(varying, x.ndim), *x.shape[varying:]) for name, x in inputs.items()}
+
+
 class Preprocessor:
     """Turns texts into what a backbone takes. Base class of `HashedTexts` and `WordPiece`.
 
@@ -105,8 +112,10 @@ class Preprocessor:
 
         sides = texts if isinstance(texts, tuple) else (texts,)
         tensors = tf.numpy_function(encode, sides, [tf.int32] * len(self.input_names), stateful=False)
-        for tensor in tensors:
-            tensor.set_shape((None, None))
+        with tf.init_scope():  # what is made of one text is looked at now, not in the graph
+            shapes = batch_shapes_of(self.encode([("", "")] if self.pair else [""]).batch(np.arange(1)))
+        for name, tensor in zip(self.input_names, tensors, strict=True):
+            tensor.set_shape(shapes[name])
         return dict(zip(self.input_names, tensors, strict=True))
 
     @classmethod

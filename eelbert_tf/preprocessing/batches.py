@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .base import EncodedTexts
+from .base import EncodedTexts, batch_shapes_of
 from .columns import one_line
 from .order import sort_within_windows
 
@@ -187,7 +187,7 @@ def for_backend(batches: keras.utils.PyDataset, shuffle: bool = False) -> Any:
 
     inputs, *targets = batches[0]
     signature = (
-        {name: tf.TensorSpec((None, None, *x.shape[2:]), x.dtype) for name, x in inputs.items()},
+        {name: tf.TensorSpec(shape, inputs[name].dtype) for name, shape in batch_shapes_of(inputs).items()},
         *(tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in targets),
     )
     return as_dataset(generate, signature).apply(tf.data.experimental.assert_cardinality(len(batches)))

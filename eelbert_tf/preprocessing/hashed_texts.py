@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +14,10 @@ from eelbert_tf.config import PACKAGE
 from eelbert_tf.saving.info import ModelInfo
 from eelbert_tf.saving.stored import StoredModel
 from eelbert_tf.text import splitting, strings
+from eelbert_tf.text.windows import Windows
 
 from .base import SMALLEST_SLOTS, Preprocessor
+from .windowed_texts import WindowedTexts, cut_texts, window_widths
 
 BYTES_PER_SLOT = 6  # English has about 5 bytes per slot, its spaces and the two special tokens included
 
@@ -28,6 +31,12 @@ class HashedTexts(Preprocessor):
         max_bytes: L, bytes read of one input.
         pair: whether each example is two texts.
         normalization: the rules by which the hash splits texts, as in `HashConfig`.
+        max_windows: inputs that a text may be read in, if it is longer than one. With more than 1, batches have an axis
+            for them, `[B, W, ...]`, which a classifier takes.
+        window_overlap: tokens that a window has in common with the one before.
+
+    Raises:
+        ValueError: pairs are to be read in windows.
 
     Example:
 
@@ -37,10 +46,24 @@ class HashedTexts(Preprocessor):
 
     input_names = ("bytes", "padding_mask")
 
-    def __init__(self, max_tokens: int = 128, max_bytes: int = 512, pair: bool = False, normalization: int = 0) -> None:
+    def __init__(
+        self,
+        max_tokens: int = 128,
+        max_bytes: int = 512,
+        pair: bool = False,
+        normalization: int = 0,
+        max_windows: int = 1,
+        window_overlap: int = 0,
+    ) -> None:
         super().__init__(max_tokens, pair)
+        if pair and max_windows > 1:
+            raise ValueError(
+                f"A pair of texts is read in one window: give `max_windows=1`. Received: max_windows={max_windows}"
+            )
         self.max_bytes = max_bytes
         self.normalization = normalization
+        self.max_windows = max_windows
+        self.window_overlap = window_overlap
 
     @classmethod
     def _suits(cls, info: ModelInfo) -> bool:
@@ -51,19 +74,42 @@ class HashedTexts(Preprocessor):
     def _arguments(cls, stored: StoredModel) -> dict[str, Any]:
         config = stored.info.config
         normalization = 0 if config.hash is None else config.hash.normalization
-        return {"max_tokens": config.max_tokens, "max_bytes": config.max_bytes, "normalization": normalization}
+        return {
+            "max_tokens": config.max_tokens,
+            "max_bytes": config.max_bytes,
+            "normalization": normalization,
+            "max_windows": config.max_windows,
+            "window_overlap": config.window_overlap,
+        }
 
-    def encode(self, texts: Sequence[strings.TextOrPair]) -> EncodedBytes:
+    @property
+    def windows(self) -> Windows | None:
+        """How longer texts are read; `None` where they are cut off."""
+        if self.max_windows == 1:
+            return None
+        return Windows(self.max_tokens, self.max_bytes, self.max_windows, self.window_overlap, self.normalization)
+
+    def encode(self, texts: Sequence[strings.TextOrPair]) -> EncodedBytes | WindowedTexts:
         """Texts ready for batching.
 
         Args:
             texts: strings, byte strings, or pairs of them.
         """
-        return EncodedBytes(texts, self.max_tokens, self.max_bytes, self.pair, self.normalization)
+        limits = (self.max_tokens, self.max_bytes, self.pair, self.normalization)
+        if self.windows is None:
+            return EncodedBytes(texts, *limits)
+        parts, spans = cut_texts(texts, self.windows)
+        return WindowedTexts(EncodedBytes(parts, *limits), spans, window_widths(spans[:, 1]))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "max_bytes": self.max_bytes, "normalization": self.normalization}
+        return {
+            **super().get_config(),
+            "max_bytes": self.max_bytes,
+            "normalization": self.normalization,
+            "max_windows": self.max_windows,
+            "window_overlap": self.window_overlap,
+        }
 
 
 class EncodedBytes:
@@ -103,9 +149,26 @@ class EncodedBytes:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The model's input for some texts: `bytes` int32 `[B, L']` and `padding_mask` int32 `[B, T']`."""
-        slots, width = self.shapes[int(self.levels[indices].max()) if len(indices) else 0]
+    def part(self, chosen: np.ndarray) -> EncodedBytes:
+        """Some of the texts, by their indices."""
+        found = copy.copy(self)
+        found.rows = [self.rows[i] for i in chosen]
+        found.token_counts, found.levels = self.token_counts[chosen], self.levels[chosen]
+        return found
+
+    def batch(self, indices: np.ndarray, level: int | None = None) -> dict[str, np.ndarray]:
+        """The model's input for some texts.
+
+        Args:
+            indices: int64 `[B]`.
+            level: index into `shapes` of the batch, instead of the narrowest one.
+
+        Returns:
+            `bytes` int32 `[B, L']` and `padding_mask` int32 `[B, T']`.
+        """
+        if level is None:
+            level = int(self.levels[indices].max()) if len(indices) else 0
+        slots, width = self.shapes[level]
         data = strings.pad_bytes([self.rows[i] for i in indices], width).astype(np.int32)
         counts = self.token_counts[indices]
         return {"bytes": data, "padding_mask": (np.arange(slots)[None] < counts[:, None]).astype(np.int32)}

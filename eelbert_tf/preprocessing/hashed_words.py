@@ -8,14 +8,18 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.text.reference import CLS, SEP, embed_token, tokenize
 from eelbert_tf.text.strings import SEPARATOR, TextOrPair, as_data
+from eelbert_tf.text.windows import Windows
 from eelbert_tf.text.word_tables import embeddings_of, fill_words, lexicon_rows_of
 from eelbert_tf.text.words import split_words
+
+from .windowed_texts import WindowedTexts, cut_texts, window_widths
 
 MOST_WORDS = 500_000  # distinct ones: of more, the table would not fit into memory
 
@@ -119,7 +123,7 @@ class HashedWords:
     def __init__(self, ids: list[np.ndarray], hashes: WordHashes, widths: Sequence[int]) -> None:
         self.ids = ids
         self._hashes = hashes
-        self.token_counts = np.array([len(row) for row in self.ids], np.int32)
+        self.token_counts = _counts(ids)
         self.shapes = [(width, width) for width in widths]
         self.levels = np.searchsorted(widths, self.token_counts).astype(np.int64)
 
@@ -130,17 +134,20 @@ class HashedWords:
         """Some of the texts, by their indices, in batches of the same widths."""
         return HashedWords([self.ids[i] for i in chosen], self._hashes, [width for width, _ in self.shapes])
 
-    def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+    def batch(self, indices: np.ndarray, level: int | None = None) -> dict[str, np.ndarray]:
         """The model's input for some texts.
 
         Args:
             indices: int64 `[B]`.
+            level: index into `shapes` of the batch, instead of the narrowest one.
 
         Returns:
             `embeddings` float32 `[B, T, size]`, `padding_mask` int32 `[B, T]`; of pairs `segment_ids` int32 `[B, T]`,
             and of a model with a lexicon `lexicon_rows` int32 `[B, T]`.
         """
-        width, _ = self.shapes[int(self.levels[indices].max()) if len(indices) else 0]
+        if level is None:
+            level = int(self.levels[indices].max()) if len(indices) else 0
+        width, _ = self.shapes[level]
         ids = np.full((len(indices), width), _PADDING, np.int32)
         for row, i in enumerate(indices):
             ids[row, : len(self.ids[i])] = self.ids[i]
@@ -154,22 +161,37 @@ class HashedWords:
         return found
 
 
-def hashed_words(texts: Sequence[TextOrPair], hashes: WordHashes, passes: int = 1) -> HashedWords | None:
+def hashed_words(
+    texts: Sequence[TextOrPair], hashes: WordHashes, passes: int = 1, windows: Windows | None = None
+) -> HashedWords | WindowedTexts | None:
     """Texts that will be batched several times.
 
     Args:
         texts: strings, byte strings, or pairs of them.
         hashes: the table, which grows by the words of the texts.
         passes: how often each text will be computed, which decides how many widths are worth compiling.
+        windows: how longer texts are read; `None` where they are cut off.
 
     Returns:
         The texts; `None` where they have more distinct words than the table may hold.
     """
-    ids = hashes.encode(texts)
+    most = hashes.config.max_tokens
+    if windows is None:
+        ids = hashes.encode(texts)
+        return None if ids is None else HashedWords(ids, hashes, batch_widths(_counts(ids), most, passes))
+    parts, spans = cut_texts(texts, windows)
+    ids = hashes.encode(parts)
     if ids is None:
         return None
-    counts = np.array([len(row) for row in ids], np.int32)
-    return HashedWords(ids, hashes, batch_widths(counts, hashes.config.max_tokens, passes))
+    counts = spans[:, 1]
+    slots = np.where(counts == 1, _counts(ids)[spans[:, 0]], counts * most)
+    widths = batch_widths(slots, most, passes)
+    one = [width for width in widths if width < most]
+    return WindowedTexts(HashedWords(ids, hashes, [*one, most]), spans, [w // most for w in widths if w > most])
+
+
+def _counts(ids: list[np.ndarray]) -> np.ndarray:
+    return np.array([len(row) for row in ids], np.int32)
 
 
 class HashedBatches:
@@ -177,36 +199,43 @@ class HashedBatches:
 
     Args:
         hashes: the table; emptied when it holds too many words.
+        windows: how longer texts are read; `None` where they are cut off.
     """
 
-    def __init__(self, hashes: WordHashes) -> None:
+    def __init__(self, hashes: WordHashes, windows: Windows | None = None) -> None:
         self._hashes = hashes
+        self._windows = windows
         self._lock = threading.Lock()
         most = hashes.config.max_tokens
         self._widths = [*(w for w in (16 << k for k in range(8)) if w < most), most]
 
     def __call__(self, texts: Sequence[TextOrPair]) -> dict[str, np.ndarray]:
         """The model's input for a batch of texts, as `HashedWords.batch` gives it."""
+        parts, spans = (texts, None) if self._windows is None else cut_texts(texts, self._windows)
         with self._lock:
-            ids = self._hashes.encode(texts)
+            ids = self._hashes.encode(parts)
             if ids is None:
                 self._hashes = WordHashes(self._hashes.config, self._hashes.pair)
-                ids = self._hashes.encode(texts) or []
-            return HashedWords(ids, self._hashes, self._widths).batch(np.arange(len(ids)))
+                ids = self._hashes.encode(parts) or []
+            encoded: Any = HashedWords(ids, self._hashes, self._widths)
+            if spans is not None:
+                encoded = WindowedTexts(encoded, spans, window_widths(spans[:, 1]))
+            return encoded.batch(np.arange(len(texts)))
 
 
 def batch_widths(counts: np.ndarray, max_tokens: int, passes: int = 1) -> list[int]:
     """The few widths of batches that cost least: padding takes time, and so does each width, which is compiled once.
 
     Args:
-        counts: int `[n]`, filled slots of each text.
-        max_tokens: the greatest width.
+        counts: int `[n]`, filled slots of each text; of a text of several windows, all slots of these.
+        max_tokens: the greatest width of a window.
         passes: how often the texts are computed.
 
     Returns:
         Widths in rising order; the last one holds every text.
     """
-    needed = np.minimum(-(-np.maximum(counts, 1) // _STEP) * _STEP, max_tokens)
+    needed = -(-np.maximum(counts, 1) // _STEP) * _STEP
+    needed = np.where(counts < 2 * max_tokens, np.minimum(needed, max_tokens), counts)  # or of several windows
     widths, texts = np.unique(needed, return_counts=True)
     below = np.concatenate([[0], np.cumsum(texts)])  # texts of the first k widths
     # cost[j] of the best choice among the first j widths that ends with the j-th, by the number of chosen ones

@@ -12,7 +12,7 @@ import numpy as np
 
 from eelbert_tf.text.strings import TextOrPair, is_string_tensor
 
-from .base import Preprocessor
+from .base import Preprocessor, batch_shapes_of
 from .batches import as_dataset, for_backend
 from .columns import as_texts, one_line
 
@@ -104,8 +104,8 @@ class TextStream:
 
         sides = x if isinstance(x, tuple) else (x,)
         tensors = tf.numpy_function(encode, sides, [array.dtype for array in example.values()], stateful=False)
-        for tensor, array in zip(tensors, example.values(), strict=True):
-            tensor.set_shape((None, None, *array.shape[2:]))
+        for tensor, shape in zip(tensors, batch_shapes_of(example).values(), strict=True):
+            tensor.set_shape(shape)
         return dict(zip(example, tensors, strict=True))
 
     def _holds_texts(self, batch: Any) -> bool:
@@ -120,7 +120,7 @@ class TextStream:
         first = next(encoded)
         inputs, *rest = first
         signature = (
-            {name: tf.TensorSpec((None, None, *array.shape[2:]), array.dtype) for name, array in inputs.items()},
+            {name: tf.TensorSpec(shape, inputs[name].dtype) for name, shape in batch_shapes_of(inputs).items()},
             *(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in rest),
         )
         return as_dataset(lambda: itertools.chain([first], encoded), signature)

@@ -234,6 +234,42 @@ def _characters(data: bytes, normalization: int) -> Iterator[tuple[int, int, byt
         p += length
 
 
+def window_places(
+    data: bytes, max_tokens: int, max_bytes: int, overlap: int = 0, normalization: int = 0
+) -> list[tuple[int, int, int]]:
+    """The windows of a text: first byte, byte behind the last, and tokens of each (docs/hash.md, "Windows").
+
+    Args:
+        data: the text's bytes.
+        max_tokens: token slots of a window, [CLS] and [SEP] included.
+        max_bytes: bytes of a window.
+        overlap: tokens that a window has in common with the one before, where they fit.
+        normalization: as in `HashConfig`.
+    """
+    places: list[list[int]] = []
+    p, inside = 0, False  # a word that may go on
+    for kind, length, new in _characters(data.replace(bytes([SEPARATOR_BYTE]), b" "), normalization):
+        if kind != SPACE and new:
+            if kind == WORD and inside:
+                places[-1][1] = p + length
+            else:
+                places.append([p, p + length])
+        inside = kind in (WORD, FIRST) and (inside or bool(new))
+        p += length
+    windows, begin = [], 0
+    while begin < len(places):
+        end = begin + 1
+        while end < len(places) and end - begin < max_tokens - 2 and places[end][1] - places[begin][0] <= max_bytes - 1:
+            end += 1
+        windows.append((places[begin][0], places[end - 1][1], end - begin))
+        if end == len(places):
+            break
+        begin = max(begin + 1, end - overlap)
+        while begin < end and places[end][1] - places[begin][0] > max_bytes - 1:
+            begin += 1
+    return windows
+
+
 def tokenize(data: bytes, max_tokens: int, max_bytes: int, pair: bool = False, normalization: int = 0) -> Tokens:
     """The tokens of one input (docs/hash.md, "Text to tokens").
 

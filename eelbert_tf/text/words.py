@@ -49,8 +49,8 @@ class _Characters(dict[bytes, bytes]):
         return found
 
 
-_characters = _Characters()
-_LONG = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+CHANGED = _Characters()
+LONG = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 # Behind `prepare` with `normalization=1` words lie between spaces and ASCII punctuation.
 _PREPARED_WORD = re.compile(rb"[a-z0-9\x80-\xff]+|[!-/:-@\[-`{-\x7f\x0c]")
 WORDS = (WORD, _PREPARED_WORD)  # by normalization: what is a word in prepared text
@@ -59,7 +59,7 @@ WORDS = (WORD, _PREPARED_WORD)  # by normalization: what is a word in prepared t
 def prepare(data: bytes, normalization: int) -> bytes:
     """Cleaned text, whole characters of it, as `WORDS[normalization]` reads it."""
     if normalization:
-        return data if data.isascii() else _LONG.sub(lambda match: _characters[match[0]], data)
+        return data if data.isascii() else LONG.sub(lambda match: CHANGED[match[0]], data)
     return WIDE_SPACE.sub(b" ", data)
 
 

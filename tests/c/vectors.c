@@ -6,12 +6,14 @@
  *   token BYTES ROW BITS...            a token as it is hashed, its row in the lexicon, its embedding's float32 bits
  *   text BYTES SLOTS SEGMENT:TOKEN...  a text, and what fills the slots of the encoder's input
  *   join FIRST SECOND BYTES            a pair of texts, joined
+ *   windows BYTES OVERLAP COUNT START END TOKENS...
+ *                                      the windows of a text
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "eelbert_front_end.h"
+#include "eelbert_windows.h"
 
 enum { BYTES = 2048, SIZE = 768, SLOTS = 128 };
 
@@ -128,6 +130,25 @@ static int check_join(void)
     return eelbert_join_pair(&config, a, first_length, b, second_length, got) == length && !memcmp(got, want, length);
 }
 
+static int check_windows(void)
+{
+    static uint8_t buffer[BYTES];
+    size_t length;
+    const uint8_t *text = next_bytes(buffer, &length);
+    unsigned long overlap = next_number(), count = next_number();
+    eelbert_windows windows;
+    eelbert_window window;
+
+    eelbert_windows_begin(&windows, config.max_tokens, config.max_bytes, overlap, config.normalization, text, length);
+    for (; count; count--) {
+        if (!eelbert_windows_next(&windows, &window))
+            return 0;
+        if (window.start != next_number() || window.end != next_number() || window.tokens != next_number())
+            return 0;
+    }
+    return !eelbert_windows_next(&windows, &window);
+}
+
 int main(int argc, char **argv)
 {
     FILE *file = fopen(argc > 1 ? argv[1] : "vectors.txt", "r");
@@ -152,6 +173,8 @@ int main(int argc, char **argv)
             good = check_text();
         else if (!strcmp(kind, "join"))
             good = check_join();
+        else if (!strcmp(kind, "windows"))
+            good = check_windows();
         else
             good = 0;
         checked++;

@@ -33,12 +33,12 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
 
     from eelbert_tf.config import named_config
     from eelbert_tf.models.layers import NgramHashEmbedding
-    from eelbert_tf.preprocessing.hashed_texts import HashedTexts
+    from eelbert_tf.preprocessing.hashed_texts import EncodedBytes
     from eelbert_tf.text.strings import decode_strings
 
     texts = list(texts) * max(1, 20000 // len(texts))
     config = named_config("eelbert_uno")
-    encoded = HashedTexts(config.max_tokens, config.max_bytes).encode(texts)
+    encoded = EncodedBytes(texts, config.max_tokens, config.max_bytes)
     order = np.argsort([len(row) for row in encoded.rows], kind="stable")[: len(texts) // BATCH * BATCH]
     tokens = int(encoded.token_counts[order].sum())
     batches: dict[tuple[int, int], list[np.ndarray]] = {}  # by shape: each is compiled once

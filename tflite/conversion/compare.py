@@ -12,7 +12,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.scores import Outputs
 from eelbert_tf.text.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.runtimes.finite import check_logits
-from eelbert_tf.tflite.runtimes.models import Model
+from eelbert_tf.tflite.runtimes.litert import Runtime
 
 # Of texts that the model takes at once, padding included; what it computes for a byte takes some KiB.
 _BYTES_AT_ONCE = 25_600
@@ -52,9 +52,9 @@ CALIBRATED = Tolerance(0.5, 0.1, 0.95)
 
 
 def compare(
-    model: Any, runtime: Model, texts: Sequence[TextOrPair], tolerance: Tolerance, which: str = "hard texts"
+    model: Any, runtime: Runtime, texts: Sequence[TextOrPair], tolerance: Tolerance, which: str = "hard texts"
 ) -> dict[str, Any]:
-    """Runs a file and the Keras model it came from on some texts.
+    """Runs a file and the Keras model it came from on some texts, as much of them as one window holds.
 
     Args:
         model: an `EelbertClassifier`.
@@ -72,7 +72,7 @@ def compare(
     """
     batches = _batches(texts, model.backbone.config.max_bytes)
     expected = check_logits(np.concatenate([np.asarray(model(batch, training=False)) for batch in batches]))
-    logits = runtime.predict(texts)
+    logits = runtime.predict_bytes(np.concatenate(batches))  # of one window each
     unit = _units(model, expected)
     decisions = _decisions(runtime.metadata.outputs, logits, expected)
     difference, same = _check(np.abs(logits - expected), unit, decisions, tolerance, f"{len(texts)} {which}")
@@ -80,7 +80,7 @@ def compare(
 
 
 def compare_tags(
-    model: Any, runtime: Model, texts: Sequence[Any], tolerance: Tolerance, which: str = "hard texts"
+    model: Any, runtime: Runtime, texts: Sequence[Any], tolerance: Tolerance, which: str = "hard texts"
 ) -> dict[str, Any]:
     """`compare` for a tagger: of its tags token by token, and of the classes of whole texts where there are some.
 

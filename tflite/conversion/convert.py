@@ -139,6 +139,7 @@ def convert(
         "quantize": quantize,
         "input_shape": [1, metadata.max_bytes],
         "max_tokens": metadata.max_tokens,
+        **({"max_windows": metadata.max_windows} if metadata.windows else {}),
         "labels": metadata.labels,
         **({"tags": metadata.tags} if metadata.tags else {}),
         "ops": ops,

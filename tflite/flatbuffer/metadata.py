@@ -18,6 +18,9 @@ from typing import Any
 from eelbert_tf.disk.refusals import read_error
 from eelbert_tf.errors import InputError
 from eelbert_tf.scores import Outputs
+from eelbert_tf.text.strings import TextOrPair
+from eelbert_tf.text.truncation import is_truncated
+from eelbert_tf.text.windows import Windows
 
 FORMAT = "eelbert"
 FORMAT_VERSION = 1
@@ -49,6 +52,8 @@ class Metadata:
         config: fields of the encoder's `EelbertConfig`.
         tags: of a tagger, the tags of its logits: O, then B of each name of a span, then I of each.
         thresholds: least probabilities of a binary task's second class, or of each of several labels; `None` for 0.5.
+        max_windows: inputs that a text may be read in, whose logits are then averaged; 1 for a text that is cut off.
+        window_overlap: tokens that a window has in common with the one before.
     """
 
     max_tokens: int
@@ -62,6 +67,25 @@ class Metadata:
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     tags: list[str] | None = None
     thresholds: list[float] | None = None
+    max_windows: int = 1
+    window_overlap: int = 0
+
+    @property
+    def windows(self) -> Windows | None:
+        """How texts are read that are longer than the input; `None` where they are cut off."""
+        if self.max_windows == 1:
+            return None
+        return Windows(self.max_tokens, self.max_bytes, self.max_windows, self.window_overlap, self.normalization)
+
+    def is_truncated(self, text: TextOrPair) -> bool:
+        """Whether the model reads only a part of a text, since it is longer than its windows together.
+
+        Args:
+            text: a string or bytes, or a tuple of two for a model of pairs.
+        """
+        if self.windows is None or isinstance(text, tuple | list):
+            return is_truncated(text, self.max_tokens, self.max_bytes, self.pair, self.normalization)
+        return self.windows.is_truncated(text)
 
     @property
     def names(self) -> list[str]:

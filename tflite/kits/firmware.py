@@ -18,6 +18,8 @@ COPIED = (
     "eelbert_classifier.cc",
     "eelbert_front_end.h",
     "eelbert_front_end.c",
+    "eelbert_windows.h",
+    "eelbert_windows.c",
     "eelbert_spans.h",
     "eelbert_spans.c",
 )
@@ -117,6 +119,9 @@ def _header(data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: in
 #define EELBERT_MODEL_CRC32 {_crc32(data)}
 #define EELBERT_MAX_TOKENS {metadata.max_tokens} /* slots, [CLS] and [SEP] included */
 #define EELBERT_MAX_BYTES {metadata.max_bytes} /* read of a text */
+#define EELBERT_MAX_WINDOWS {metadata.max_windows} /* in which a longer text is read; 1 cuts it off */
+#define EELBERT_WINDOW_OVERLAP {metadata.window_overlap} /* tokens that neighbouring windows have in common */
+#define EELBERT_NORMALIZATION {metadata.normalization} /* of the hash */
 #define EELBERT_CLASSES {len(metadata.outputs.names)} /* or numbers of a regression */
 #define EELBERT_OUTPUTS {metadata.num_classes} /* of the model: one for a binary task, else as many */
 #define EELBERT_BINARY {int(metadata.task == "binary")} /* one of two classes, from a threshold on */

@@ -17,7 +17,6 @@ import numpy as np
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.spans import answer
 from eelbert_tf.text.strings import Text, TextOrPair, encode_texts, to_bytes
-from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file
 
 from .finite import check_logits
@@ -50,7 +49,7 @@ class Runtime:
         raise NotImplementedError
 
     def predict(self, texts: Iterable[TextOrPair]) -> np.ndarray:
-        """Logits of some texts.
+        """Logits of some texts; of a text that is longer than the model's input, their mean over its windows.
 
         Args:
             texts: strings or bytes, or tuples of two for a model of pairs.
@@ -61,8 +60,16 @@ class Runtime:
         Raises:
             InputError: a result is NaN or infinite.
         """
-        rows = [self.predict_bytes(encode_texts([text], self.metadata.max_bytes)) for text in texts]
-        return np.concatenate(rows) if rows else np.zeros((0, self.metadata.num_classes), np.float32)
+        rows = [self._predict_text(text) for text in texts]
+        return np.stack(rows) if rows else np.zeros((0, self.metadata.num_classes), np.float32)
+
+    def _predict_text(self, text: TextOrPair) -> np.ndarray:
+        """Logits of one text, float32 `[num_classes]`: the mean over its windows, where it is longer than one."""
+        size, windows = self.metadata.max_bytes, self.metadata.windows
+        if windows is None or isinstance(text, tuple | list):
+            return self.predict_bytes(encode_texts([text], size))[0]
+        parts, shares = windows.cut_and_weigh(text)
+        return np.asarray(shares @ self.predict_bytes(encode_texts(parts, size)), np.float32)
 
     def predict_bytes(self, data: np.ndarray) -> np.ndarray:
         """Logits of texts that are bytes already.
@@ -151,7 +158,7 @@ class Runtime:
         return answer(outputs, self.metadata.names, self.metadata.labels, to_bytes(text))
 
     def is_truncated(self, text: TextOrPair) -> bool:
-        """Whether the model reads only a part of a text, since it is longer than `max_tokens` or `max_bytes`.
+        """Whether the model reads only a part of a text, since it is longer than its windows together.
 
         Args:
             text: a string or bytes, or a tuple of two for a model of pairs.
@@ -159,8 +166,7 @@ class Runtime:
         Returns:
             `True` where something is left out.
         """
-        m = self.metadata
-        return is_truncated(text, m.max_tokens, m.max_bytes, m.pair, m.normalization)
+        return self.metadata.is_truncated(text)
 
 
 class EelbertRuntime(Runtime):

@@ -14,7 +14,6 @@ from eelbert_tf.saving.folders import find_model, preset_file, preset_names
 from eelbert_tf.saving.info import CONFIG_FILE, MAX_INPUT_BYTES, read_info
 from eelbert_tf.text.spans import tag_names
 from eelbert_tf.text.strings import Text, TextOrPair
-from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
 from .finite import check_logits
@@ -83,8 +82,7 @@ class KerasModel:
 
     def is_truncated(self, text: TextOrPair) -> bool:
         """Whether the model reads only a part of the text."""
-        m = self.metadata
-        return is_truncated(text, m.max_tokens, m.max_bytes, m.pair, m.normalization)
+        return self.metadata.is_truncated(text)
 
 
 def load_keras(model: ModelOrName, max_tokens: int | None = None, max_bytes: int | None = None) -> Any:
@@ -131,6 +129,7 @@ def metadata_of(model: Any, target: str = "mobile", quantize: str = "none") -> M
         quantize: "none", "float16", "dynamic" or "int8".
     """
     config = model.backbone.config
+    windows = getattr(model.preprocessor, "windows", None)
     return Metadata(
         max_tokens=config.max_tokens,
         max_bytes=config.max_bytes,
@@ -143,6 +142,8 @@ def metadata_of(model: Any, target: str = "mobile", quantize: str = "none") -> M
         config=config.to_dict(),
         tags=tag_names(model.names) if model.task == "tagging" else None,
         thresholds=getattr(model, "thresholds", None),
+        max_windows=1 if windows is None else windows.max_windows,
+        window_overlap=0 if windows is None else windows.overlap,
     )
 
 

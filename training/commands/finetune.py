@@ -22,6 +22,7 @@ from eelbert_tf.saving.info import read_info
 from eelbert_tf.scores import TASKS
 from eelbert_tf.training.finetune.foreign import foreign_texts
 from eelbert_tf.training.finetune.survey import Survey, survey
+from eelbert_tf.training.finetune.windows import choose_windows
 
 from .finetune_tagging import run_tagging
 
@@ -111,6 +112,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with a training in DIR that was stopped")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots of the model (128)")
     parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes it reads of a text (512)")
+    parser.add_argument(
+        "--windows",
+        default="auto",
+        metavar="N|auto",
+        help="inputs that a longer text is read in, at most; 1 cuts it off (auto: 8 where more than 3 %% of the texts "
+        "are longer)",
+    )
+    parser.add_argument(
+        "--window-overlap", type=int, default=0, metavar="N", help="tokens that a window shares with the one before (0)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="fixes initial weights, order and dropout")
     parser.add_argument("--quiet", action="store_true", help="show no progress, only warnings and errors")
 
@@ -136,6 +147,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     output = Path(args.output)
     check_directory(output, MODEL_FOLDER)
     if args.task == "tagging":
+        if args.windows not in ("auto", "1"):
+            raise InputError(f"--windows: a tagger reads one window of a text, not {args.windows}")
         preset = args.preset or ("scratch" if args.config else PRESET)
         with told_of_interrupts(output, "the last finished epoch"):
             return run_tagging(args, preset, shape, Path(config if preset == "scratch" else preset).name)
@@ -151,6 +164,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     preset = args.preset or ("scratch" if args.config else PRESET)
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)
+    changes |= choose_windows(args.windows, args.window_overlap, train.texts, _shape(preset, shape, changes))
     columns = [*(args.text_columns or (["text_a", "text_b"] if pair else ["text"])), *args.label_column]
     understood = survey(train, dev, args.task, _shape(preset, shape, changes), columns)
     _tell(understood, args.quiet)
@@ -187,6 +201,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.seed,
         args.class_weight,
         LEXICAL[args.lexical],
+        understood.facts.get("windows", {}).get("mean", 1.0),
     )
     keras.utils.set_random_seed(args.seed)
     try:

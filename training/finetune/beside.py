@@ -15,6 +15,7 @@ from keras import ops
 from eelbert_tf.models.classifier import LEXICAL_LOGITS, EelbertClassifier
 from eelbert_tf.preprocessing.base import EncodedTexts
 from eelbert_tf.preprocessing.batches import OrderedBatches
+from eelbert_tf.preprocessing.windowed_texts import WindowedTexts
 
 from .labelled import Labelled
 from .recipe import Recipe
@@ -79,9 +80,11 @@ def word_logits(model: EelbertClassifier, texts: list[Any]) -> np.ndarray:
     """What a model's lexical head says of texts: float32 `[n, C]`."""
     encoded = model.encode(texts)
     assert encoded is not None
-    batches = OrderedBatches(encoded, None, _BATCH_SIZE)
+    windows = encoded.windows() if isinstance(encoded, WindowedTexts) else encoded
+    batches = OrderedBatches(windows, None, _BATCH_SIZE)
     rows = []
     for i in range(len(batches)):
         found = model.backbone(batches[i][0], training=False, pooled_only=True, with_ngrams=True)
         rows.append(ops.convert_to_numpy(model.lexical(found["ngrams"], found["padding_mask"])))
-    return batches.restore(np.concatenate(rows))
+    logits = batches.restore(np.concatenate(rows))
+    return encoded.mean(logits) if isinstance(encoded, WindowedTexts) else logits

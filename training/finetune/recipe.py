@@ -84,14 +84,17 @@ def suited_recipe(
     seed: int,
     class_weight: str | None = None,
     lexical: bool | None = False,
+    windows: float = 1.0,
 ) -> Recipe:
     """A recipe whose passes and learning rate suit a file where they are `None`.
+
+    Of long texts there are fewer passes: `windows` is the number of inputs that a text is read in, on average.
 
     Raises:
         InputError: a number is out of range.
     """
     if epochs is None:
-        epochs = default_epochs(texts, max(batch_size, 1), pretrained)
+        epochs = default_epochs(round(texts * windows), max(batch_size, 1), pretrained)
     if learning_rate is None:
         learning_rate = default_rate(texts, pretrained)
     return Recipe(

@@ -22,6 +22,8 @@ from eelbert_tf.text.strings import to_bytes
 from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.text.words import split_words
 
+from .windows import about_windows
+
 FEW = 5  # texts of a class
 _NAMED = 5  # examples in a warning
 _SHOWN = 20  # classes on the terminal
@@ -36,7 +38,8 @@ class Survey:
 
     Args:
         facts: for the report: `rows`, `classes` with their counts (or `labels` of a regression), `words` and `tokens`
-            of a text, `truncated`, and the same of the development file as `dev`.
+            of a text, `truncated`, `windows` where long texts are read in several, and the same of the development file
+            as `dev`.
         warnings: a line for each thing that is probably a mistake, each with the fix.
     """
 
@@ -62,6 +65,8 @@ class Survey:
 def _lengths(facts: dict[str, Any]) -> str:
     words = facts["words"]
     line = f"{words['median']:,} words a text, {words['most']:,} at most"
+    if windows := facts.get("windows"):
+        line += f"; {windows['longer']:,} longer than a window, read in up to {windows['read']} windows each"
     return line + (f"; {facts['truncated']:,} longer than the model reads" if facts["truncated"] else "")
 
 
@@ -136,7 +141,12 @@ def _facts(table: Table, config: EelbertConfig | None) -> dict[str, Any]:
         specials = 2 + isinstance(table.texts[0], tuple)
         tokens = [count + specials for count in words]
         facts["tokens"] = {"median": round(median(tokens)), "most": max(tokens), "read": config.max_tokens}
-        facts["truncated"] = sum(_is_cut(text, count, config) for text, count in zip(table.texts, tokens, strict=True))
+        if config.max_windows == 1:
+            cut = [_is_cut(text, count, config) for text, count in zip(table.texts, tokens, strict=True)]
+            facts["truncated"] = sum(cut)
+        else:
+            facts["windows"] = windows = about_windows(table.texts, config)
+            facts["truncated"] = windows.pop("cut")
     return facts
 
 
@@ -230,12 +240,23 @@ def _about_length(table: Table, facts: dict[str, Any], config: EelbertConfig | N
     """Texts that the model cannot read whole."""
     if config is None or not facts["truncated"]:
         return
+    if windows := facts.get("windows"):
+        yield (
+            f"{table.path}: {facts['truncated']:,} of {facts['rows']:,} texts are longer than {config.max_windows} "
+            f"windows of {config.max_tokens} tokens and {config.max_bytes} bytes, and are cut; to read all: --windows "
+            f"{windows['most']}"
+        )
+        return
     sizes = (sum(len(to_bytes(side)) for side in _sides(text)) for text in table.texts)
     tokens, size = facts["tokens"]["most"], max(sizes)
     wanted = [("--max-tokens", tokens)] if config.max_tokens < tokens <= config.max_position_embeddings else []
     wanted += [("--max-bytes", -(-size // 64) * 64)] if config.max_bytes < size < 2**20 else []
     fix = " ".join(f"{option} {number}" for option, number in wanted)
-    if tokens > config.max_position_embeddings:
+    too_many = tokens > config.max_position_embeddings
+    if isinstance(table.texts[0], str):
+        in_windows = f"--windows {about_windows(table.texts, config)['most']}"
+        fix = f"to read all: {in_windows}" if too_many or not fix else f"to read all: {fix}, or {in_windows}"
+    elif too_many:
         limit = f"the model has {config.max_position_embeddings} positions"
         fix = f"{limit}: cut them into parts, or put what decides first" + (f"; {fix}" if fix else "")
     else:

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <new>
 
+#include "eelbert_windows.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
@@ -63,10 +64,40 @@ void softmax(const float *logits, float *scores)
         scores[i] /= sum;
 }
 
-// Fills the scores of the classes, where not null, and returns the number of the one that is given.
-int classes(float *scores)
+#if EELBERT_MAX_WINDOWS > 1
+// Runs the model on each window of a text: their mean, weighted by their tokens.
+int mean(const void *text, size_t length, float *logits)
 {
-    const float *logits = interpreter->output(kClassesOutput)->data.f;
+    const unsigned char *bytes = static_cast<const unsigned char *>(text);
+    eelbert_windows windows;
+    eelbert_window window;
+    size_t count = 0, tokens = 0;
+
+    eelbert_windows_begin(&windows, EELBERT_MAX_TOKENS, EELBERT_MAX_BYTES, EELBERT_WINDOW_OVERLAP,
+                          EELBERT_NORMALIZATION, text, length);
+    while (count < EELBERT_MAX_WINDOWS) {
+        if (!eelbert_windows_next(&windows, &window)) {
+            if (count)
+                break;
+            window = eelbert_window{0, 0, 1}; // of a text without tokens
+        }
+        const int failed = run(bytes + window.start, window.end - window.start);
+        if (failed)
+            return failed;
+        tokens += window.tokens;
+        const float share = static_cast<float>(window.tokens) / static_cast<float>(tokens);
+        const float *found = interpreter->output(kClassesOutput)->data.f;
+        for (int i = 0; i < EELBERT_OUTPUTS; i++)
+            logits[i] = count ? logits[i] + share * (found[i] - logits[i]) : found[i];
+        count++;
+    }
+    return 0;
+}
+#endif
+
+// Fills the scores of the classes, where not null, and returns the number of the one that is given.
+int classes(const float *logits, float *scores)
+{
     float own[EELBERT_CLASSES];
     int best = EELBERT_NONE;
 
@@ -120,8 +151,14 @@ extern "C" int eelbert_init(void)
 #if EELBERT_CLASSES
 extern "C" int eelbert_classify(const void *text, size_t length, float *scores)
 {
+#if EELBERT_MAX_WINDOWS > 1
+    float logits[EELBERT_OUTPUTS];
+    const int failed = mean(text, length, logits);
+    return failed ? failed : classes(logits, scores);
+#else
     const int failed = run(text, length);
-    return failed ? failed : classes(scores);
+    return failed ? failed : classes(interpreter->output(kClassesOutput)->data.f, scores);
+#endif
 }
 
 extern "C" int eelbert_has(const float *scores, int number)
@@ -149,7 +186,7 @@ extern "C" int eelbert_tag(const void *text, size_t length, eelbert_span *spans,
     if (failed)
         return failed;
 #if EELBERT_CLASSES
-    classes(scores);
+    classes(interpreter->output(kClassesOutput)->data.f, scores);
 #else
     (void)scores;
 #endif

@@ -32,8 +32,9 @@ int eelbert_init(void);
 
 #if EELBERT_CLASSES
 /*
- * Classifies `length` bytes of UTF-8, or of anything, as they are: no terminator, no preparation. What the model
- * cannot hold is left out, at the end of a token. The two texts of a pair have the byte 0x1F between them.
+ * Classifies `length` bytes of UTF-8, or of anything, as they are: no terminator, no preparation. A text that is longer
+ * than the model's input is read in up to EELBERT_MAX_WINDOWS windows, one after the other, and their logits are
+ * averaged; what is left is left out, at the end of a token. The two texts of a pair have the byte 0x1F between them.
  *
  * `scores`, where not NULL, gets the probability of each class; of a regression (EELBERT_REGRESSION), its numbers.
  * Returns the number of the text's class, of the likeliest where it has several (EELBERT_MULTILABEL), EELBERT_NONE where

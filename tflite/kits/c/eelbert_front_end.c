@@ -262,7 +262,7 @@ static void read_character(const eelbert_config *config, const uint8_t *p, size_
 static int next_word(eelbert_tokens *tokens, eelbert_token *token)
 {
     const uint8_t *text = tokens->text;
-    size_t p = tokens->position, end = tokens->end, begin = end;
+    size_t p = tokens->position, end = tokens->end, begin = end, last = end;
     uint8_t first = SPACE; /* kind of the character that begins the token */
     character c;
 
@@ -276,6 +276,8 @@ static int next_word(eelbert_tokens *tokens, eelbert_token *token)
         } else if (c.kind != WORD || (first == SYMBOL && c.count)) {
             break;
         }
+        if (c.count)
+            last = p + c.length; /* dropped bytes behind it do not belong to the token */
     }
     tokens->position = p;
 
@@ -284,7 +286,7 @@ static int next_word(eelbert_tokens *tokens, eelbert_token *token)
         return 0;
     tokens->found = 1;
     token->bytes = text + begin;
-    token->length = p - begin;
+    token->length = last - begin;
     token->special = 0;
     return 1;
 }

@@ -7,7 +7,7 @@ import { Tensor, loadAndCompile, loadLiteRt } from "@litertjs/core";
 import { readMetadata } from "./metadata.js";
 import { answer, decide, names, probabilities, softmax } from "./scores.js";
 import { decodeSpans } from "./spans.js";
-import { encode, toBytes } from "./text.js";
+import { encode, inputs, toBytes } from "./text.js";
 
 let runtime; // LiteRT's WebAssembly, loaded once
 
@@ -37,15 +37,23 @@ export class Eelbert {
     this.spanNames = tags.slice(1, 1 + (tags.length >> 1)).map((tag) => tag.slice(2)); // behind "B-"
   }
 
-  /** The model's raw output for a text, or for a pair of texts: Float32Array of logits, or of a regression's numbers. */
+  /**
+   * The model's raw output for a text, or for a pair of texts: Float32Array of logits, or of a regression's numbers. Of a
+   * text that is read in several windows it is their mean.
+   */
   async predict(text, second = null) {
-    return (await this.run(text, second))[0];
+    const windows = inputs(text, second, this.metadata);
+    if (windows.length === 1) return (await this.run(windows[0].input))[0];
+    const mean = new Array(this.metadata.num_classes).fill(0);
+    for (const { input, share } of windows) {
+      (await this.run(input))[0].forEach((x, i) => (mean[i] += share * x));
+    }
+    return Float32Array.from(mean);
   }
 
-  /** All outputs of the model, as typed arrays in the order of the file. */
-  async run(text, second = null) {
-    const { max_bytes } = this.metadata;
-    const input = new Tensor(encode(text, second, max_bytes), [1, max_bytes]);
+  /** All outputs of the model for what `encode` of text.js gives, as typed arrays in the order of the file. */
+  async run(bytes) {
+    const input = new Tensor(bytes, [1, bytes.length]);
     let outputs = [];
     try {
       outputs = await this.model.run([input]);
@@ -81,7 +89,7 @@ export class Eelbert {
   async tag(text) {
     if (this.metadata.task !== "tagging") throw new Error("This model finds no spans: use classify or predict.");
     const { max_bytes } = this.metadata;
-    const [tags, positions, label] = await this.run(text);
+    const [tags, positions, label] = await this.run(encode(text, null, max_bytes));
     const width = this.metadata.tags.length;
     const slots = Array.from({ length: positions.length / 2 }, (_, i) => i);
     const spans = decodeSpans(

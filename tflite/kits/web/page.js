@@ -129,14 +129,15 @@ function showScores(names, result) {
 }
 
 function showWords(metadata, a, b) {
-  const { words, truncated } = read(a, b, metadata);
+  const { words, truncated, windows } = read(a, b, metadata);
   const chip = (word) => element("span", "", decoder.decode(Uint8Array.from(word)));
   const [first, other] = words.map((list) => (list ?? []).map(chip));
   const between = other.length ? [element("span", "between", "|")] : [];
   $("words").replaceChildren(...first, ...between, ...other);
   const slots = first.length + other.length + (words[1] ? 3 : 2);
   const bytes = utf8(a).length + (b === null ? 0 : 1 + utf8(b).length);
-  const room = `${slots} of ${metadata.max_tokens} tokens, ${bytes} of ${metadata.max_bytes} bytes`;
+  const one = `${slots} of ${metadata.max_tokens} tokens, ${bytes} of ${metadata.max_bytes} bytes`;
+  const room = windows > 1 ? `${windows} of ${metadata.max_windows} windows, ${bytes} bytes` : one;
   $("room").textContent = a || b ? room : "";
   $("truncated").textContent = truncated ? "Longer than this model reads: the words above are all it sees." : "";
 }

@@ -82,6 +82,38 @@ function plainCharacter(data, p) {
 }
 
 /**
+ * The tokens of a text without limits: the bytes of each, its first byte in the text, and the one behind its last.
+ *
+ * @returns `tokens`; `divide`, the number of those before the separator byte, null where there is none; and `touching`,
+ *     whether the last one ends where the data end, but for dropped bytes.
+ */
+function split(data, pair, normalization) {
+  const tokens = [];
+  let divide = null;
+  let word = null; // one that may go on
+  let touching = false;
+  const character = normalization ? readCharacter : plainCharacter;
+  for (let p = 0; p < data.length; ) {
+    const { kind, length, bytes } = character(data, p);
+    const end = p + length;
+    if (kind === WORD && !bytes.length) {
+      // dropped
+    } else if (kind === WORD && word) {
+      word.bytes.push(...bytes);
+      word.end = end;
+    } else {
+      const token = { bytes: [...bytes], start: p, end };
+      if (kind !== BLANK) tokens.push(token);
+      word = kind === WORD || kind === FIRST ? token : null;
+      if (pair && divide === null && data[p] === SEPARATOR) divide = tokens.length;
+    }
+    if (kind !== WORD || bytes.length) touching = kind !== BLANK;
+    p = end;
+  }
+  return { tokens, divide, touching };
+}
+
+/**
  * The words that a model sees, [CLS] and [SEP]s left out: the graph does the same to the bytes by itself.
  *
  * @param data bytes of a text, or of a pair with the separator byte.
@@ -91,32 +123,52 @@ function plainCharacter(data, p) {
  */
 export function tokenize(data, maxTokens, maxBytes, pair, normalization = 0) {
   data = data.slice(0, maxBytes);
-  const words = [];
-  let divide = null; // number of words before the separator byte
-  let word = [];
-  let touching = false; // whether the last word ends where the data end, but for dropped bytes
-  const character = normalization ? readCharacter : plainCharacter;
-  for (let p = 0; p < data.length; ) {
-    const { kind, length, bytes } = character(data, p);
-    if (kind === WORD) {
-      word.push(...bytes);
-      touching ||= bytes.length > 0;
-    } else {
-      if (word.length) words.push(word);
-      word = kind === FIRST ? [...bytes] : [];
-      touching = kind !== BLANK;
-      if (kind === SYMBOL) words.push(bytes);
-      if (pair && divide === null && data[p] === SEPARATOR) divide = words.length;
-    }
-    p += length;
-  }
-  if (word.length) words.push(word);
+  const { tokens, divide, touching } = split(data, pair, normalization);
+  const words = tokens.map((token) => token.bytes);
   if (words.length > 1 && touching && data.length === maxBytes) words.pop(); // it may be half a word
   if (divide === null) return [words.slice(0, maxTokens - 2), null];
   const room = maxTokens - 3;
   const [first, second] = [words.slice(0, divide), words.slice(divide)];
   first.splice(Math.max(room - second.length, room - (room >> 1)));
   return [first, second.slice(0, room - first.length)];
+}
+
+/**
+ * The windows in which a long text is read, all that it takes: docs/hash.md, "Windows".
+ *
+ * @returns for each its first byte, the one behind its last, and the number of its tokens.
+ */
+export function findWindows(data, maxTokens, maxBytes, overlap, normalization = 0) {
+  const { tokens } = split(data, false, normalization);
+  const fits = (begin, end) => tokens[end].end - tokens[begin].start < maxBytes;
+  const windows = [];
+  for (let begin = 0; begin < tokens.length; ) {
+    let end = begin + 1;
+    while (end < tokens.length && end - begin < maxTokens - 2 && fits(begin, end)) end++;
+    windows.push({ start: tokens[begin].start, end: tokens[end - 1].end, tokens: end - begin });
+    if (end === tokens.length) break;
+    begin = Math.max(begin + 1, end - overlap);
+    while (begin < end && !fits(begin, end)) begin++;
+  }
+  return windows;
+}
+
+/**
+ * What a model with this metadata is run on for a text: one input, or several where it reads long texts in windows.
+ *
+ * @returns for each the `input`, as `encode` gives it, and its `share` in the mean of the outputs.
+ */
+export function inputs(text, second, { max_tokens, max_bytes, max_windows = 1, window_overlap = 0, config }) {
+  if (second != null || max_windows === 1) return [{ input: encode(text, second, max_bytes), share: 1 }];
+  const data = toBytes(text, null, Infinity);
+  const found = findWindows(data, max_tokens, max_bytes, window_overlap, config?.hash?.normalization).slice(0, max_windows);
+  const windows = found.length ? found : [{ start: 0, end: 0, tokens: 1 }];
+  const total = windows.reduce((sum, window) => sum + window.tokens, 0);
+  return windows.map(({ start, end, tokens }) => {
+    const input = new Int32Array(max_bytes);
+    input.set(data.slice(start, Math.min(end, start + max_bytes)));
+    return { input, share: tokens / total };
+  });
 }
 
 /** A text with one space for each run of white space, or null where it has more to read than `most` bytes. */
@@ -137,9 +189,17 @@ function spacedOnce(text, most) {
   return spaced;
 }
 
-/** How a model with this metadata reads a text: its words, and whether some did not fit. */
-export function read(text, second, { max_tokens, max_bytes, pair, config }) {
+/** How a model with this metadata reads a text: its words, whether some did not fit, and in how many windows. */
+export function read(text, second, { max_tokens, max_bytes, pair, config, max_windows = 1, window_overlap = 0 }) {
   const normalization = config?.hash?.normalization ?? 0;
+  if (second == null && max_windows > 1) {
+    const data = toBytes(text, null, Infinity);
+    const all = findWindows(data, max_tokens, max_bytes, window_overlap, normalization);
+    const windows = all.slice(0, max_windows);
+    const { tokens } = split(data.slice(0, windows.at(-1)?.end ?? 0), false, normalization);
+    const truncated = all.length > max_windows || windows.some(({ start, end }) => end - start > max_bytes);
+    return { words: [tokens.map((token) => token.bytes), null], truncated, windows: windows.length };
+  }
   const words = tokenize(toBytes(text, second, max_bytes), max_tokens, max_bytes, pair, normalization);
   let [first, other] = [text, second];
   if (!normalization) { // no character is dropped: a long text need not be split

@@ -36,6 +36,10 @@ final class Calls {
                 byte[] data = bytes(call[1]);
                 boolean divided = Boolean.parseBoolean(call[4]);
                 return words(Text.tokenize(data, number(call[2]), number(call[3]), divided, number(call[5])));
+            case "long":
+                try (Eelbert eelbert = open(call[1])) {
+                    return "" + eelbert.isTruncated(text(call[2]), null);
+                }
             case "truncated":
                 boolean pair = Boolean.parseBoolean(call[5]);
                 int[] limits = {number(call[3]), number(call[4])};
@@ -54,6 +58,13 @@ final class Calls {
                     }
                     return String.join(" ", fields);
                 }
+            case "windows":
+                List<String> found = new ArrayList<>();
+                int[] numbers = {number(call[2]), number(call[3]), number(call[4]), number(call[5])};
+                for (Window w : Window.find(bytes(call[1]), numbers[0], numbers[1], numbers[2], numbers[3])) {
+                    found.add("[" + w.start + "," + w.end + "," + w.tokens + "]");
+                }
+                return found.toString();
             case "spans":
                 return spans(call);
             case "tag":

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -92,15 +93,27 @@ public final class Eelbert implements AutoCloseable {
     }
 
     /**
-     * The model's raw output: logits, or a regression's numbers.
+     * The model's raw output: logits, or a regression's numbers. Of a text that is read in several windows it is their
+     * mean.
      *
      * @param second the second text of a pair, or null.
      */
     public synchronized float[] predict(String text, String second) {
-        int[][] input = {Text.encode(text, second, metadata.maxBytes)};
         float[][] output = new float[1][metadata.outputs];
-        interpreter.run(input, output);
-        return output[0];
+        double[] mean = new double[metadata.outputs];
+        List<Double> shares = new ArrayList<>();
+        List<int[]> inputs = Text.inputs(text, second, metadata, shares);
+        for (int window = 0; window < inputs.size(); window++) {
+            interpreter.run(new int[][] {inputs.get(window)}, output);
+            for (int i = 0; i < mean.length; i++) {
+                mean[i] += shares.get(window) * output[0][i];
+            }
+        }
+        float[] logits = new float[mean.length];
+        for (int i = 0; i < mean.length; i++) {
+            logits[i] = (float) mean[i];
+        }
+        return logits;
     }
 
     /**
@@ -131,6 +144,9 @@ public final class Eelbert implements AutoCloseable {
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */
     public boolean isTruncated(String text, String second) {
+        if (second == null && metadata.maxWindows > 1) {
+            return Text.isTruncated(text, metadata);
+        }
         return Text.isTruncated(
                 text, second, metadata.maxTokens, metadata.maxBytes, metadata.isPair, metadata.normalization);
     }

@@ -23,6 +23,10 @@ public final class Metadata {
     public final int maxTokens;
     /** Bytes of its input. */
     public final int maxBytes;
+    /** Inputs that a text may be read in, whose outputs are averaged; 1 for a text that is cut off. */
+    public final int maxWindows;
+    /** Tokens that a window has in common with the one before. */
+    public final int windowOverlap;
     /** "classification", "binary", "multilabel" or "regression". */
     public final String task;
     /** Numbers that the model gives for a text. */
@@ -48,6 +52,8 @@ public final class Metadata {
     private Metadata(Map<?, ?> fields) {
         maxTokens = number(fields, "max_tokens");
         maxBytes = number(fields, "max_bytes");
+        maxWindows = fields.containsKey("max_windows") ? number(fields, "max_windows") : 1;
+        windowOverlap = fields.containsKey("window_overlap") ? number(fields, "window_overlap") : 0;
         outputs = number(fields, "num_classes");
         task = String.valueOf(fields.get("task"));
         if (!TASKS.contains(task)) {
@@ -120,6 +126,11 @@ public final class Metadata {
             throw new IllegalArgumentException("The file is damaged: its size or checksum differs. Copy it again.");
         }
         return new Metadata(fields);
+    }
+
+    /** The windows in which a text is read, all that it takes. */
+    List<Window> windows(byte[] data) {
+        return Window.find(data, maxTokens, maxBytes, windowOverlap, normalization);
     }
 
     private static int number(Map<?, ?> fields, String name) {

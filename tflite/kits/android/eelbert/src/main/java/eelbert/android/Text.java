@@ -27,6 +27,51 @@ public final class Text {
         return input;
     }
 
+    /**
+     * What a model is run on for a text: one input, or several where it reads long texts in windows.
+     *
+     * @param second the second text of a pair, or null.
+     * @param shares gets the share of each input in the mean of the outputs.
+     * @return inputs as {@code encode} gives them.
+     */
+    static List<int[]> inputs(String text, String second, Metadata metadata, List<Double> shares) {
+        List<int[]> inputs = new ArrayList<>();
+        if (second != null || metadata.maxWindows == 1) {
+            inputs.add(encode(text, second, metadata.maxBytes));
+            shares.add(1.0);
+            return inputs;
+        }
+        byte[] data = toBytes(text, null, Integer.MAX_VALUE);
+        List<Window> windows = metadata.windows(data);
+        if (windows.isEmpty()) {
+            windows.add(new Window(0, 0, 1));
+        }
+        windows = windows.subList(0, Math.min(windows.size(), metadata.maxWindows));
+        int total = 0;
+        for (Window window : windows) {
+            int[] input = new int[metadata.maxBytes];
+            for (int i = 0; i < Math.min(window.end - window.start, input.length); i++) {
+                input[i] = data[window.start + i] & 0xFF;
+            }
+            inputs.add(input);
+            total += window.tokens;
+        }
+        for (Window window : windows) {
+            shares.add((double) window.tokens / total);
+        }
+        return inputs;
+    }
+
+    /** Whether a model that reads long texts in windows leaves out something of a text. */
+    static boolean isTruncated(String text, Metadata metadata) {
+        List<Window> windows = metadata.windows(toBytes(text, null, Integer.MAX_VALUE));
+        boolean cut = windows.size() > metadata.maxWindows;
+        for (int i = 0; i < Math.min(windows.size(), metadata.maxWindows); i++) {
+            cut |= windows.get(i).end - windows.get(i).start > metadata.maxBytes;
+        }
+        return cut;
+    }
+
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */
     public static boolean isTruncated(
             String text, String second, int maxTokens, int maxBytes, boolean pair, int normalization) {
@@ -138,45 +183,57 @@ public final class Text {
      */
     static List<List<byte[]>> tokenize(byte[] data, int maxTokens, int maxBytes, boolean pair, int normalization) {
         data = Arrays.copyOf(data, Math.min(data.length, maxBytes));
+        Split split = new Split(data, pair, normalization);
         List<byte[]> words = new ArrayList<>();
-        ByteArrayOutputStream word = new ByteArrayOutputStream();
-        int divide = -1; // number of words before the separator byte
-        boolean touching = false; // whether the last word ends where the data end, but for dropped bytes
-        for (int p = 0; p < data.length; ) {
-            Folding character = normalization == 0 ? plain(data, p) : Folding.read(data, p);
-            if (character.kind != Folding.WORD) {
-                if (word.size() > 0) {
-                    words.add(word.toByteArray());
-                    word.reset();
-                }
-                touching = false;
-                if (character.kind == Folding.SYMBOL) {
-                    words.add(character.bytes);
-                    touching = true;
-                } else if (pair && divide < 0 && data[p] == SEPARATOR) {
-                    divide = words.size();
-                }
-            }
-            if (character.kind == Folding.WORD || character.kind == Folding.FIRST) {
-                word.write(character.bytes, 0, character.bytes.length);
-                touching |= character.bytes.length > 0;
-            }
-            p += character.length;
+        for (Token token : split.tokens) {
+            words.add(token.bytes());
         }
-        if (word.size() > 0) {
-            words.add(word.toByteArray());
-        }
-        if (words.size() > 1 && touching && data.length == maxBytes) {
+        if (words.size() > 1 && split.touching && data.length == maxBytes) {
             words.remove(words.size() - 1); // it may be half a word
         }
-        if (divide < 0) {
+        if (split.divide < 0) {
             return Arrays.asList(head(words, maxTokens - 2));
         }
         int room = maxTokens - 3;
-        List<byte[]> first = words.subList(0, Math.min(divide, words.size()));
+        List<byte[]> first = words.subList(0, Math.min(split.divide, words.size()));
         List<byte[]> second = words.subList(first.size(), words.size());
         first = head(first, Math.max(room - second.size(), room - room / 2));
         return Arrays.asList(first, head(second, room - first.size()));
+    }
+
+    /** The tokens of a text without limits. */
+    static final class Split {
+        final List<Token> tokens = new ArrayList<>();
+        /** The number of tokens before the separator byte, -1 where there is none. */
+        int divide = -1;
+        /** Whether the last token ends where the data end, but for dropped bytes. */
+        boolean touching;
+
+        Split(byte[] data, boolean pair, int normalization) {
+            Token word = null; // one that may go on
+            for (int p = 0; p < data.length; ) {
+                Folding character = normalization == 0 ? plain(data, p) : Folding.read(data, p);
+                int end = p + character.length;
+                boolean isWord = character.kind == Folding.WORD;
+                if (!isWord || character.bytes.length > 0) { // else it is dropped
+                    touching = character.kind != Folding.SPACE;
+                    if (touching && (!isWord || word == null)) {
+                        word = new Token(p);
+                        tokens.add(word);
+                    }
+                    if (touching) {
+                        word.add(character, end);
+                    }
+                    if (!isWord && character.kind != Folding.FIRST) {
+                        word = null;
+                    }
+                    if (pair && divide < 0 && data[p] == SEPARATOR) {
+                        divide = tokens.size();
+                    }
+                }
+                p = end;
+            }
+        }
     }
 
     /** The character at {@code p} where only ASCII is folded. */
