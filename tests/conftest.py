@@ -29,7 +29,10 @@ def pytest_configure() -> None:
 
 
 # The files that take longest. They come first, so that all test processes end at about the same time.
-LONG = ("quantize", "pretrain_processes", "pretrain", "glue", "distill", "convert", "objectives", "readme")
+LONG = (
+    *("pretrain_processes", "tasks", "convert", "keras_files", "quantize", "pretrain", "distill", "objectives"),
+    *("answers", "readme", "columns", "strategies", "experiment", "lexical", "benchmark", "tagger", "soft_labels"),
+)
 
 
 def pytest_collection_finish() -> None:

@@ -125,7 +125,7 @@ def _train(task: str, folder: Path) -> None:
     config = folder / "tiny.json"
     config.write_text(json.dumps(LEARNS.to_dict()))
     arguments = ["finetune", "--train", str(train), "--output", str(folder / "model"), "--task", task]
-    arguments += ["--config", str(config), "--epochs", "15", "--learning-rate", "0.01"]
+    arguments += ["--config", str(config), "--epochs", "5", "--learning-rate", "0.01"]
     arguments += {"classification": ["--unknown"], "regression": ["--label-column", "price", "size"]}.get(task, [])
     assert main(arguments) == 0
     texts = [row[0] for row in task_rows(task, 100)[1]]
