@@ -223,6 +223,7 @@ def test_a_damaged_log_loses_lines_only(finished, tmp_path):
     assert EelbertBackbone.from_preset(folder).config == TINY
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_full_disk_is_told_on_a_line_of_its_own(tmp_path, monkeypatch, capsys):
     """The bar ends before; the line names what could not be written."""
 

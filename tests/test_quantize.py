@@ -50,7 +50,7 @@ def calibration(pair: bool) -> list:
 def logits_of_uno() -> tuple[list, np.ndarray]:
     """Texts, and what the model itself makes of them."""
     texts = hard_inputs(False, 150, seed=8)
-    return texts, EelbertClassifier.from_preset(saved("uno"), max_tokens=32, max_bytes=128).predict(texts, verbose=0)
+    return texts, np.asarray(EelbertClassifier.from_preset(saved("uno"), max_tokens=32, max_bytes=128)(texts))
 
 
 def variant(model: str, name: str):
@@ -281,7 +281,7 @@ def test_int8_of_many_classes_is_judged_by_its_own_texts(tmp_path):
     for weight in model.weights:
         spread = 0.2 if len(weight.shape) < 2 else 1.0 if "position" in weight.path else weight.shape[0] ** -0.5
         weight.assign(np.asarray(weight) + rng.normal(0, spread, weight.shape).astype(np.float32))
-    logits = model.predict(hard_inputs(False, 200), verbose=0)
+    logits = np.asarray(model(hard_inputs(False, 200)))
     model.classifier.bias.assign(np.asarray(model.classifier.bias) - logits.mean(axis=0))  # no class wins by itself
     texts = [f"start the {''.join(rng.choice(list('abcdefghij'), 4))} now" for _ in range(60)]
     report = convert(model, tmp_path / "a.tflite", target="micro", quantize="int8", calibration=texts)
