@@ -72,6 +72,7 @@ def test_arguments_are_described(name: str, thing: Callable[..., Any], docstring
     assert (names - {"kwargs"} if inspect.isclass(thing) else names) == arguments(thing)
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("name", [name for name, thing in PUBLIC.items() if ">>>" in (thing.__doc__ or "")])
 def test_examples_run(name: str) -> None:
     """As they stand, with the public names at hand."""
