@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 TASKS = ("classification", "binary", "multilabel", "regression")
+EMBEDDING = "embedding"  # the task of a sentence encoder, which has no labels
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -39,6 +40,29 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
         float64 of the same shape.
     """
     return 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -700.0, 700.0)))
+
+
+def shorten(embeddings: np.ndarray, width: int | None) -> np.ndarray:
+    """The first numbers of embeddings, brought to length 1 again.
+
+    Args:
+        embeddings: float `[n, d]`.
+        width: how many numbers to keep; all by default.
+
+    Returns:
+        float32 `[n, width]`.
+
+    Raises:
+        ValueError: the embeddings are not so wide.
+    """
+    size = embeddings.shape[1]
+    if width is None or width == size:
+        return embeddings.astype(np.float32)
+    if not 1 <= width <= size:
+        raise ValueError(f"`width` must be from 1 to {size}, the width of the model. Received: width={width!r:.100}")
+    kept = embeddings[:, :width].astype(np.float64)
+    length = np.sqrt(np.square(kept).sum(axis=1, keepdims=True))
+    return (kept / np.maximum(length, 1e-12)).astype(np.float32)
 
 
 def label_names(labels: Sequence[str | None] | None, num_classes: int) -> list[str]:
@@ -71,9 +95,10 @@ class Outputs:
     | binary | one logit, that of the second class | sigmoid; the second class from its threshold on |
     | multilabel | a logit for each label | sigmoid; every label from its threshold on |
     | regression | numbers | as they are |
+    | embedding | the numbers of an embedding | as they are |
 
     Args:
-        task: one of `TASKS`.
+        task: one of `TASKS`, or `EMBEDDING`.
         num_outputs: numbers that the model gives for a text.
         labels: names of the classes, two of a binary task; or of a regression's numbers. The last of a classification
             may be `None`.
@@ -120,7 +145,9 @@ class Outputs:
 
     @property
     def names(self) -> list[str | None]:
-        """Names of the classes, or of the numbers; counted from 0 where they have none."""
+        """Names of the classes, or of the numbers; counted from 0 where they have none. An embedding has no names."""
+        if self.task == EMBEDDING:
+            return []
         count = 2 if self.task == "binary" else self.num_outputs
         return list(self.labels) if self.labels else [str(i) for i in range(count)]
 
@@ -141,6 +168,8 @@ class Outputs:
         Raises:
             ValueError: the model gives numbers.
         """
+        if self.task == EMBEDDING:
+            raise ValueError("A sentence encoder gives embeddings and no classes: use `embed`.")
         if self.task == "regression":
             raise ValueError("A regression gives numbers and no classes: use `predict`.")
         if self.task == "classification":
@@ -207,8 +236,10 @@ class Outputs:
         Returns:
             `label`, `score` and `scores`, the class, its probability and those of all, and where the label is `None`
             a `reason`; of several labels a text, `labels` and `scores`; of a regression, `value`, or `values` by name.
-            The likeliest comes first.
+            The likeliest comes first. Of a sentence encoder, `embedding`.
         """
+        if self.task == EMBEDDING:
+            return {"embedding": [float(number) for number in logits]}
         if self.task == "regression":
             numbers = [float(number) for number in logits]
             return (

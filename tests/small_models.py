@@ -1,4 +1,4 @@
-"""Small classifiers with random weights, saved and converted once for all tests of a run."""
+"""Small models with random weights, saved and converted once for all tests of a run."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ CONFIGS = {
         lexicon_codes=3,
         lexicon_skip=True,
     ),
+    "encoder": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4),
     "pair_means": _SMALL.replace(pooling="mean", lexicon_size=64, lexicon_width=4),
     "uno": named_config("eelbert_uno").replace(max_tokens=32, max_bytes=128),
     "normalized": _SMALL.replace(hash=HashConfig(widths=(6, 5, 5), normalization=1)),
@@ -52,11 +53,13 @@ def saved(name: str) -> Path:
 def _save(name: str, path: Path) -> None:
     import keras
 
-    from eelbert_tf import EelbertBackbone, EelbertClassifier
+    from eelbert_tf import EelbertBackbone, EelbertClassifier, EelbertSentenceEncoder
 
     keras.utils.set_random_seed(7)
     backbone = EelbertBackbone(CONFIGS[name], pair="pair" in name)
-    if name == "regression":
+    if name == "encoder":
+        model: Any = EelbertSentenceEncoder(backbone)
+    elif name == "regression":
         model = EelbertClassifier(backbone, 1, task="regression")
     else:
         model = EelbertClassifier(backbone, 3, LABELS)

@@ -23,6 +23,8 @@ from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests import small_taggers
 from tests.small_models import LABELS, converted, with_metadata
+from tests.test_embeddings import CASES as CASES_OF_INDEX
+from tests.test_embeddings import TOPS, expected_lines
 from tests.test_spans import CASES, numbers_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -204,6 +206,33 @@ def test_one_call_classifies_as_python_does(java, name):
     labels = ",".join(label.encode().hex() for label in LABELS)
     kind = f"false {_flag(name != 'small')} {int('normalized' in name)}"
     assert java("metadata", path) == f"{limits.max_tokens} {limits.max_bytes} {kind} {labels}"
+
+
+def test_golden_index_in_java(java):
+    lines = []
+    for case in CASES_OF_INDEX:
+        for query in case["queries"]:
+            for top in TOPS:
+                answer = java("search", "x" + case["index"], case["model_crc32"], top, *query["embedding"]).split()
+                lines.append(" ".join(":".join(match.split(":")[:2]) for match in answer))
+            strings = [[bytes.fromhex(part).decode() for part in match.split(":")[2:]] for match in answer]
+            assert strings == [match[2:] for match in query["matches"]]
+        for data, crc, message in [
+            (case["index"][2:], 0, "not a file that eelbert index"),
+            (case["index"][:-2], 0, "damaged"),
+            (case["index"], 7, "another model"),
+        ]:
+            assert message in java("search", "x" + data, crc, 1, 1.0)
+    assert lines == expected_lines()
+
+
+def test_embedding(java):
+    path = converted("encoder", quantize="int8")[0]
+    java.runtime = EelbertRuntime(path)
+    crc32, numbers = java("embed", path, _hex("größer 😀")).split(" ", 1)
+    assert int(crc32) == java.runtime.crc32 == zlib.crc32(path.read_bytes())
+    np.testing.assert_array_equal(np.array(json.loads(numbers), np.float32), java.runtime.embed(["größer 😀"])[0])
+    assert "no embeddings" in java("embed", converted("small", quantize="int8")[0], _hex("a"))
 
 
 def test_regression_gives_a_number(java):

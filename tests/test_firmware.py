@@ -30,9 +30,10 @@ from eelbert_tf.tflite.kits.firmware import (
     with_margin,
     write_kit,
 )
+from eelbert_tf.tflite.runtimes.index import Index
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
-from tests.small_models import FILE, FOLDER, LABELS, TASKS, saved, trained
+from tests.small_models import FILE, FOLDER, LABELS, TASKS, converted, saved, trained
 from tests.task_texts import task_rows
 
 STAND_IN = Path(__file__).parent / "c" / "stand_in"
@@ -107,7 +108,7 @@ STAND_IN_CODE = """\
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 
 static std::int32_t bytes[EELBERT_MAX_BYTES];
-static float logits[EELBERT_OUTPUTS];
+static float logits[EELBERT_OUTPUTS + EELBERT_WIDTH];
 static TfLiteTensor tensors[2] = {{kTfLiteInt32, {bytes}, sizeof(bytes)}, {kTfLiteFloat32, {bytes}, sizeof(logits)}};
 static tflite::Model model;
 
@@ -119,9 +120,10 @@ TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteOk; }
 TfLiteStatus MicroInterpreter::Invoke() { return kTfLiteOk; }
 TfLiteTensor *MicroInterpreter::input(std::size_t) { return tensors; }
 TfLiteTensor *MicroInterpreter::output(std::size_t) { tensors[1].data.f = logits; return tensors + 1; }
-OPERATORS
+template <> TfLiteStatus MicroMutableOpResolver<1>::AddAdd() { return kTfLiteOk; }
 } // namespace tflite
-
+"""
+CLASSIFY = """
 int main(int, char **argv)
 {
     float scores[EELBERT_CLASSES];
@@ -142,6 +144,67 @@ int main(int, char **argv)
 NONE = -6
 
 
+def compile_kit(folder: Path, main_code: str) -> Path:
+    """A program made of a kit whose model has one operator, ADD, and of a `main.cc`."""
+    (folder / "main.cc").write_text(main_code)
+    include = ["-I", folder, "-I", STAND_IN]
+    sources = [folder / "main.cc", folder / "eelbert_classifier.cc"]
+    for name in (DATA, "eelbert_index.c"):
+        sources.append(folder / f"{name}.o")
+        compile_with("gcc", "-std=c99", *STRICT, *include, "-c", folder / name, "-o", sources[-1])
+    compile_with("g++", "-std=c++17", *STRICT, *include, *sources, "-o", folder / "program")
+    return folder / "program"
+
+
+ANSWER = """
+#include <vector>
+#include "eelbert_index.h"
+
+int main(int, char **argv)
+{
+    float embedding[EELBERT_WIDTH];
+    eelbert_index index;
+    eelbert_match best;
+    std::size_t length;
+    std::vector<char> data(1 << 20);
+    std::FILE *file = std::fopen(argv[1], "rb");
+
+    data.resize(std::fread(data.data(), 1, data.size(), file));
+    std::fclose(file);
+    for (int i = 0; i < EELBERT_WIDTH; i++)
+        logits[i] = std::strtof(argv[i + 2], nullptr);
+    if (eelbert_init() != 0 || eelbert_embed("", 0, embedding) != 0 || EELBERT_CLASSES != 0)
+        return 1;
+    if (eelbert_index_open(&index, data.data(), data.size(), EELBERT_MODEL_CRC32) != 0 ||
+        eelbert_index_search(&index, embedding, EELBERT_WIDTH, &best, 1) != 1)
+        return 2;
+    const char *label = eelbert_index_label(&index, best.id, &length);
+    std::printf("%.*s", static_cast<int>(length), label);
+    return 0;
+}
+"""
+
+
+def test_a_question_is_answered(tmp_path):
+    """From an embedding to the answer in an index of the kit's own model; TFLite Micro itself is not here."""
+    path, _ = converted("encoder", target="micro")
+    runtime = EelbertRuntime(path)
+    texts, answers = ["how do I pay?", "where are you?"], [b"By card.", b"In B\xc3\xb6blingen."]
+    Index.build(runtime.embed(texts), texts, answers, model_crc32=runtime.crc32).write(tmp_path / "faq.index")
+    write_kit(tmp_path, path.read_bytes(), runtime.metadata, ["ADD"], 1000)
+    program = compile_kit(tmp_path, STAND_IN_CODE + ANSWER)
+    for embedding, answer in zip(runtime.embed(texts), answers, strict=True):
+        numbers = [format(number, ".9g") for number in embedding]
+        done = subprocess.run([program, tmp_path / "faq.index", *numbers], capture_output=True, check=True)
+        assert done.stdout == answer
+    page = (Path(__file__).parent.parent / "docs" / "embeddings.md").read_text("utf-8")
+    (tmp_path / "faq_index.h").write_text(
+        "static unsigned char faq_index[] = {0};\nstatic unsigned faq_index_len = 1;\n"
+    )
+    (tmp_path / "page.c").write_text(page.split("```c\n")[1].split("```")[0])
+    compile_with("gcc", "-std=c99", *STRICT, "-I", tmp_path, "-fsyntax-only", tmp_path / "page.c")
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_scores_of_every_task(task, tmp_path):
     """From logits to classes in C++ as in Python; TFLite Micro itself is not here."""
@@ -149,14 +212,9 @@ def test_scores_of_every_task(task, tmp_path):
     logits = runtime.predict([row[0] for row in task_rows(task, 20, seed=3)[1]] + ["who wrote that book?", ""])
     data, ops = (trained(task) / FILE).read_bytes(), ["ADD"]
     write_kit(tmp_path, data, runtime.metadata, ops, 1000)
-    operator = "template <> TfLiteStatus MicroMutableOpResolver<1>::AddAdd() { return kTfLiteOk; }"
-    (tmp_path / "main.cc").write_text(STAND_IN_CODE.replace("OPERATORS", operator))
-    include = ["-I", tmp_path, "-I", STAND_IN]
-    compile_with("gcc", "-std=c99", *STRICT, *include, "-c", tmp_path / DATA, "-o", tmp_path / "data.o")
-    sources = [tmp_path / "main.cc", tmp_path / "eelbert_classifier.cc", tmp_path / "data.o"]
-    compile_with("g++", "-std=c++17", *STRICT, *include, *sources, "-o", tmp_path / "program")
+    program = compile_kit(tmp_path, STAND_IN_CODE + CLASSIFY)
     arguments = [format(value, ".9g") for value in logits.reshape(-1)]
-    run = subprocess.run([tmp_path / "program", *arguments], capture_output=True, text=True, check=True)
+    run = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)
     outputs = runtime.metadata.outputs
     for row, line in zip(logits, run.stdout.splitlines(), strict=True):
         best, classes = json.loads(line)

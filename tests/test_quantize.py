@@ -310,7 +310,7 @@ def test_texts_count_where_the_model_is_decided():
     texts = [bytes([i]) for i in range(100)]
     close = np.tile(np.array([[1.0, 1.01, 0.0]], np.float32), (100, 1))
     clear = np.where(np.arange(100)[:, None] < 50, close, np.array([[0.0, 1.0, -1.0]], np.float32))
-    tolerance = Tolerance(1.5, 0.2, 0.9)
+    tolerance = Tolerance(1.5, 0.2, 0.9, 0.0)
     report = compare(Fixed(clear), Fixed(clear - [[0.0, 0.02, 0.0]]), texts, tolerance)
     assert report["argmax_agreement"] == 0.5
     with pytest.raises(InputError, match="of the 50 with a clear class 0.0% get the same"):

@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import lzma
 import re
+import runpy
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +80,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_table(tmp_path / "stars.csv", "text,label", [(text, str(i % 5)) for i, (text, _) in enumerate(test)])
     pairs = [(text, text[::-1], "no" if i % 3 else "yes") for i, (text, _) in enumerate(test)]
     write_table(tmp_path / "pairs.tsv", "question\tanswer\tfits", pairs)
+    faq = [("how do I pay?", "by card"), ("where are you?", "in the town")]
+    write_table(tmp_path / "faq.csv", "question,answer", faq)
     (tmp_path / "GLUE" / "SST-2").mkdir(parents=True)
     for name in ("train", "dev"):
         rows = [(text, str(int("light" in text))) for text, _ in test]
@@ -143,6 +148,22 @@ def test_tutorial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = {path.name for path in (folder / "tutorial").iterdir()}
     assert made == {"train.csv", "test.csv", "model", "none.tflite", "int8.tflite"}
     assert "'Turn the lamp on, please!': " in capsys.readouterr().out
+
+
+def test_questions_are_answered(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    """The example makes 1,000 different questions; its encoder and index are those that the command searches with."""
+    monkeypatch.setattr(sys, "argv", ["faq.py", "--output", "faq", "--asked", "5"])
+    runpy.run_path(str(ROOT / "examples" / "faq.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "1000 questions; encoder and index: " in printed
+    assert printed.count("among five") == 8
+    rows = [line.split(",") for line in (folder / "faq" / "faq.csv").read_text("utf-8").splitlines()[1:]]
+    assert len({row[0] for row in rows}) == 1000
+    search = ["search", "--model", "faq/encoder.tflite", "--index", "faq/faq.index", "--top", "1", "--query"]
+    assert main([*search, "how loud is the kettle?"]) == 0
+    (match,) = json.loads(capsys.readouterr().out)["matches"]
+    assert match["text"] == "how loud is the kettle?"
+    assert match["label"] == "The kettle has 45 decibels."
 
 
 def test_every_block_is_found() -> None:

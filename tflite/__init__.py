@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .conversion.convert import convert
+    from .runtimes.index import Index
     from .runtimes.litert import EelbertRuntime
     from .runtimes.tflm import TflmRuntime
 
-__all__ = ["EelbertRuntime", "TflmRuntime", "convert"]
+__all__ = ["EelbertRuntime", "Index", "TflmRuntime", "convert"]
 
-_HOME = {"EelbertRuntime": "runtimes.litert", "TflmRuntime": "runtimes.tflm", "convert": "conversion.convert"}
+_HOME = {
+    "EelbertRuntime": "runtimes.litert",
+    "Index": "runtimes.index",
+    "TflmRuntime": "runtimes.tflm",
+    "convert": "conversion.convert",
+}
 
 
 def __getattr__(name: str) -> Any:

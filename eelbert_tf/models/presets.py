@@ -52,7 +52,8 @@ class Saveable:
         """
         check_saveable(self)
         info = dataclasses.replace(self.describe(), notes=notes or {})
-        arrays = {name: _as_numpy(variable) for name, variable in weight_names(self).items()}
+        owner = getattr(self, "backbone", self) if info.kind == "backbone" else self
+        arrays = {name: _as_numpy(variable) for name, variable in weight_names(owner).items()}
         preprocessor = getattr(self, "preprocessor", None)
         write_model(folder, info, arrays, vocabulary or getattr(preprocessor, "vocabulary", None), files)
 

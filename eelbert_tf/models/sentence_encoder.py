@@ -12,6 +12,7 @@ from eelbert_tf.config import PACKAGE
 from eelbert_tf.preprocessing.base import Preprocessor
 from eelbert_tf.saving.info import ModelInfo
 from eelbert_tf.saving.stored import read_stored
+from eelbert_tf.scores import EMBEDDING
 
 from .backbone import EelbertBackbone
 from .task import Task, stored_preprocessor
@@ -41,6 +42,8 @@ class EelbertSentenceEncoder(Task):
     >>> a, b = encoder.predict(["Turn on the lights.", "Lights on, please."], verbose=0)
     >>> similarity = a @ b
     """
+
+    task = EMBEDDING
 
     def __init__(self, backbone: EelbertBackbone, preprocessor: Preprocessor | None = None, **kwargs: Any) -> None:
         super().__init__(backbone, preprocessor, **kwargs)

@@ -9,6 +9,7 @@ import numpy as np
 
 from eelbert_tf import metrics
 from eelbert_tf.scores import Outputs
+from eelbert_tf.text.strings import to_string
 
 Text = str | bytes | tuple[str | bytes, str | bytes]
 
@@ -239,7 +240,7 @@ def evaluate_numbers(
 def show(text: Text) -> str:
     """A text, or a pair, as reports show it."""
     sides = text if isinstance(text, tuple | list) else (text,)
-    joined = " / ".join(side.decode("utf-8", "replace") if isinstance(side, bytes) else side for side in sides)
+    joined = " / ".join(map(to_string, sides))
     return joined if len(joined) <= _LONGEST else joined[: _LONGEST - 3] + "..."
 
 

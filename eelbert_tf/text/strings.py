@@ -31,6 +31,11 @@ def to_bytes(text: Text) -> bytes:
         return units.decode("utf-16-le", "surrogatepass").encode("utf-8", "surrogatepass")
 
 
+def to_string(text: Text) -> str:
+    """A text to be shown; what is no UTF-8 becomes U+FFFD."""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+
+
 def join_pair(first: Text, second: Text, max_bytes: int) -> bytes:
     """One byte string of two texts.
 

@@ -16,7 +16,7 @@ from eelbert_tf.disk.tables import Table, check_seen
 from eelbert_tf.errors import InputError
 from eelbert_tf.scores import label_names
 from eelbert_tf.tflite.runtimes.interpreter import LiteRT
-from eelbert_tf.tflite.runtimes.models import check_classifier, load_keras
+from eelbert_tf.tflite.runtimes.models import check_classifier, check_model, load_keras
 
 from .latency import (
     bert_classifier,
@@ -153,7 +153,8 @@ def check(models: Sequence[str], train: Table, test: Table, max_tokens: int, max
     for model, name in zip(models, names, strict=True):
         if names.count(name) > 1:
             raise InputError(f"--model: {name} is the name of more than one; the table could not tell them apart")
-        check_classifier(model, max_tokens, max_bytes)
+        check_classifier(model)
+        check_model(model, max_tokens, max_bytes)
         info, _ = read_info(find_model(model))
         if info.pair or info.task != "classification":
             kind = "classifier of pairs" if info.pair else f"model of the task {info.task}"

@@ -7,11 +7,13 @@ from typing import Any
 
 from eelbert_tf.disk.inputs import spread_texts
 from eelbert_tf.disk.tagged import holds_tags, iter_tagged, read_tagged
+from eelbert_tf.errors import InputError
+from eelbert_tf.scores import EMBEDDING
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.conversion.calibrate import MOST_CALIBRATION_TEXTS
 from eelbert_tf.tflite.conversion.options import check_choice, check_output
 from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS
-from eelbert_tf.tflite.runtimes.models import KerasModel, Model, check_classifier, open_model
+from eelbert_tf.tflite.runtimes.models import KerasModel, Model, check_model, open_model
 
 from .evaluate import add_label_arguments, labelled, measure, measure_tags
 
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory or preset")
     parser.add_argument("--output", required=True, metavar="F.tflite", help="file to write")
+    parser.add_argument("--task", metavar="T", help="embedding: the embeddings of its encoder (what the model is for)")
     parser.add_argument("--target", metavar="T", default="mobile", help="mobile: LiteRT; micro: TFLite Micro")
     parser.add_argument(
         "--quantize",
@@ -42,11 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Converts and reports."""
+    """Converts and reports.
+
+    Raises:
+        InputError: the options do not go together, or the model cannot be converted.
+    """
     check_choice("target", args.target, TARGETS)
     check_choice("quantize", args.quantize, QUANTIZE)
     check_output(args.output)
-    check_classifier(args.model, args.max_tokens, args.max_bytes)
+    if args.task is not None:
+        check_choice("task", args.task, (EMBEDDING,))
+    task = check_model(args.model, args.max_tokens, args.max_bytes, args.task)
+    if task == EMBEDDING and args.test is not None:
+        raise InputError("--test: is for models with labels; an embedding has none: leave the option out")
     calibration: list[TextOrPair] | None = None
     if args.calibrate is not None:
         if holds_tags(args.calibrate):
@@ -58,7 +69,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     limits = (args.max_tokens, args.max_bytes)
     report = convert(
-        args.model, args.output, args.target, args.quantize, *limits, calibration, args.kit, args.compatible
+        args.model, args.output, args.target, args.quantize, *limits, calibration, args.kit, args.compatible, args.task
     )
     if args.test is not None:
         report["test"] = measure_both(args)

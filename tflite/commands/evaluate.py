@@ -20,7 +20,7 @@ from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.tables import Row, iter_rows
 from eelbert_tf.disk.tagged import TaggedText, iter_tagged
 from eelbert_tf.errors import InputError
-from eelbert_tf.scores import Outputs
+from eelbert_tf.scores import EMBEDDING, Outputs
 from eelbert_tf.text.spans import tags_by_outputs, tags_of_words
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
@@ -71,6 +71,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.report is not None and Path(args.report).suffix != ".html":
         raise InputError(f"--report: expected a name that ends in .html, not {args.report}")
     model = open_model(args.model, args.runtime)
+    if model.metadata.task == EMBEDDING:
+        raise InputError(f"{args.model}: gives embeddings, and no labels to measure; see eelbert embed and search")
     if model.metadata.task == "tagging":
         return {"runtime": args.runtime or default_runtime(args.model), **measure_tags(model, iter_tagged(args.test))}
     foreign: list[TextOrPair] = []

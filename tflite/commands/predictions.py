@@ -13,7 +13,7 @@ from eelbert_tf.disk.files import replace_file
 from eelbert_tf.reports.evaluation import evaluate
 from eelbert_tf.reports.page import write_report
 from eelbert_tf.scores import Outputs
-from eelbert_tf.text.strings import TextOrPair
+from eelbert_tf.text.strings import TextOrPair, to_string
 
 
 class Measured(NamedTuple):
@@ -65,7 +65,7 @@ def write_predictions(path: str, rows: Sequence[Measured], logits: np.ndarray, o
         for row, values in zip(rows, logits, strict=True):
             predicted, score = _said(outputs.answer(values))
             sides = row.text if isinstance(row.text, tuple | list) else (row.text,)
-            writer.writerow([row.row, _cell(row.label), predicted, score, *map(_string, sides)])
+            writer.writerow([row.row, _cell(row.label), predicted, score, *map(to_string, sides)])
 
 
 def _said(answer: dict[str, Any]) -> tuple[str, str]:
@@ -81,7 +81,3 @@ def _cell(label: Any) -> str:
     if isinstance(label, tuple | list):
         return "|".join(map(_cell, label))
     return f"{label:.6g}" if isinstance(label, float) else str(label)
-
-
-def _string(text: str | bytes) -> str:
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text

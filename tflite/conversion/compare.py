@@ -33,22 +33,24 @@ class Tolerance:
         difference: largest difference of a logit.
         margin: smallest distance of the two best logits for a text to count.
         agreement: smallest share of these texts that get the same class.
+        cosine: smallest mean cosine of embeddings with the model's own.
     """
 
     difference: float
     margin: float
     agreement: float
+    cosine: float
 
 
 # For hard texts. Models were not trained for them and int8 was not calibrated on them, so only gross errors count.
 TOLERANCES = {
-    "none": Tolerance(1e-5, 1e-5, 0.995),
-    "float16": Tolerance(0.02, 0.01, 0.98),
-    "dynamic": Tolerance(0.3, 0.1, 0.9),
-    "int8": Tolerance(1.0, 0.2, 0.8),
+    "none": Tolerance(1e-5, 1e-5, 0.995, 0.99999),
+    "float16": Tolerance(0.02, 0.01, 0.98, 0.999),
+    "dynamic": Tolerance(0.3, 0.1, 0.9, 0.95),
+    "int8": Tolerance(1.0, 0.2, 0.8, 0.6),
 }
 # For the calibration texts, which are like those that the file will meet.
-CALIBRATED = Tolerance(0.5, 0.1, 0.95)
+CALIBRATED = Tolerance(0.5, 0.1, 0.95, 0.8)
 
 
 def compare(
@@ -70,13 +72,48 @@ def compare(
     Raises:
         InputError: the model's logits are no numbers, or those of the file are too far from them.
     """
-    batches = _batches(texts, model.backbone.config.max_bytes)
-    expected = check_logits(np.concatenate([np.asarray(model(batch, training=False)) for batch in batches]))
-    logits = runtime.predict_bytes(np.concatenate(batches))  # of one window each
+    expected = _outputs(model, texts)
+    logits = runtime.predict_bytes(encode_texts(texts, model.backbone.config.max_bytes))  # one window each
     unit = _units(model, expected)
     decisions = _decisions(runtime.metadata.outputs, logits, expected)
     difference, same = _check(np.abs(logits - expected), unit, decisions, tolerance, f"{len(texts)} {which}")
     return {"max_abs_diff": difference, "argmax_agreement": same, "texts_checked": len(texts)}
+
+
+def compare_embeddings(
+    model: Any, runtime: Runtime, texts: Sequence[TextOrPair], tolerance: Tolerance, which: str = "hard texts"
+) -> dict[str, Any]:
+    """`compare` for a sentence encoder.
+
+    Args:
+        model: an `EelbertSentenceEncoder`.
+        runtime: the file.
+        texts: what both are run on.
+        tolerance: how far they may be apart.
+        which: the texts, for messages.
+
+    Returns:
+        `max_abs_diff` of the numbers, `mean_cosine` and `min_cosine` of the embeddings with the model's, and
+        `texts_checked`.
+
+    Raises:
+        InputError: an embedding is no numbers, or the file's are too far from the model's.
+    """
+    expected = _outputs(model, texts)
+    found = runtime.predict(texts)
+    cosines = np.sum(expected * found, axis=1)
+    mean = float(cosines.mean())
+    if not mean >= tolerance.cosine:
+        raise InputError(
+            f"The converted file is not as good as its model: on {len(texts)} {which} its embeddings have a mean "
+            f"cosine of {mean:.3f} with the model's (needed: {tolerance.cosine}). {_advice(tolerance)}"
+        )
+    return {
+        "max_abs_diff": float(np.abs(expected - found).max()),
+        "mean_cosine": mean,
+        "min_cosine": float(cosines.min()),
+        "texts_checked": len(texts),
+    }
 
 
 def compare_tags(
@@ -127,6 +164,16 @@ def _batches(texts: Sequence[TextOrPair], max_bytes: int) -> list[np.ndarray]:
     return np.array_split(data, min(len(data), -(-data.size // _BYTES_AT_ONCE)))
 
 
+def _outputs(model: Any, texts: Sequence[TextOrPair]) -> np.ndarray:
+    """What a Keras model gives for some texts: float32 `[n, num_outputs]`.
+
+    Raises:
+        InputError: some of it is no number.
+    """
+    batches = _batches(texts, model.backbone.config.max_bytes)
+    return check_logits(np.concatenate([np.asarray(model(batch, training=False)) for batch in batches]))
+
+
 def _check(
     difference: np.ndarray,
     unit: Any,
@@ -144,15 +191,20 @@ def _check(
     decided = same[margins > tolerance.margin * unit] if len(same) else same
     agreement = float(decided.mean()) if len(decided) >= _FEWEST_DECIDED else 1.0
     if not share <= tolerance.difference or not agreement >= tolerance.agreement:
-        advice = "Nothing was written. Try --quantize none"
-        if tolerance in (TOLERANCES["int8"], CALIBRATED):
-            advice += "; for int8 on micro, calibrate on more of the texts that the model will meet (--calibrate)"
         raise InputError(
             f"The converted file is not as good as its model: on {where} outputs differ by up to {share:.2g} of their "
             f"size (allowed: {tolerance.difference:.2g}), and of the {len(decided)} with a clear class "
-            f"{agreement:.1%} get the same (needed: {tolerance.agreement:.1%}). {advice}"
+            f"{agreement:.1%} get the same (needed: {tolerance.agreement:.1%}). {_advice(tolerance)}"
         )
     return float(difference.max()), float(same.mean()) if len(same) else 1.0
+
+
+def _advice(tolerance: Tolerance) -> str:
+    """What to do where a file is refused."""
+    advice = "Nothing was written. Try --quantize none"
+    if tolerance in (TOLERANCES["int8"], CALIBRATED):
+        advice += "; for int8 on micro, calibrate on more of the texts that the model will meet (--calibrate)"
+    return advice
 
 
 def _units(model: Any, expected: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""Converts a classifier to a TFLite file, and checks the file against Keras before publishing it."""
+"""Converts a model to a TFLite file, and checks the file against Keras before publishing it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import EMBEDDING
 from eelbert_tf.text.strings import TextOrPair, encode_texts
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.flatbuffer.file import operators
@@ -19,11 +20,11 @@ from eelbert_tf.tflite.flatbuffer.versions import min_runtime
 from eelbert_tf.tflite.kits.firmware import with_margin, write_kit
 from eelbert_tf.tflite.runtimes.copies import check_finite, copy_of, is_float32
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
-from eelbert_tf.tflite.runtimes.models import check_classifier, load_keras, metadata_of
+from eelbert_tf.tflite.runtimes.models import check_model, load_keras, metadata_of
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 
 from .calibrate import MOST_CALIBRATION_TEXTS
-from .compare import CALIBRATED, TOLERANCES, compare, compare_tags
+from .compare import CALIBRATED, TOLERANCES, compare, compare_embeddings, compare_tags
 from .export import check_exportable, to_tflite
 from .micro import to_micro
 from .options import check_options, check_output, check_replaceable, check_runtime
@@ -61,12 +62,14 @@ def convert(
     calibration: Sequence[TextOrPair] | None = None,
     kit: str | os.PathLike[str] | None = None,
     compatible: str | None = None,
+    task: str | None = None,
 ) -> dict[str, Any]:
-    """Writes a classifier as a TFLite file and checks it; a file that fails the check is not written.
+    """Writes a model as a TFLite file and checks it; a file that fails the check is not written.
 
     Args:
-        model: an `EelbertClassifier`, which stays as it is, a model directory, or the name of a preset. A model of
-            mixed precision is converted in float32.
+        model: an `EelbertClassifier`, `EelbertTagger` or `EelbertSentenceEncoder`, which stays as it is, a model
+            directory, or the name of a preset. A model of mixed precision is converted in float32. Of an encoder
+            without a head the file gives embeddings.
         output: the file to write; an older file that `convert` wrote is replaced, any other is not.
         target: "mobile" for LiteRT, or "micro" for TFLite Micro.
         quantize: "none", "float16", "dynamic" or "int8".
@@ -76,6 +79,8 @@ def convert(
         kit: folder for the sources that firmware compiles, for the target "micro"; other files in it stay.
         compatible: "tflite-2.14" for a file that TensorFlow Lite 2.14 runs as well, for the target "mobile"; int8
             weights then have one scale for a whole layer, which costs some accuracy.
+        task: "embedding" for the embeddings of the encoder in any model directory or preset; by default what the model
+            is for.
 
     Returns:
         The report: size, operators, `min_runtime`, the oldest TensorFlow Lite that has them, and how far the file is
@@ -87,11 +92,11 @@ def convert(
     Raises:
         InputError: the model or an option does not allow it, or the file written is not as good as the model.
     """
-    check_options(target, quantize, calibration, kit, compatible)
+    check_options(target, quantize, calibration, kit, compatible, task)
     check_output(output)
-    check_classifier(model, max_tokens, max_bytes)
+    check_model(model, max_tokens, max_bytes, task)
     with replace_file(output) as temporary:
-        keras_model = load_keras(model, max_tokens, max_bytes)
+        keras_model = load_keras(model, max_tokens, max_bytes, task)
         check_exportable(keras_model)
         check_finite(keras_model)
         if not is_float32(keras_model):
@@ -115,7 +120,7 @@ def convert(
         temporary.write_bytes(data)
         texts = hard_inputs(metadata.pair, TEXTS_CHECKED)
         runtime = EelbertRuntime(temporary)
-        compared = compare_tags if metadata.task == "tagging" else compare
+        compared = {"tagging": compare_tags, EMBEDDING: compare_embeddings}.get(metadata.task, compare)
         report |= compared(keras_model, runtime, texts, TOLERANCES[quantize])
         if target == "micro":
             tflm = TflmRuntime(temporary)
@@ -140,8 +145,10 @@ def convert(
         "input_shape": [1, metadata.max_bytes],
         "max_tokens": metadata.max_tokens,
         **({"max_windows": metadata.max_windows} if metadata.windows else {}),
+        "task": metadata.task,
         "labels": metadata.labels,
         **({"tags": metadata.tags} if metadata.tags else {}),
+        **({"width": metadata.num_classes} if metadata.task == EMBEDDING else {}),
         "ops": ops,
         "min_runtime": runtime_name(needed),
         "custom_ops": [],

@@ -1,4 +1,4 @@
-"""From a Keras classifier to TFLite, by tracing the model's own `call` on the bytes of one text."""
+"""From a Keras model to TFLite, by tracing the model's own `call` on the bytes of one text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import EMBEDDING
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 
 Tensor = Any
@@ -36,11 +37,11 @@ def to_concrete_function(model: Any) -> Any:
     """
     import tensorflow as tf
 
-    call = with_constant_weights(model)
+    call, name = with_constant_weights(model), EMBEDDING if model.task == EMBEDDING else OUTPUT_NAME
 
     def serve(bytes: Any) -> dict[str, Any]:
         found = call(bytes)
-        return found if isinstance(found, dict) else {OUTPUT_NAME: found}
+        return found if isinstance(found, dict) else {name: found}
 
     shape = (1, model.backbone.config.max_bytes)
     signature = [tf.TensorSpec(shape, tf.int32, name=INPUT_NAME)]
@@ -62,11 +63,11 @@ def simplify_norms(model: Any) -> None:
 
 
 def to_tflite(model: Any) -> Graph:
-    """A float32 TFLite graph of a classifier for phones, browsers and computers.
+    """A float32 TFLite graph of a model for phones, browsers and computers.
 
     Args:
-        model: an `EelbertClassifier` that is only to be exported, with `max_tokens` and `max_bytes` of its
-            configuration as the file shall have: the form of its layers is changed.
+        model: a classifier, tagger or sentence encoder that is only to be exported: the form of its layers is changed.
+            The file has the `max_tokens` and `max_bytes` of its configuration.
 
     Raises:
         InputError: Keras runs on another backend than TensorFlow, or the model has a vocabulary.

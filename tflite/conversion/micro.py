@@ -52,7 +52,7 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> tuple[Graph, list[d
     """A TFLite graph for TFLite Micro.
 
     Args:
-        model: an `EelbertClassifier` that is only to be exported: its layers are changed.
+        model: a classifier, tagger or sentence encoder that is only to be exported: its layers are changed.
         quantize: "none" or "int8".
         rows: int32 `[n, L]`, bytes of texts to calibrate int8 on.
 
@@ -77,10 +77,10 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> tuple[Graph, list[d
 
 
 def prepare(model: Any, quantize: str) -> None:
-    """Gives the layers of a classifier, in place, the forms that suit a microcontroller.
+    """Gives the layers of a model, in place, the forms that suit a microcontroller.
 
     Args:
-        model: an `EelbertClassifier` that is only to be exported.
+        model: what is only to be exported.
         quantize: with "int8" the GELU stays one operator, which quantization makes a table of.
     """
     model.backbone.hash_embedding.columns = COLUMNS

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eelbert_tf.disk.files import check_file
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import EMBEDDING
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS, is_ours, runtime_name
 from eelbert_tf.tflite.kits.firmware import check_kit
@@ -25,6 +26,7 @@ def check_options(
     calibration: Sequence[TextOrPair] | None,
     kit: str | os.PathLike[str] | None = None,
     compatible: str | None = None,
+    task: str | None = None,
 ) -> None:
     """Checks the options of a conversion.
 
@@ -33,6 +35,8 @@ def check_options(
     """
     check_choice("target", target, TARGETS)
     check_choice("quantize", quantize, QUANTIZE)
+    if task is not None:
+        check_choice("task", task, (EMBEDDING,))
     if target == "micro" and quantize not in MICRO_QUANTIZE:
         raise InputError(f"TFLite Micro cannot run --quantize {quantize}: for --target micro choose none or int8")
     if compatible is not None:

@@ -43,9 +43,10 @@ class Metadata:
     Args:
         max_tokens: T, token slots, [CLS] and [SEP]s included.
         max_bytes: L, bytes of its input.
-        num_classes: logits of the text as a whole, or numbers of a regression; 0 where a tagger has none.
+        num_classes: logits of the text as a whole, or numbers of a regression; 0 where a tagger has none; the width of
+            an embedding.
         labels: names of the classes, two where there is one logit; or of a regression's numbers.
-        task: "classification", "binary", "multilabel", "regression" or "tagging".
+        task: "classification", "binary", "multilabel", "regression", "tagging" or "embedding".
         pair: whether its input is two texts with a separator byte between them.
         target: "mobile" or "micro".
         quantize: "none", "float16", "dynamic" or "int8".

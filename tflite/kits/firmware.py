@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eelbert_tf.disk.files import FolderKind, check_directory, check_file, replace_directory, replace_file
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import EMBEDDING
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
 SOURCES = Path(__file__).parent / "c"
@@ -22,6 +23,8 @@ COPIED = (
     "eelbert_windows.c",
     "eelbert_spans.h",
     "eelbert_spans.c",
+    "eelbert_index.h",
+    "eelbert_index.c",
 )
 HEADER = "eelbert_model.h"
 DATA = "eelbert_model.c"
@@ -110,6 +113,7 @@ def write_kit(
 
 
 def _header(data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int) -> str:
+    width = metadata.num_classes if metadata.task == EMBEDDING else 0
     return f"""\
 {_FIRST_LINE} Its operators stand in {OPERATORS}. */
 #ifndef EELBERT_MODEL_H
@@ -123,9 +127,10 @@ def _header(data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: in
 #define EELBERT_WINDOW_OVERLAP {metadata.window_overlap} /* tokens that neighbouring windows have in common */
 #define EELBERT_NORMALIZATION {metadata.normalization} /* of the hash */
 #define EELBERT_CLASSES {len(metadata.outputs.names)} /* or numbers of a regression */
-#define EELBERT_OUTPUTS {metadata.num_classes} /* of the model: one for a binary task, else as many */
+#define EELBERT_OUTPUTS {metadata.num_classes - width} /* of the model: one for a binary task, else as many */
 #define EELBERT_BINARY {int(metadata.task == "binary")} /* one of two classes, from a threshold on */
 #define EELBERT_MULTILABEL {int(metadata.task == "multilabel")} /* any number of classes, each from a threshold on */
+#define EELBERT_WIDTH {width} /* of an embedding; 0 where the model gives none */
 #define EELBERT_SPAN_NAMES {len(metadata.names)} /* of parts of a text */
 #define EELBERT_REGRESSION {int(metadata.task == "regression")}
 #define EELBERT_PAIR {int(metadata.pair)} /* two texts with the byte 0x1F between them */
@@ -157,7 +162,8 @@ def _source(data: bytes, metadata: Metadata) -> str:
     rows = (data[start : start + 24] for start in range(0, len(data), 24))
     numbers = ",\n".join(",".join(map(str, row)) for row in rows)
     outputs = metadata.outputs
-    thresholds = ", ".join(f"{least:.9e}f" for least in outputs.least) or "0"
+    least = [] if metadata.task == EMBEDDING else outputs.least.tolist()
+    thresholds = ", ".join(f"{value:.9e}f" for value in least) or "0"
     return f"""\
 /* The bytes of a .tflite file, the names of its classes and spans, and from which probability on classes are given. */
 #include "{HEADER}"

@@ -1,4 +1,4 @@
-"""Copies of Keras classifiers: conversion changes layers, and the user's model must stay as it is."""
+"""Copies of Keras models: conversion changes layers, and the user's model must stay as it is."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def is_float32(model: Any) -> bool:
 
 
 def copy_of(model: Any, **changes: int) -> Any:
-    """A copy of a classifier in float32, whatever the precision of the original.
+    """A copy of a model in float32, whatever the precision of the original.
 
     Args:
-        model: an `EelbertClassifier`.
+        model: a classifier, tagger or sentence encoder.
         **changes: fields of the encoder's configuration that do not touch the weights, `max_tokens` for example.
 
     Raises:

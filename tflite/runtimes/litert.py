@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import threading
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.scores import EMBEDDING, shorten
 from eelbert_tf.text.spans import answer
 from eelbert_tf.text.strings import Text, TextOrPair, encode_texts, to_bytes
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file
@@ -30,10 +32,12 @@ class Runtime:
 
     Args:
         metadata: labels, limits and kind of the model.
+        crc32: of the file, by which an index knows its model.
     """
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, metadata: Metadata, crc32: int) -> None:
         self.metadata = metadata
+        self.crc32 = crc32
         self._lock = threading.Lock()
 
     def invoke(self, row: np.ndarray) -> list[np.ndarray]:
@@ -89,6 +93,26 @@ class Runtime:
                 result[:] = self.invoke(np.ascontiguousarray(row[None]))[0][0]
         return check_logits(logits)
 
+    def embed(self, texts: Iterable[TextOrPair], width: int | None = None) -> np.ndarray:
+        """Embeddings of some texts; the product of two of them is their cosine.
+
+        Args:
+            texts: strings or bytes, or tuples of two for a model of pairs.
+            width: how many of their first numbers to keep; all by default.
+
+        Returns:
+            float32 `[n, width]`, rows of length 1 in the order of the texts.
+
+        Raises:
+            InputError: a result is NaN or infinite.
+            ValueError: the model gives something else, or is not so wide.
+        """
+        if self.metadata.task != EMBEDDING:
+            raise ValueError(
+                f"This model is for {self.metadata.task}, and gives no embeddings: convert an EelbertSentenceEncoder."
+            )
+        return shorten(self.predict(texts), width)
+
     def classify(self, text: TextOrPair) -> list[tuple[str | None, float]]:
         """The classes of a text, the likeliest first.
 
@@ -99,7 +123,7 @@ class Runtime:
             Each class with its probability; `None` stands for none of the classes.
 
         Raises:
-            ValueError: the model is a regression: use `predict`.
+            ValueError: the model has no classes: it is a regression or a tagger, or gives embeddings.
         """
         if self.metadata.task == "tagging":
             raise ValueError("A tagger gives spans: use `tag`.")
@@ -113,7 +137,7 @@ class Runtime:
 
         Returns:
             `label`, `score` and `scores`; or `labels` and `scores` where there may be several; or the `value` of a
-            regression, or its `values` by name; or the `spans` of a tagger.
+            regression, or its `values` by name; or the `spans` of a tagger; or an `embedding`.
         """
         if self.metadata.task == "tagging" and not isinstance(text, tuple):
             return self.tag(text)
@@ -188,7 +212,7 @@ class EelbertRuntime(Runtime):
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
         data, metadata = read_file(path)
-        super().__init__(metadata)
+        super().__init__(metadata, zlib.crc32(data))
         try:
             self._run = LiteRT(data, threads)
         except (ValueError, RuntimeError) as error:

@@ -6,6 +6,7 @@ import bisect
 import os
 import re
 import tempfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class TflmRuntime(Runtime):
 
     def __init__(self, path: str | os.PathLike[str], arena_size: int = _ARENA_BYTES) -> None:
         self._data, metadata = read_file(path)
-        super().__init__(metadata)
+        super().__init__(metadata, zlib.crc32(self._data))
         self._interpreter = load(self._data, path, arena_size)
 
     def invoke(self, row: np.ndarray) -> list[np.ndarray]:

@@ -144,6 +144,8 @@ extern "C" int eelbert_init(void)
 #endif
     if (EELBERT_CLASSES && !is_output(kClassesOutput, kTfLiteFloat32, EELBERT_OUTPUTS))
         return EELBERT_BAD_MODEL;
+    if (EELBERT_WIDTH && !is_output(0, kTfLiteFloat32, EELBERT_WIDTH))
+        return EELBERT_BAD_MODEL;
     ready = true;
     return 0;
 }
@@ -176,6 +178,17 @@ extern "C" int eelbert_has(const float *scores, int number)
 extern "C" const char *const *eelbert_labels(void)
 {
     return eelbert_model_labels;
+}
+#endif
+
+#if EELBERT_WIDTH
+extern "C" int eelbert_embed(const void *text, size_t length, float *embedding)
+{
+    const int failed = run(text, length);
+    if (!failed)
+        for (int i = 0; i < EELBERT_WIDTH; i++)
+            embedding[i] = interpreter->output(0)->data.f[i];
+    return failed;
 }
 #endif
 

@@ -1,5 +1,5 @@
 /*
- * From the bytes of a text to its class, in TFLite Micro: four functions for firmware in C or C++.
+ * From the bytes of a text to its class, in TFLite Micro: a few functions for firmware in C or C++.
  *
  * This file and eelbert_classifier.cc are the same for every model; `eelbert convert --target micro --kit` writes them
  * with eelbert_model.h, eelbert_model.c and eelbert_model_ops.inc, which are one model's. There is one model and one
@@ -50,6 +50,14 @@ int eelbert_has(const float scores[EELBERT_CLASSES], int number);
  * name of "none of these".
  */
 const char *const *eelbert_labels(void);
+#endif
+
+#if EELBERT_WIDTH
+/*
+ * The embedding of a text, a vector of length 1: `length` bytes as eelbert_classify takes them. eelbert_index.h searches
+ * with it. Returns 0, or one of the numbers above.
+ */
+int eelbert_embed(const void *text, size_t length, float embedding[EELBERT_WIDTH]);
 #endif
 
 #if EELBERT_SPAN_NAMES

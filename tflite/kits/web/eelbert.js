@@ -4,7 +4,7 @@
 //   const { label, scores } = await model.classify("turn on the lights");
 
 import { Tensor, loadAndCompile, loadLiteRt } from "@litertjs/core";
-import { readMetadata } from "./metadata.js";
+import { crc32, readMetadata } from "./metadata.js";
 import { answer, decide, names, probabilities, softmax } from "./scores.js";
 import { decodeSpans } from "./spans.js";
 import { encode, inputs, toBytes } from "./text.js";
@@ -23,15 +23,16 @@ export class Eelbert {
     const data = source instanceof Uint8Array ? source : await download(source);
     const metadata = readMetadata(data);
     await (runtime ??= loadLiteRt(wasm));
-    const model = new Eelbert(await loadAndCompile(data, { accelerator: "wasm" }), metadata, data.length);
+    const model = new Eelbert(await loadAndCompile(data, { accelerator: "wasm" }), metadata, data);
     await model.predict(""); // the first text takes long
     return model;
   }
 
-  constructor(model, metadata, bytes) {
+  constructor(model, metadata, data) {
     this.model = model;
     this.metadata = metadata;
-    this.bytes = bytes; // of the file
+    this.bytes = data.length; // of the file
+    this.crc32 = crc32(data); // by which an index knows its model
     this.labels = names(metadata); // null stands for none of the classes
     const tags = metadata.tags ?? [];
     this.spanNames = tags.slice(1, 1 + (tags.length >> 1)).map((tag) => tag.slice(2)); // behind "B-"
@@ -49,6 +50,12 @@ export class Eelbert {
       (await this.run(input))[0].forEach((x, i) => (mean[i] += share * x));
     }
     return Float32Array.from(mean);
+  }
+
+  /** The embedding of a text, or of a pair of texts: Float32Array of length 1 as a vector. */
+  async embed(text, second = null) {
+    if (this.metadata.task !== "embedding") throw new Error("This model gives no embeddings.");
+    return this.predict(text, second);
   }
 
   /** All outputs of the model for what `encode` of text.js gives, as typed arrays in the order of the file. */

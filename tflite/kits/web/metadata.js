@@ -2,7 +2,7 @@
 
 const START = '{"format": "eelbert", "format_version": ';
 const VERSION = 1;
-const TASKS = ["classification", "binary", "multilabel", "regression", "tagging"];
+const TASKS = ["classification", "binary", "multilabel", "regression", "tagging", "embedding"];
 
 /** What a file says of itself: labels, limits, task. The whole file is checked first: damage could crash LiteRT. */
 export function readMetadata(data) {
@@ -33,7 +33,8 @@ export function readMetadata(data) {
   return metadata;
 }
 
-function crc32(data) {
+/** The CRC-32 of bytes, as zlib has it. */
+export function crc32(data) {
   const table = Uint32Array.from({ length: 256 }, (_, i) => {
     for (let bit = 0; bit < 8; bit++) i = i & 1 ? (i >>> 1) ^ 0xedb88320 : i >>> 1;
     return i;

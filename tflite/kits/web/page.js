@@ -31,8 +31,8 @@ function show(loaded) {
   const { metadata, labels } = model;
   $("size").textContent = `${Math.round(model.bytes / 1000)} kB`;
   $("time").textContent = "–";
-  const isNumber = metadata.task === "regression";
-  const numbers = labels.length > 1 ? `${labels.length} numbers` : "one number";
+  const isNumber = ["regression", "embedding"].includes(metadata.task);
+  const numbers = metadata.num_classes > 1 ? `${metadata.num_classes} numbers` : "one number";
   $("classes").textContent = isNumber ? numbers : labels.filter((label) => label !== null).length;
   $("pair").hidden = !metadata.pair;
   const bars = labels.slice(0, isNumber ? 0 : MOST_BARS).map(() => {
@@ -72,7 +72,7 @@ async function update() {
 
 async function once(model, a, b) {
   const nothing = !a && !b;
-  const isNumber = model.metadata.task === "regression";
+  const isNumber = ["regression", "embedding"].includes(model.metadata.task);
   showWords(model.metadata, a, b);
   const begin = performance.now();
   const isTagger = model.metadata.task === "tagging";
@@ -102,8 +102,9 @@ function showTime(milliseconds) {
   $("time").textContent = `${median.toFixed(1)} ms`;
 }
 
-/** A regression's number, or its numbers by name. */
+/** A regression's number, or its numbers by name; of an embedding the first ones. */
 function numbersOf(labels, values) {
+  if (!labels.length) return `${[...values.slice(0, MOST_BARS)].map((value) => value.toFixed(2)).join(", ")}, …`;
   if (labels.length === 1) return values[0].toFixed(3);
   return labels.map((label, i) => `${label} ${values[i].toFixed(3)}`).join(", ");
 }

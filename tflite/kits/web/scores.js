@@ -1,7 +1,11 @@
 // From a model's outputs to answers, by the rules of eelbert_tf/scores.py.
 
-/** Names of the classes, or of a regression's numbers, counted from 0 where they have none; null is "none of these". */
+/**
+ * Names of the classes, or of a regression's numbers, counted from 0 where they have none; null is "none of these". An
+ * embedding has none.
+ */
 export function names({ task, labels, num_classes }) {
+  if (task === "embedding") return [];
   if (labels?.length) return labels;
   return Array.from({ length: task === "binary" ? 2 : num_classes }, (_, i) => String(i));
 }
@@ -9,6 +13,7 @@ export function names({ task, labels, num_classes }) {
 /** Probabilities of all classes, in the order of the names. */
 export function probabilities(logits, { task }) {
   if (task === "regression") throw new Error("This model gives numbers and no classes: use predict or answer.");
+  if (task === "embedding") throw new Error("This model gives embeddings and no classes: use embed.");
   if (task === "multilabel") return Array.from(logits, sigmoid);
   if (task === "binary") return [1 - sigmoid(logits[0]), sigmoid(logits[0])];
   return softmax(logits);
@@ -25,9 +30,11 @@ export function decide(scores, { task, thresholds }) {
 
 /**
  * What is said of a text, as `eelbert predict` says it: `label`, which is null where the text has none of the classes,
- * `score` and `scores`; or `labels` and `scores` where there may be several; or a regression's `value`, or `values`.
+ * `score` and `scores`; or `labels` and `scores` where there may be several; or a regression's `value`, or `values`; or
+ * an `embedding`.
  */
 export function answer(logits, metadata) {
+  if (metadata.task === "embedding") return { embedding: Array.from(logits) };
   const called = names(metadata);
   if (metadata.task === "regression") {
     if (logits.length === 1) return { value: logits[0] };

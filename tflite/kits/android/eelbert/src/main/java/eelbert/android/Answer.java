@@ -11,7 +11,7 @@ public final class Answer {
     public final List<String> labels;
     /** Every class with its probability, the likeliest first; none where the model gives numbers. */
     public final List<Score> scores;
-    /** The model's raw output: logits, or a regression's numbers. */
+    /** The model's raw output: logits, a regression's numbers, or an embedding. */
     public final float[] values;
 
     Answer(List<String> labels, List<Score> scores, float[] values) {

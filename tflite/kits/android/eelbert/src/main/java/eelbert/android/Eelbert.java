@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.zip.CRC32;
 import org.tensorflow.lite.Interpreter;
 
 /**
@@ -26,6 +27,9 @@ public final class Eelbert implements AutoCloseable {
     /** Labels, limits and kind of the model. */
     public final Metadata metadata;
 
+    /** CRC-32 of the file, by which an index knows its model. */
+    public final long crc32;
+
     private final Interpreter interpreter;
 
     /**
@@ -36,6 +40,9 @@ public final class Eelbert implements AutoCloseable {
      */
     public Eelbert(byte[] file) {
         metadata = Metadata.read(file);
+        CRC32 sum = new CRC32();
+        sum.update(file);
+        crc32 = sum.getValue();
         ByteBuffer buffer = ByteBuffer.allocateDirect(file.length).order(ByteOrder.nativeOrder());
         buffer.duplicate().put(file);
         interpreter = new Interpreter(buffer, new Interpreter.Options().setNumThreads(1));
@@ -114,6 +121,18 @@ public final class Eelbert implements AutoCloseable {
             logits[i] = (float) mean[i];
         }
         return logits;
+    }
+
+    /**
+     * The embedding of a text: a vector of length 1.
+     *
+     * @throws IllegalStateException if the model gives something else.
+     */
+    public float[] embed(String text) {
+        if (!metadata.isEncoder) {
+            throw new IllegalStateException("This model gives no embeddings.");
+        }
+        return predict(text, null);
     }
 
     /**

@@ -17,7 +17,7 @@ public final class Metadata {
     private static final byte[] CRC = ascii("\"crc32\": \"");
     private static final int VERSION = 1;
     private static final List<String> TASKS =
-            Arrays.asList("classification", "binary", "multilabel", "regression", "tagging");
+            Arrays.asList("classification", "binary", "multilabel", "regression", "tagging", "embedding");
 
     /** Token slots, [CLS] and [SEP]s included. */
     public final int maxTokens;
@@ -27,13 +27,13 @@ public final class Metadata {
     public final int maxWindows;
     /** Tokens that a window has in common with the one before. */
     public final int windowOverlap;
-    /** "classification", "binary", "multilabel" or "regression". */
+    /** "classification", "binary", "multilabel", "regression", "tagging" or "embedding". */
     public final String task;
     /** Numbers that the model gives for a text. */
     public final int outputs;
     /**
      * Names of the classes, or of a regression's numbers; counted from 0 where they have no names. Null stands for none
-     * of the classes.
+     * of the classes. An embedding has none.
      */
     public final List<String> labels;
     /** Names of the spans that it finds; none where it finds no spans. */
@@ -44,6 +44,8 @@ public final class Metadata {
     public final boolean isRegression;
     /** Whether it finds spans: parts of a text that have names. */
     public final boolean isTagger;
+    /** Whether it gives embeddings. */
+    public final boolean isEncoder;
     /** Whether it reads two texts. */
     public final boolean isPair;
     /** What it does to characters: that of its hash. */
@@ -61,6 +63,7 @@ public final class Metadata {
         }
         isRegression = "regression".equals(task);
         isTagger = "tagging".equals(task);
+        isEncoder = "embedding".equals(task);
         List<String> spans = new ArrayList<>();
         if (isTagger) {
             List<?> tags = (List<?>) fields.get("tags");
@@ -80,7 +83,8 @@ public final class Metadata {
                 names.add((String) label);
             }
         }
-        for (int i = names.size(); i < ("binary".equals(task) ? 2 : outputs); i++) {
+        int count = isEncoder ? 0 : "binary".equals(task) ? 2 : outputs;
+        for (int i = names.size(); i < count; i++) {
             names.add(String.valueOf(i));
         }
         labels = Collections.unmodifiableList(names);

@@ -19,6 +19,8 @@ final class Outputs {
         switch (metadata.task) {
             case "regression":
                 throw new IllegalStateException("This model gives numbers and no classes: use predict or answer.");
+            case "embedding":
+                throw new IllegalStateException("This model gives embeddings and no classes: use embed.");
             case "binary":
                 double second = sigmoid(logits[0]);
                 return new double[] {1 - second, second};
@@ -47,7 +49,7 @@ final class Outputs {
     /** What is said of a text, in one form for every task. */
     Answer answer(float[] logits) {
         List<String> given = new ArrayList<>();
-        if (metadata.isRegression) {
+        if (metadata.isRegression || metadata.isEncoder) {
             return new Answer(given, new ArrayList<>(), logits);
         }
         List<Score> scores = rank(logits);
