@@ -149,7 +149,7 @@ def compile_kit(folder: Path, main_code: str) -> Path:
     (folder / "main.cc").write_text(main_code)
     include = ["-I", folder, "-I", STAND_IN]
     sources = [folder / "main.cc", folder / "eelbert_classifier.cc"]
-    for name in (DATA, "eelbert_index.c"):
+    for name in (DATA, "eelbert_front_end.c", "eelbert_windows.c", "eelbert_index.c"):
         sources.append(folder / f"{name}.o")
         compile_with("gcc", "-std=c99", *STRICT, *include, "-c", folder / name, "-o", sources[-1])
     compile_with("g++", "-std=c++17", *STRICT, *include, *sources, "-o", folder / "program")
@@ -232,31 +232,35 @@ def test_scores_of_every_task(task, tmp_path):
         assert best == likeliest or probabilities[best] == pytest.approx(probabilities[likeliest], abs=1e-7)
 
 
+AVERAGE = """
+#include <cstring>
+
+int main(int, char **argv)
+{
+    float scores[EELBERT_CLASSES];
+    if (eelbert_init() != 0)
+        return 1;
+    eelbert_classify(argv[1], std::strlen(argv[1]), scores);
+    std::printf("%g %g", scores[0], scores[1]);
+    return 0;
+}
+"""
+
+
 def test_windows_are_averaged(tmp_path):
     """A long text goes through the model window by window; the stand-in gives the bytes that it reads for a logit."""
     metadata = Metadata(8, 24, 2, task="regression", max_windows=3)
     write_kit(tmp_path, b"model", metadata, ["ADD"], 1000)
-    operator = "template <> TfLiteStatus MicroMutableOpResolver<1>::AddAdd() { return kTfLiteOk; }"
     invoke = (
         "Invoke() { logits[0] = 0; for (int b : bytes) logits[0] += b != 0; logits[1] = bytes[0]; return kTfLiteOk; }"
     )
-    code = STAND_IN_CODE.replace("OPERATORS", operator).replace("Invoke() { return kTfLiteOk; }", invoke)
-    loop, end = code.index("    while (*++argv)"), code.index("    return 0;")
-    code = code[:loop] + "    eelbert_classify(argv[1], std::strlen(argv[1]), scores);\n" + code[end:]
-    print_scores = '    std::printf("%g %g", scores[0], scores[1]);\n    return 0;'
-    (tmp_path / "main.cc").write_text("#include <cstring>\n" + code.replace("    return 0;", print_scores))
-    include = ["-I", tmp_path, "-I", STAND_IN]
-    objects = []
-    for name in (DATA, "eelbert_front_end.c", "eelbert_windows.c"):
-        objects.append(tmp_path / f"{name}.o")
-        compile_with("gcc", "-std=c99", *STRICT, *include, "-c", tmp_path / name, "-o", objects[-1])
-    sources = [tmp_path / "main.cc", tmp_path / "eelbert_classifier.cc", *objects]
-    compile_with("g++", "-std=c++17", *STRICT, *include, *sources, "-o", tmp_path / "program")
+    code = STAND_IN_CODE.replace("Invoke() { return kTfLiteOk; }", invoke)
+    program = compile_kit(tmp_path, code + AVERAGE)
     for text in ("", "one", "a b c d e f g", "a b c d e f g h i j k l m n o p q r s t u v w", "x" * 30 + " y"):
         windows = metadata.windows
         parts, shares = windows.cut_and_weigh(text)
         expected = shares @ [[len(part[:24]), (part or b"\0")[0]] for part in parts]
-        done = subprocess.run([tmp_path / "program", text], capture_output=True, text=True, check=True)
+        done = subprocess.run([program, text], capture_output=True, text=True, check=True)
         assert list(map(float, done.stdout.split())) == pytest.approx(expected, rel=1e-5), text
 
 
