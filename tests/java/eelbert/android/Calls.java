@@ -97,18 +97,7 @@ final class Calls {
                     return eelbert.crc32 + " " + Arrays.toString(eelbert.embed(text(call[2])));
                 }
             case "search":
-                Index index = new Index(bytes(call[1]), Long.parseLong(call[2]));
-                float[] embedding = new float[call.length - 4];
-                for (int i = 0; i < embedding.length; i++) {
-                    embedding[i] = Float.parseFloat(call[i + 4]);
-                }
-                List<String> found = new ArrayList<>();
-                for (Match match : index.search(embedding, number(call[3]))) {
-                    String strings = hex(match.text.getBytes(StandardCharsets.UTF_8)) + ":";
-                    strings += hex(match.label.getBytes(StandardCharsets.UTF_8));
-                    found.add(match.id + ":" + Math.round(match.score * 127 * 127) + ":" + strings);
-                }
-                return String.join(" ", found);
+                return search(call);
             case "predict":
                 try (Eelbert eelbert = open(call[1])) {
                     return "" + eelbert.predict(text(call[2]), text(call[3]))[0];
@@ -116,6 +105,22 @@ final class Calls {
             default:
                 throw new IllegalArgumentException("No such call: " + call[0]);
         }
+    }
+
+    /** Bytes of an index, its model, how many to find, and the numbers of an embedding. */
+    private static String search(String[] call) {
+        Index index = new Index(bytes(call[1]), Long.parseLong(call[2]));
+        float[] embedding = new float[call.length - 4];
+        for (int i = 0; i < embedding.length; i++) {
+            embedding[i] = Float.parseFloat(call[i + 4]);
+        }
+        List<String> found = new ArrayList<>();
+        for (Match match : index.search(embedding, number(call[3]))) {
+            String strings = hex(match.text.getBytes(StandardCharsets.UTF_8)) + ":";
+            strings += hex(match.label.getBytes(StandardCharsets.UTF_8));
+            found.add(match.id + ":" + Math.round(match.score * 127 * 127) + ":" + strings);
+        }
+        return String.join(" ", found);
     }
 
     /** A case of golden/spans.json: numbers of slots, names and bytes, then logits times 8, positions, bytes. */
