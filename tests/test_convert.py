@@ -185,7 +185,7 @@ def test_a_bad_file_is_not_left(tmp_path, monkeypatch):
     path = tmp_path / "a.tflite"
     older = converted("pair")[0].read_bytes()
     path.write_bytes(older)
-    monkeypatch.setattr(EelbertRuntime, "predict", lambda self, texts: np.zeros((len(texts), 3), np.float32))
+    monkeypatch.setattr(EelbertRuntime, "predict_bytes", lambda self, data: np.zeros((len(data), 3), np.float32))
     with pytest.raises(InputError, match="not as good as its model"):
         convert(saved("small"), path)
     assert os.listdir(tmp_path) == ["a.tflite"]
