@@ -1,6 +1,6 @@
 r"""Scores on a GLUE task of a small model that is distilled from a fine-tuned larger one, for docs/results.md.
 
-    python experiments/distilled.py --data GLUE --task STS-B --teacher tuned --answers answers.npz --output
+    python experiments/distilled.py --data GLUE --task STS-B --teacher tuned --cached-predictions answers.npz --output
     distilled.json
 
 The teacher is the model that `eelbert finetune` wrote for the task. It predicts labels of the training texts, of
@@ -26,7 +26,7 @@ from eelbert_tf.disk.reports import markdown_table, spread
 from eelbert_tf.disk.tables import Table, Text, iter_rows
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.folders import read_config, weights_digest
-from eelbert_tf.training.distill.soft_targets import lessons
+from eelbert_tf.training.distill.soft_targets import distilled_targets
 from eelbert_tf.training.finetune.candidates import labels_of
 from eelbert_tf.training.finetune.labelled import Labelled
 from eelbert_tf.training.finetune.recipe import Recipe
@@ -109,7 +109,7 @@ def main() -> None:
     add("--batch-size", type=int, default=32)
     add("--learning-rate", type=float, default=1e-3)
     add("--seeds", type=int, default=3)
-    add("--answers", type=Path, required=True, help="the teacher's predictions are kept in this .npz")
+    add("--cached-predictions", type=Path, required=True, help="the teacher's predictions are kept in this .npz")
     add("--output", required=True, type=Path)
     args = parser.parse_args()
 
@@ -118,14 +118,14 @@ def main() -> None:
     ((_, dev),) = data.dev.items()
     more = unlabelled(args.data, task, args.texts, args.more)
     teacher, digest = EelbertClassifier.from_preset(args.teacher), weights_digest(args.teacher)
-    learned = lessons(
+    learned = distilled_targets(
         teacher,
         data.train,
         more,
         args.made_up,
         args.teacher_weight,
         held_out=dev.texts,
-        kept=args.answers,
+        kept=args.cached_predictions,
         identity=digest,
     )
 

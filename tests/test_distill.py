@@ -268,8 +268,8 @@ def test_bad_input(teacher: Path, corpus: Corpus, tmp_path: Path, capsys: pytest
     assert "give one of the two" in capsys.readouterr().err
     assert distill(*common, "--teacher", teacher, "--sentences", 200) == 2
     assert "24 dimensions, fewer than the 128" in capsys.readouterr().err
-    assert distill(*common, "--teacher", teacher, "--answers", tmp_path / "answers.npz") == 2
-    assert "--answers: goes with --train, not with --corpus" in capsys.readouterr().err
+    assert distill(*common, "--teacher", teacher, "--cached-predictions", tmp_path / "answers.npz") == 2
+    assert "--cached-predictions: goes with --train, not with --corpus" in capsys.readouterr().err
     assert not (tmp_path / "out" / "config.json").exists()
 
 

@@ -14,7 +14,7 @@ from eelbert_tf.disk.tables import Table
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.training.distill.soft_targets import ask, lessons, make_up, soften
+from eelbert_tf.training.distill.soft_targets import distilled_targets, make_up, teacher_predictions, weighted_targets
 from tests.configs import STUDENT
 from tests.small_models import LEARNS
 
@@ -42,7 +42,7 @@ def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words_of = ["--train", right, "--output", tmp_path / "teacher", "--epochs", 12, "--learning-rate", 1e-2]
     assert main(["finetune", *map(str, words_of), "--config", str(large)]) == 0
     common = ["--teacher", tmp_path / "teacher", "--train", noisy, "--dev", right, "--config", shape]
-    taught = [*common, "--unlabelled", right, "--trust", 1, "--epochs", 15, "--learning-rate", 1e-2]
+    taught = [*common, "--unlabelled", right, "--teacher-weight", 1, "--epochs", 15, "--learning-rate", 1e-2]
     assert distill(*taught, "--output", tmp_path / "pupil") == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["labelled"] == 120
@@ -54,9 +54,9 @@ def test_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         distill("--teacher", tmp_path / "teacher", "--train", tmp_path / "other.csv", "--output", tmp_path / "x") == 2
     )
     assert "the label 'maybe' does not occur in training" in capsys.readouterr().err
-    assert distill(*common, "--output", tmp_path / "x", "--trust", 2) == 2
-    assert "--trust: must lie between 0 and 1" in capsys.readouterr().err
-    assert distill(*common, "--output", tmp_path / "x", "--answers", tmp_path) == 2
+    assert distill(*common, "--output", tmp_path / "x", "--teacher-weight", 2) == 2
+    assert "--teacher-weight: must lie between 0 and 1" in capsys.readouterr().err
+    assert distill(*common, "--output", tmp_path / "x", "--cached-predictions", tmp_path) == 2
     assert "is a folder; give the name of a file" in capsys.readouterr().err
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("text_a,text_b,label\na,b,yes\nb,a,no\n")
@@ -72,30 +72,32 @@ def test_answers_are_kept(tmp_path: Path) -> None:
     teacher = EelbertClassifier(EelbertBackbone(STUDENT, name="backbone"), 2, labels=["a", "b"])
     texts = ["one two", "three", "four five six", "three", "seven"]
     file = tmp_path / "answers.npz"
-    first = ask(teacher, texts[:3], file, "this")
+    first = teacher_predictions(teacher, texts[:3], file, "this")
     assert first.shape == (3, 2)
     np.testing.assert_allclose(first.sum(axis=1), 1, rtol=1e-6)
     teacher.classifier.kernel.assign(np.zeros(teacher.classifier.kernel.shape))
-    again = ask(teacher, texts, file, "this")
+    again = teacher_predictions(teacher, texts, file, "this")
     np.testing.assert_array_equal(again[[0, 1, 2, 3]], first[[0, 1, 2, 1]])
     np.testing.assert_array_equal(again[4], [0.5, 0.5])
-    with pytest.raises(InputError, match="holds the answers of another teacher"):
-        ask(teacher, texts, file, "that")
+    with pytest.raises(InputError, match="holds those of another teacher"):
+        teacher_predictions(teacher, texts, file, "that")
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(InputError, match="holds something else than a teacher's answers"):
-        ask(teacher, texts, file, "this")
+    with pytest.raises(InputError, match="holds something else than predictions"):
+        teacher_predictions(teacher, texts, file, "this")
 
 
 def test_lessons() -> None:
     """Labelled texts come first; held-out ones are never among the rest, made up or not."""
     teacher = EelbertClassifier(EelbertBackbone(STUDENT, name="backbone"), 2, labels=["a", "b"])
     train = Table(Path("train.csv"), ["one two", "three four"], ["b", "a"], [2, 3])
-    free = lessons(teacher, train, ["five", "one two", "six"], made_up=20, trust=0.5)
+    free = distilled_targets(teacher, train, ["five", "one two", "six"], made_up=20, teacher_weight=0.5)
     assert free.texts[:4] == ["one two", "three four", "five", "six"]
     held_out = ["five", free.texts[-1]]
-    found = lessons(teacher, train, ["five", "one two", "six"], made_up=20, trust=0.5, held_out=held_out)
+    found = distilled_targets(
+        teacher, train, ["five", "one two", "six"], made_up=20, teacher_weight=0.5, held_out=held_out
+    )
     assert found.texts == [text for text in free.texts if text not in held_out]
-    word = ask(teacher, found.texts)
+    word = teacher_predictions(teacher, found.texts)
     np.testing.assert_allclose(found.labels[:2], np.mean([word[:2], np.eye(2)[::-1]], axis=0), rtol=1e-5)
     np.testing.assert_allclose(found.labels[2:], word[2:], rtol=1e-5)
 
@@ -103,7 +105,7 @@ def test_lessons() -> None:
 @pytest.mark.usefixtures("untraced")
 def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A pupil learns scores of pairs, and the share of the teacher counts for numbers too."""
-    np.testing.assert_allclose(soften(np.array([1.0, 2.0]), np.array([3.0, 3.0]), 0.25), [1.5, 2.25])
+    np.testing.assert_allclose(weighted_targets(np.array([1.0, 2.0]), np.array([3.0, 3.0]), 0.25), [1.5, 2.25])
     rng = np.random.default_rng(0)
     rows = [f"{' '.join(rng.choice(['up', 'down', 'left'], 3))},{rng.choice(['yes', 'no'])},{i % 5}" for i in range(40)]
     train, shape = tmp_path / "train.csv", tmp_path / "pupil.json"
@@ -114,7 +116,7 @@ def test_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     teacher = ["--output", str(tmp_path / "teacher"), "--task", "regression", "--epochs", "1"]
     teacher += ["--config", "eelbert_uno"]
     assert main(["finetune", *pairs, *teacher, *slots]) == 0
-    kept = ["--answers", tmp_path / "answers.npz", "--made-up", 2, "--epochs", 1]
+    kept = ["--cached-predictions", tmp_path / "answers.npz", "--made-up", 2, "--epochs", 1]
     assert distill("--teacher", tmp_path / "teacher", *pairs, "--config", shape, "--output", tmp_path / "x", *kept) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["train_texts"] > 40
     assert EelbertClassifier.from_preset(tmp_path / "x").task == "regression"

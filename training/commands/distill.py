@@ -66,12 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         group("--text-columns", nargs="+", metavar="NAME", help="one column, or two for pairs (text)"),
         group("--label-column", default="label", metavar="NAME", help="column of the labels"),
         group(
-            "--answers",
+            "--cached-predictions",
             metavar="F.npz",
             help="keep what the teacher says in this file, and go on from it where it exists",
         ),
         group("--made-up", type=int, default=4, metavar="N", help="made-up variants of each training text"),
-        group("--trust", type=float, default=0.5, metavar="X", help="share of the teacher where there is a label"),
+        group("--teacher-weight", type=float, default=0.5, metavar="X", help="its share where there is a label"),
     ]
     parser.set_defaults(only_with={"corpus": corpus, "train": train})
 
@@ -136,22 +136,22 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
 
     output = Path(args.output)
     check_directory(output, MODEL_FOLDER)
-    if not 0 <= args.trust <= 1:
-        raise InputError(f"--trust: must lie between 0 and 1, not {args.trust}")
+    if not 0 <= args.teacher_weight <= 1:
+        raise InputError(f"--teacher-weight: must lie between 0 and 1, not {args.teacher_weight}")
     if args.made_up < 0:
         raise InputError(f"--made-up: must not be negative, not {args.made_up}")
-    kept = Path(args.answers) if args.answers else None
+    kept = Path(args.cached_predictions) if args.cached_predictions else None
     if kept:
         check_file(kept)
     config = shape_of(args.preset, args.config)
-    taught_as = read_info(find_model(args.teacher))[0]
-    task, classes = taught_as.task, taught_as.labels
+    teacher_info = read_info(find_model(args.teacher))[0]
+    task, classes = teacher_info.task, teacher_info.labels
     if not classes and task != "regression":
         raise InputError(f"--teacher: {args.teacher}: names no classes; expected what `eelbert finetune` wrote")
     train = read_table(args.train, args.text_columns, args.label_column, task)
     dev = read_table(args.dev, args.text_columns, args.label_column, task) if args.dev else None
     pair = isinstance(train.texts[0], tuple)
-    if pair != taught_as.pair:
+    if pair != teacher_info.pair:
         raise InputError(f"--teacher: {args.teacher}: takes {'single texts' if pair else 'pairs of texts'}")
     if dev is not None:
         check_same_kind(train, dev)
@@ -168,16 +168,18 @@ def _classifier(args: argparse.Namespace) -> dict[str, Any]:
     import keras
 
     from eelbert_tf.models.classifier import EelbertClassifier
-    from eelbert_tf.training.distill.soft_targets import lessons
+    from eelbert_tf.training.distill.soft_targets import distilled_targets
     from eelbert_tf.training.finetune.labelled import Labelled
     from eelbert_tf.training.finetune.recipe import Recipe
     from eelbert_tf.training.finetune.run import Options, finetune
     from eelbert_tf.training.finetune.start import SCRATCH, start
 
-    identity = json.dumps([weights_digest(args.teacher), taught_as.config.to_dict()])
+    identity = json.dumps([weights_digest(args.teacher), teacher_info.config.to_dict()])
     teacher = EelbertClassifier.from_preset(args.teacher)
     held_out = dev.texts if dev else ()
-    learned = lessons(teacher, train, unlabelled, args.made_up, args.trust, args.seed, held_out, kept, identity)
+    learned = distilled_targets(
+        teacher, train, unlabelled, args.made_up, args.teacher_weight, args.seed, held_out, kept, identity
+    )
     keras.utils.set_random_seed(args.seed)
     origin = args.preset or SCRATCH
     notes = {"trained_on": train.path.name, "started_from": origin, "taught_by": Path(args.teacher).name}

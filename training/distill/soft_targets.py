@@ -75,7 +75,9 @@ def _stretch(words: list[str], rng: np.random.Generator) -> list[str]:
     return words[start:stop]
 
 
-def ask(teacher: Any, texts: Sequence[Text], kept: Path | None = None, identity: str = "") -> np.ndarray:
+def teacher_predictions(
+    teacher: Any, texts: Sequence[Text], kept: Path | None = None, identity: str = ""
+) -> np.ndarray:
     """What a model makes of texts; shows its progress.
 
     Args:
@@ -122,9 +124,9 @@ def _read(path: Path, identity: str) -> dict[bytes, np.ndarray]:
         return {}
     arrays = read_arrays(path)
     if arrays is None or not {"teacher", "keys", "logits"} <= set(arrays):
-        raise InputError(f"--answers: {path}: holds something else than a teacher's answers; choose another file")
+        raise InputError(f"--cached-predictions: {path}: holds something else than predictions; choose another file")
     if str(arrays["teacher"]) != identity:
-        raise InputError(f"--answers: {path}: holds the answers of another teacher; choose another file")
+        raise InputError(f"--cached-predictions: {path}: holds those of another teacher; choose another file")
     return dict(zip((key.tobytes() for key in arrays["keys"]), arrays["logits"], strict=True))
 
 
@@ -134,28 +136,28 @@ def _write(path: Path, identity: str, known: dict[bytes, np.ndarray]) -> None:
         np.savez(file, teacher=identity, keys=keys, logits=np.stack(list(known.values())))
 
 
-def soften(truth: np.ndarray, taught: np.ndarray, trust: float) -> np.ndarray:
+def weighted_targets(truth: np.ndarray, predicted: np.ndarray, teacher_weight: float) -> np.ndarray:
     """Targets of labelled texts, between the label and what the teacher says.
 
     Args:
-        truth: int32 `[n]` of class indices, or of the shape of `taught`.
-        taught: float `[n, classes]`, the teacher's probabilities, or `[n]`, its scores.
-        trust: share of the teacher's word, from 0 to 1.
+        truth: int32 `[n]` of class indices, or of the shape of `predicted`.
+        predicted: float `[n, classes]`, the teacher's probabilities, or `[n]`, its scores.
+        teacher_weight: share of the teacher's word, from 0 to 1.
 
     Returns:
-        float32, of the shape of `taught`.
+        float32, of the shape of `predicted`.
     """
-    if truth.ndim < taught.ndim:
-        truth = np.eye(taught.shape[1], dtype=np.float32)[truth]
-    return ((1 - trust) * truth + trust * taught).astype(np.float32)
+    if truth.ndim < predicted.ndim:
+        truth = np.eye(predicted.shape[1], dtype=np.float32)[truth]
+    return ((1 - teacher_weight) * truth + teacher_weight * predicted).astype(np.float32)
 
 
-def lessons(
+def distilled_targets(
     teacher: Any,
     train: Table,
     unlabelled: Sequence[Text],
     made_up: int,
-    trust: float,
+    teacher_weight: float,
     seed: int = 0,
     held_out: Sequence[Text] = (),
     kept: Path | None = None,
@@ -168,11 +170,11 @@ def lessons(
         train: the labelled texts, which come first.
         unlabelled: more texts; those of `train` are left out.
         made_up: variants of each labelled text.
-        trust: share of the teacher's word where there is a label, from 0 to 1.
+        teacher_weight: share of the teacher's word where there is a label, from 0 to 1.
         seed: fixes the variants.
         held_out: texts that are to be scored on: neither an unlabelled text nor a variant is one of them.
-        kept: of `ask`.
-        identity: of `ask`.
+        kept: of `teacher_predictions`.
+        identity: of `teacher_predictions`.
 
     Returns:
         Texts with probabilities float32 `[n, classes]`, or scores `[n]`.
@@ -183,6 +185,6 @@ def lessons(
     known = {*train.texts, *held_out}
     more = [text for text in [*unlabelled, *make_up(train.texts, made_up, seed)] if text not in known]
     texts = [*train.texts, *more]
-    taught = ask(teacher, texts, kept, identity)
-    targets = soften(teacher.targets(train.labels), taught[: len(train)], trust)
-    return Labelled(texts, np.concatenate([targets, taught[len(train) :]]))
+    predicted = teacher_predictions(teacher, texts, kept, identity)
+    targets = weighted_targets(teacher.targets(train.labels), predicted[: len(train)], teacher_weight)
+    return Labelled(texts, np.concatenate([targets, predicted[len(train) :]]))
