@@ -165,7 +165,10 @@ def test_heads(original: EelbertClassifier, saved: Path) -> None:
     )
     names = weight_names(original.backbone)
     for options, expected in fresh:
-        model = EelbertClassifier.from_preset(saved, dropout=0.3, **options)
+        with pytest.warns(
+            InputWarning, match="a fresh head takes the place of the saved one, which is for classification"
+        ):
+            model = EelbertClassifier.from_preset(saved, dropout=0.3, **options)
         assert (model.labels, model.num_classes, model.task, model.backbone.pair) == expected
         assert model.dropout.rate == 0.3
         found = model.classifier.kernel.numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 
 from eelbert_tf.config import PACKAGE, LexicalConfig
-from eelbert_tf.errors import InputError
+from eelbert_tf.errors import InputError, InputWarning
 from eelbert_tf.linear.heads import Heads, fit_heads
 from eelbert_tf.preprocessing.base import Preprocessor
 from eelbert_tf.preprocessing.columns import (
@@ -551,6 +552,10 @@ class EelbertClassifier(Task):
                 f"{name}: an encoder without a classification head: fine-tune it first (eelbert finetune), or give "
                 "`labels` or `num_classes`"
             )
+        elif info.kind == "classifier":
+            message = f"{name}: a fresh head takes the place of the saved one, which is for {info.task}"
+            names = f" of {', '.join(map(str, info.labels)):.100}" if info.labels else ""
+            warnings.warn(message + names, InputWarning, stacklevel=2)
         backbone = EelbertBackbone.from_stored(stored, pair, dtype, **changes)
         preprocessor = stored_preprocessor(stored, backbone, cls.reads_windows)
         lexical = info.lexical if kept else None
