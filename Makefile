@@ -3,7 +3,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-TF_CPP_MIN_LOG_LEVEL ?= 2
+TF_CPP_MIN_LOG_LEVEL ?= 3
 KERAS_BACKEND ?= tensorflow
 export TF_CPP_MIN_LOG_LEVEL KERAS_BACKEND
 

@@ -20,7 +20,7 @@ from tests.shared import FOLDER
 # Shells start background jobs with SIGINT ignored, and what the tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def pytest_configure() -> None:
