@@ -43,6 +43,7 @@ COMMANDS = {
     "quantize": ("eelbert_tf.training.commands.quantize", "store a lexicon in a few bytes for each row"),
     "distill": ("eelbert_tf.training.commands.distill", "teach a small model what a larger one says"),
     "glue": ("eelbert_tf.training.commands.glue", "score models and baselines on GLUE"),
+    "presets": ("eelbert_tf.preset_table", "list the models that come with the package"),
     "benchmark": ("eelbert_tf.tflite.commands.benchmark", "measure speed and size beside baselines in the same run"),
 }
 
@@ -95,7 +96,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status is 0, 2 for bad input, 130 after an interrupt, or 143 after SIGTERM."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     start_quietly()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = next((a for a in arguments if not a.startswith("-")), "")

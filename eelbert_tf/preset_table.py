@@ -1,0 +1,77 @@
+"""`eelbert presets`: the models that come with the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+from .saving.folders import PRESETS, WEIGHTS_FILE, preset_file, preset_names
+from .saving.info import read_info
+
+COLUMNS = ("preset", "kind", "languages", "numbers", "hidden_size", "max_tokens", "STS-B", "labels")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command has no options."""
+    parser.description = "The models that come with the package: what --preset and --model take by name."
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:  # noqa: ARG001, as every command
+    """Prints a table.
+
+    Returns:
+        For each preset its `kind`, `languages`, `numbers` (learned numbers), `weights_bytes`, `hidden_size`,
+        `max_tokens`, `labels`, `tflite_bytes` of a file that comes with it, and `scores`.
+    """
+    found = {name: _described(name) for name in preset_names()}
+    rows = [COLUMNS]
+    for name, one in found.items():
+        similarity = one["scores"].get("stsb_dev")
+        rows.append(
+            (
+                name,
+                one["kind"],
+                _shortened(one["languages"]),
+                f"{one['numbers']:,}",
+                str(one["hidden_size"]),
+                str(one["max_tokens"]),
+                "" if similarity is None else f"{similarity:.1f}",
+                " ".join(one["labels"] or ()),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return {"presets": found}
+
+
+def _shortened(languages: list[str]) -> str:
+    return " ".join(languages) if len(languages) < 4 else f"{languages[0]} and {len(languages) - 1} more"
+
+
+def _described(name: str) -> dict[str, Any]:
+    info, _ = read_info(PRESETS / name)
+    weights, file = PRESETS / name / WEIGHTS_FILE, preset_file(name)
+    return {
+        "kind": info.kind,
+        "languages": info.notes.get("languages", ["en"]),
+        "numbers": _numbers(weights),
+        "weights_bytes": weights.stat().st_size,
+        "hidden_size": info.config.hidden_size,
+        "max_tokens": info.config.max_tokens,
+        "labels": info.labels,
+        "tflite_bytes": None if file is None else file.stat().st_size,
+        "scores": info.notes.get("scores", {}),
+    }
+
+
+def _numbers(path: Path) -> int:
+    """How many numbers a safetensors file holds, by its header."""
+    with open(path, "rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
