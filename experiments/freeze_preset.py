@@ -49,12 +49,23 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     if config["lexicon_size"]:
         rows = f"{config['lexicon_size']} rows of {config['lexicon_width']}, {config['lexicon_lookups']} for each word"
         if codes := config.get("lexicon_codes"):
-            rows += f", each row in {codes} codes of one byte, {codes * config['lexicon_size']:,} bytes"
+            rows += f", each row in {codes} codes of one byte, {codes * config['lexicon_size']:,} bytes: "
+            rows += f"with these {parameters + codes * config['lexicon_size']:,} numbers in all"
         rows += "; added to the output too" if config.get("lexicon_skip") else ""
         lines += [f"| lexicon | {rows} |"]
     lines += [f"| pooling | {config['pooling']} |"]
+    if languages := fields["notes"].get("languages"):
+        lines += [f"| languages | {' '.join(languages)} |"]
     lines += [f"| text | {args.data} |"]
-    if run:
+    if "teachers" in run:
+        tasks = f", and {run['tasks']} of the labelled sets x {run['task_rows']}" if run["tasks"] else ""
+        lines += [
+            f"| objective | likeness to {run['teachers']}; {run['steps']:,} steps of {run['batch_size']} texts{tasks}; "
+            f"a quarter of the texts with typing errors |",
+            f"| texts seen | {run['steps'] * run['batch_size'] / 1e6:.1f} million, of {run['texts']:,} |",
+            f"| trained in | {run['seconds'] / 3600:.1f} hours of one processor core, PyTorch (experiments/presets) |",
+        ]
+    elif run:
         text = f"{run['corpus_words'] / 1e6:,.1f} million words"
         text = "the sentences" if run["objective"] == "teacher" else text
         lines += [
@@ -111,6 +122,7 @@ def main() -> None:
     fields["notes"].get("pretraining", {}).pop("teacher", None)  # a path on the machine where it was trained
     fields["notes"].get("pretraining", {}).pop("preset", None)
     for name in (WEIGHTS_FILE, CURVE):
+        (target / name).unlink(missing_ok=True)
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
     if args.tflite:

@@ -1,6 +1,9 @@
-"""Make a preset's folder of what train.py wrote, and compare its similarity with the figure of the training.
+"""Make a model's folder of what train.py wrote, and compare its similarity with the figure of the training.
 
-python experiments/presets/export.py --run runs/uno_en --stsb GLUE/STS-B/dev.tsv --output presets/uno_en
+    python experiments/presets/export.py --run runs/uno_en --teachers all-MiniLM-L6-v2 --languages en \
+        --stsb GLUE/STS-B/dev.tsv --output uno_en
+
+experiments/freeze_preset.py puts the folder into the package, with a card.
 """
 
 import argparse
@@ -37,6 +40,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--run", type=pathlib.Path, required=True)
     parser.add_argument("--stsb", type=pathlib.Path, required=True, help="STS-B's dev.tsv")
+    parser.add_argument("--teachers", required=True, help="their names, for the card")
+    parser.add_argument("--languages", nargs="+", required=True)
     parser.add_argument("--output", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
     run = json.loads((arguments.run / "run.json").read_text())
@@ -46,8 +51,10 @@ def main():
         parser.error(f"{arguments.run}: its weights are not those of its configuration")
     for name, variable in variables.items():
         variable.assign(arrays[name])
-    model.save_to_preset(arguments.output, {"pretraining": run})
-    print(f"STS-B dev: {similarity(model, arguments.stsb):.2f}, in the training {run['stsb_dev']:.2f}")
+    found = round(similarity(model, arguments.stsb), 2)
+    print(f"STS-B dev: {found}, in the training {run['stsb_dev']:.2f}")
+    notes = {"pretraining": run | {"teachers": arguments.teachers}, "languages": arguments.languages}
+    model.save_to_preset(arguments.output, notes | {"scores": {"stsb_dev": found}})
 
 
 if __name__ == "__main__":

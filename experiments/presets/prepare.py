@@ -1,21 +1,28 @@
 """Turn texts into word numbers, each with a noisy copy, and the tables of all distinct words.
 
-    python experiments/presets/prepare.py --texts texts/texts.txt --stsb GLUE/STS-B/dev.tsv --most 700000 --output words
+    python experiments/presets/prepare.py --texts texts/texts.txt --data shared/data --held-out held_out \
+        --most 600000 --output words
 
 Writes ids.npy and offsets.npy (the texts, then their noisy copies in the same order), table.npy (float16, the hash
 embedding of each word, then those of [CLS], [SEP] and padding), rows.npy (the upper 24 bits that choose a lexicon's
-row) and stsb.npz (the sentences of STS-B's development set, for scores while training). A noisy copy has typing errors
-and, sometimes, no punctuation.
+row), sets.pickle (the labelled sets of labelled_sets.py, rows with their noisy copies behind them) and stsb.npz (the
+sentences of STS-B's development set, for scores while training). A noisy copy has typing errors and, sometimes, no
+punctuation.
 """
 
 import argparse
 import hashlib
 import itertools
 import pathlib
+import pickle
 import re
+import sys
 import types
 
 import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "teachers"))
+from labelled_sets import allowed_sets, kind, targets
 
 from eelbert_tf.config import HashConfig
 from eelbert_tf.text.reference import CLS, SEP, embed_token
@@ -25,6 +32,7 @@ from eelbert_tf.training.tokens.tables import embedding_table, lexicon_table
 
 HASH = HashConfig((43, 43, 42), boundaries=True, normalization=1)
 LONGEST = 126  # words of a text
+LONGEST_LABELLED, MOST_ROWS = 46, 40_000  # words of a labelled text; rows of a set
 CODES = 2**24
 _ROWS_OF_KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEAR = {
@@ -83,6 +91,20 @@ class Vocabulary:
         return embedding_table(corpus, HASH), lexicon_table(corpus, HASH, CODES)
 
 
+def labelled(data, held_out, vocabulary, chance):
+    """Labelled sets in word numbers: name, kind, targets, and for each side ids and offsets (clean, then noisy)."""
+    for name, rows in allowed_sets(data, held_out):
+        rows = [rows[place] for place in chance.permutation(len(rows))[:MOST_ROWS]]
+        sides = []
+        for side in range(1 + (rows[0][1] is not None)):
+            texts = [row[side] for row in rows]
+            read = list(vocabulary.read(texts, LONGEST_LABELLED))
+            read += vocabulary.read((noisy(text, chance) for text in texts), LONGEST_LABELLED)
+            sides.append((np.concatenate(read), np.cumsum([0, *map(len, read)])))
+        found, names = targets(name, [row[2] for row in rows])
+        yield {"name": name, "kind": kind(name), "names": names, "targets": found, "sides": sides}
+
+
 def padded(found, number):
     """Word numbers of texts with [CLS] and [SEP]: int32 `[n, 64]`."""
     ids = np.full((len(found), 64), number + 2, np.int32)
@@ -95,7 +117,8 @@ def main():
     """Read, spoil, number, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--texts", type=pathlib.Path, required=True, help="one text a line (gather_texts.py)")
-    parser.add_argument("--stsb", type=pathlib.Path, required=True, help="STS-B's dev.tsv")
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with labelled/, glue/ and classify/")
+    parser.add_argument("--held-out", type=pathlib.Path, required=True, help="what held_out.py wrote")
     parser.add_argument("--most", type=int, default=700_000)
     parser.add_argument("--output", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
@@ -103,9 +126,12 @@ def main():
     with open(arguments.texts, encoding="utf-8") as file:
         lines = [line.rstrip("\n") for line in itertools.islice(file, arguments.most)]
     found = list(vocabulary.read(lines)) + list(vocabulary.read(noisy(line, chance) for line in lines))
-    pairs = [line.split("\t") for line in arguments.stsb.read_text("utf-8").split("\n")[1:] if line.strip()]
+    sets = list(labelled(arguments.data, arguments.held_out, vocabulary, chance))
+    stsb = arguments.data / "glue" / "STS-B" / "dev.tsv"
+    pairs = [line.split("\t") for line in stsb.read_text("utf-8").split("\n")[1:] if line.strip()]
     sides = {name: list(vocabulary.read((pair[column] for pair in pairs), 62)) for name, column in (("a", 7), ("b", 8))}
     arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "sets.pickle").write_bytes(pickle.dumps(sets))
     np.save(arguments.output / "ids.npy", np.concatenate(found))
     np.save(arguments.output / "offsets.npy", np.cumsum([0, *map(len, found)]))
     embeddings, rows = vocabulary.tables(arguments.output)

@@ -1,5 +1,6 @@
 """The encoder in torch, for training in bfloat16: the same function as `EelbertBackbone`, whose weights it writes."""
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -28,21 +29,38 @@ class Block(nn.Module):
         return self.output_norm(x + self.output(functional.gelu(self.intermediate(x))))
 
 
+def quantized_start(lexicon, basis):
+    """Books float `[groups * 256, width / groups]` and projection of a lexicon of lexicon.py, to answers in a basis."""
+    to_answers, to_own = lexicon["to_answers"], lexicon["to_own"]
+    own = nn.init.orthogonal_(torch.empty(to_own.shape[1], basis.shape[1]), gain=0.3)
+    start = torch.from_numpy(to_answers @ basis[: to_answers.shape[1]])
+    return torch.from_numpy(lexicon["books"]).flatten(0, 1), start + torch.from_numpy(to_own.copy()) @ own
+
+
+def entries(rows, config, codes=None):
+    """Entries of the books int32 `[V + 3, m]` of words with 24-bit rows; the last three, zero, are no words."""
+    if codes is None:  # one table, of which each word has `lexicon_lookups` rows
+        size = config["lexicon_size"]
+        found = np.stack([rows // size**k % size for k in reversed(range(config["lexicon_lookups"]))], 1)
+    else:
+        groups = codes.shape[1]
+        found = codes[rows >> (24 - (len(codes).bit_length() - 1))] + 256 * np.arange(groups, dtype=np.int32)
+    return torch.from_numpy(np.concatenate([found, np.zeros((3, found.shape[1]))]).astype(np.int32))
+
+
 class Student(nn.Module):
     """The encoder, up to the outputs that means are taken of.
 
-    Called with hash embeddings float `[B, T, h]`, lexicon entries int64 `[B, T, m]`, `words` float `[B, T, 1]` (1 for
-    a word), and mask `[B, T]` or None where every slot is filled; gives float32 `[B, T, width]`.
+    Called with hash embeddings float `[B, T, h]`, entries of the books int64 `[B, T, m]`, `words` float `[B, T, 1]` (1
+    for a word), and mask `[B, T]` or None where every slot is filled; gives float32 `[B, T, width]`.
     """
 
-    def __init__(self, config, lexicon, basis):
+    def __init__(self, config, books, projection):
         super().__init__()
         width, self.config = config["hidden_size"], config
         self.projection = nn.Linear(128, width) if width != 128 else None
-        self.books = nn.Parameter(torch.from_numpy(lexicon["books"]).flatten(0, 1).clone())
-        self.lexicon_projection = nn.Parameter(
-            torch.from_numpy(lexicon["to_answers"] @ basis[: lexicon["to_answers"].shape[1]]).clone()
-        )
+        self.books = nn.Parameter(books.clone())
+        self.lexicon_projection = nn.Parameter(projection.clone())
         self.position = nn.Parameter(torch.randn(128, width) * 0.02)
         self.segment = nn.Parameter(torch.randn(2, width) * 0.02)
         self.norm = nn.LayerNorm(width, eps=1e-12)
@@ -74,16 +92,41 @@ class Student(nn.Module):
         x = x.float()
         return x if self.lexicon_scale is None else x + lexical * self.lexicon_scale
 
-    def weights(self, codes):
+    def load(self, arrays):
+        """Takes weights by the names of `EelbertBackbone`'s."""
+
+        def put(parameter, array):
+            parameter.data.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+        put(self.books, arrays["lexicon/table"])
+        put(self.lexicon_projection, arrays["lexicon/projection/kernel"])
+        put(self.position, arrays["position_embedding"])
+        put(self.segment, arrays["segment_embedding"])
+        put(self.norm.weight, arrays["embeddings_norm/gamma"])
+        put(self.norm.bias, arrays["embeddings_norm/beta"])
+        for i, block in enumerate(self.blocks):
+            for name in ("attention_output", "intermediate", "output"):
+                put(getattr(block, name).weight, arrays[f"block_{i}/{name}/kernel"].T)
+                put(getattr(block, name).bias, arrays[f"block_{i}/{name}/bias"])
+            for name in ("attention_norm", "output_norm"):
+                put(getattr(block, name).weight, arrays[f"block_{i}/{name}/gamma"])
+                put(getattr(block, name).bias, arrays[f"block_{i}/{name}/beta"])
+            parts = ("query", "key", "value")
+            put(block.qkv.weight, np.concatenate([arrays[f"block_{i}/{part}/kernel"].T for part in parts]))
+            put(block.qkv.bias, np.concatenate([arrays[f"block_{i}/{part}/bias"] for part in parts]))
+
+    def weights(self, codes=None):
         """Arrays by the names of `EelbertBackbone`'s weights."""
 
         def get(parameter):
             return parameter.detach().float().numpy()
 
-        groups = codes.shape[1]
-        found = {
-            "lexicon/codes": codes,
-            "lexicon/books": get(self.books).reshape(groups, 256, -1),
+        if codes is None:
+            found = {"lexicon/table": get(self.books)}
+        else:
+            books = get(self.books).reshape(codes.shape[1], 256, -1)
+            found = {"lexicon/codes": codes, "lexicon/books": books}
+        found |= {
             "lexicon/projection/kernel": get(self.lexicon_projection),
             "position_embedding": get(self.position),
             "segment_embedding": get(self.segment),

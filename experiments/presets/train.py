@@ -1,13 +1,16 @@
-"""Distil an encoder from teachers' cached answers.
+"""Distil an encoder from teachers' cached answers, and from labelled sets.
 
-    python experiments/presets/train.py --shape uno --words words --answers answers/a answers/b \
+    python experiments/presets/train.py --shape uno --words words --answers answers/a --clusters 1000 --tasks 4 \
         --lexicon lexicon/q4.npz --output runs/uno_en
 
 Resumable: run it again and it goes on. What the pooled output learns from: contrast with the targets (the answers of
 all teachers, reduced together to the encoder's width by PCA), 1 - cosine to them, and 1 - cosine of a linear layer's
 output to all that was answered. With --clusters a batch holds runs of near neighbours, and the likeness of its texts is
 learned too (Kullback-Leibler divergence, and squared differences of cosines). A share of the texts is read with typing
-errors; their targets stay. A share of the steps reads two texts as a pair, so that segments are learned.
+errors; their targets stay. A share of the steps reads two texts as a pair, so that segments are learned. With --tasks a
+step also reads rows of so many labelled sets, each with a head on the pooled output (task_heads.py). A teacher of
+similarity leaves little room for moods: the last --own numbers learn from labelled sets alone or, with --residual, what
+a teacher tuned on moods says that the first one does not.
 
 Writes weights.npz, by the names of `EelbertBackbone`, and run.json: export.py makes a preset of them.
 """
@@ -24,7 +27,8 @@ import torch
 from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "teachers"))
-from student import Student
+from student import Student, entries, quantized_start
+from task_heads import read_heads
 from teachers_answer import Answers
 
 SHAPES = {
@@ -33,8 +37,9 @@ SHAPES = {
     "tiny": {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512},
     "mini": {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024},
 }
-LOSSES = ("contrast", "cosine", "wide")
+LOSSES = ("contrast", "cosine", "wide", "sets", "right")
 HELD_OUT = 2000
+OWN_SPREAD = 0.4  # variance of the outputs that only labelled sets teach, beside 1 of the others
 LONGEST = 64
 
 
@@ -55,7 +60,41 @@ class Data:
         kept = values[::-1][:width].sum() / values.sum()
         print(f"{self.count} texts, targets of {sample.shape[1]} to {width}: {kept:.4f} of the energy", flush=True)
         self.sizes = np.diff(self.offsets)
-        self.run = 0
+        self.run, self.other = 0, None
+
+    def align(self, rows, points):
+        """Chooses the basis, orthonormal, in which the answers come nearest to an encoder's outputs (Procrustes)."""
+        answers = self.answers(rows)
+        u, _, v = np.linalg.svd(answers.T @ points, full_matrices=False)
+        self.basis = (u @ v).astype(np.float32)
+        found = answers @ self.basis
+        cosine = (found * points).sum(1) / np.linalg.norm(found, axis=1)
+        print(f"aligned: cosine {cosine.mean():.3f}, energy {(found**2).sum() / (answers**2).sum():.3f}", flush=True)
+
+    def learn_residual(self, folder, shared):
+        """Takes what another teacher says beyond the first, for the last outputs: its residual's components."""
+        other = Answers(folder)
+        self.count = min(self.count, other.count)
+        self.other, self.other_scale = other.codes(0, self.count), other.scale
+        rows = np.arange(min(50_000, self.count))
+        first, second = self.answers(rows), self.other[rows] * self.other_scale
+        self.known = np.linalg.solve(first.T @ first + 1e-2 * np.eye(first.shape[1]), first.T @ second)
+        left = second - first @ self.known
+        self.middle = left.mean(0)
+        values, vectors = np.linalg.eigh(np.cov((left - self.middle).T))
+        own = self.basis.shape[1] - shared
+        ratio = OWN_SPREAD * (first @ self.basis[:, :shared]).var(0).sum() / values[::-1][:own].sum()
+        self.residual = (vectors[:, ::-1][:, :own] * np.sqrt(ratio)).astype(np.float32)
+        part, boost = values[::-1][:own].sum() / values.sum(), np.sqrt(ratio)
+        print(f"residual {values.sum():.3f} of 1, {part:.2f} of it kept, times {boost:.2f}", flush=True)
+
+    def targets(self, rows, answers, shared):
+        """Unit vectors float32 `[n, shared or all]`."""
+        found = answers @ self.basis[:, :shared]
+        if self.other is not None:
+            left = self.other[rows] * self.other_scale - answers @ self.known - self.middle
+            found = np.concatenate([found, left @ self.residual], 1)
+        return functional.normalize(torch.from_numpy(found.astype(np.float32)), dim=1)
 
     def answers(self, rows):
         return np.concatenate(
@@ -119,17 +158,18 @@ class Data:
 
     def matrix(self, rows, specials):
         """Word numbers int32 [B, T] with [CLS] and [SEP], `pad` where there is none."""
-        cls, sep, pad = specials
-        sizes = np.minimum(self.sizes[rows], LONGEST - 2)
-        width = int(sizes.max()) + 2
-        found = np.full((len(rows), width), pad, np.int32)
-        found[:, 0] = cls
-        columns = np.arange(sizes.max())
-        places = self.offsets[rows][:, None] + columns
-        inside = columns < sizes[:, None]
-        found[:, 1:-1][inside] = self.ids[np.minimum(places, len(self.ids) - 1)][inside]
-        found[np.arange(len(rows)), sizes + 1] = sep
-        return found
+        return matrix([self.ids[self.offsets[row] : self.offsets[row + 1]][: LONGEST - 2] for row in rows], specials)
+
+
+def matrix(texts, specials):
+    """Word numbers int32 [B, T] with [CLS] and [SEP], `pad` where there is none."""
+    cls, sep, pad = specials
+    sizes = np.array([len(text) for text in texts])
+    found = np.full((len(texts), sizes.max() + 2), pad, np.int32)
+    found[:, 0] = cls
+    found[:, 1:-1][np.arange(sizes.max()) < sizes[:, None]] = np.concatenate(texts)
+    found[np.arange(len(texts)), sizes + 1] = sep
+    return found
 
 
 def paired(ids, specials):
@@ -146,14 +186,36 @@ def paired(ids, specials):
     return found, segments
 
 
+def configured(args):
+    """A quantized lexicon, and the configuration of an encoder with it."""
+    lexicon = dict(np.load(args.lexicon))
+    config = SHAPES[args.shape] | {"lexicon_skip": not args.no_skip}
+    if args.inner:
+        config["intermediate_size"] = args.inner
+    shape = {"lexicon_size": len(lexicon["codes"]), "lexicon_width": int(lexicon["to_answers"].shape[0])}
+    return lexicon, config | shape | {"lexicon_codes": lexicon["codes"].shape[1]}
+
+
+def started(folder):
+    """Weights and configuration of an encoder with a lexicon of numbers."""
+    from safetensors.numpy import load_file
+
+    config = json.loads((folder / "config.json").read_text())["config"]
+    names = [*SHAPES["uno"], "lexicon_size", "lexicon_width", "lexicon_lookups"]
+    return load_file(folder / "weights.safetensors"), {name: config[name] for name in names} | {"lexicon_skip": False}
+
+
 def main():
     """Train, and keep what was learned every so often."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--shape", choices=SHAPES, required=True)
+    parser.add_argument("--shape", choices=SHAPES)
+    parser.add_argument(
+        "--start", type=pathlib.Path, help="a preset's folder, to go on with; its hash as in prepare.py"
+    )
     parser.add_argument("--words", type=pathlib.Path, required=True)
     parser.add_argument("--answers", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--weights", type=float, nargs="+")
-    parser.add_argument("--lexicon", type=pathlib.Path, required=True)
+    parser.add_argument("--lexicon", type=pathlib.Path, help="what lexicon.py wrote; not with --start")
     parser.add_argument("--output", type=pathlib.Path, required=True)
     parser.add_argument("--most", type=int)
     parser.add_argument("--steps", type=int, default=20000)
@@ -167,41 +229,42 @@ def main():
     parser.add_argument("--inner", type=int)
     parser.add_argument("--clusters", type=int, default=0)
     parser.add_argument("--relations", type=float, default=1.0)
+    parser.add_argument("--tasks", type=int, default=0, help="labelled sets a step")
+    parser.add_argument("--task-rows", type=int, default=24)
+    parser.add_argument("--task-weight", type=float, default=1.0)
+    parser.add_argument("--own", type=int, default=0, help="so many outputs, the last, learn from labelled sets alone")
+    parser.add_argument("--residual", type=pathlib.Path, help="answers of a teacher whose residual the --own learn")
     parser.add_argument("--no-skip", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
-    lexicon = dict(np.load(args.lexicon))
-    config = SHAPES[args.shape] | {"lexicon_skip": not args.no_skip}
-    if args.inner:
-        config["intermediate_size"] = args.inner
-    width, groups = config["hidden_size"], lexicon["codes"].shape[1]
-    data = Data(args, width)
-    if args.clusters:
-        data.cluster(args.clusters)
-    model = Student(config, lexicon, data.basis)
+    lexicon, config = started(args.start) if args.start else configured(args)
+    width, codes_of_rows = config["hidden_size"], lexicon.get("codes")
+    data, shared = Data(args, width), width - args.own
+    if args.start:
+        books = torch.from_numpy(lexicon["lexicon/table"])
+        model = Student(config, books, torch.from_numpy(lexicon["lexicon/projection/kernel"]))
+        model.load(lexicon)
+    else:
+        model = Student(config, *quantized_start(lexicon, data.basis))
     table = torch.from_numpy(np.load(args.words / "table.npy"))  # float16, with [CLS], [SEP] and padding at the end
     number = len(table) - 3
     specials = (number, number + 1, number + 2)
-    shift = 24 - (len(lexicon["codes"]).bit_length() - 1)
-    rows = np.load(args.words / "rows.npy") >> shift
-    codes = np.concatenate([lexicon["codes"][rows], np.zeros((3, groups), np.uint8)]).astype(
-        np.int32
-    ) + 256 * np.arange(groups, dtype=np.int32)
-    codes = torch.from_numpy(codes)
+    codes = entries(np.load(args.words / "rows.npy"), config, codes_of_rows)
     head = torch.nn.Linear(width, sum(part.shape[1] for part in data.parts), bias=False)
+    heads, share = read_heads(args.words / "sets.pickle", width)
     parameters = [*model.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.01},
             {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0},
+            {"params": heads.parameters(), "weight_decay": 0.01},
         ],
         lr=args.rate,
         betas=(0.9, 0.98),
         fused=True,
     )
-    basis = torch.from_numpy(data.basis)
 
     def sums(ids, segments=None):
         """float32 [B or 2B, width]: means of the outputs over each text's slots."""
@@ -222,6 +285,34 @@ def main():
         first = used.float() - second
         return torch.cat([(x * side[..., None]).sum(1) / side.sum(1, keepdim=True) for side in (first, second)])
 
+    if args.start:
+        with torch.inference_mode():
+            rows = np.arange(0, min(20_000, data.count))
+            order = rows[np.argsort(data.sizes[rows], kind="stable")]
+            parts = [sums(data.matrix(part, specials)) for part in np.array_split(order, len(order) // 200)]
+        data.align(order, functional.normalize(torch.cat(parts), dim=1).numpy())
+    if args.residual:
+        data.learn_residual(args.residual, shared)
+    if args.clusters:
+        data.cluster(args.clusters)
+
+    def asked(chance):
+        """Loss of rows of some labelled sets, and how often the heads are right."""
+        loss, right = 0, []
+        for index in chance.choice(len(heads), args.tasks, replace=False, p=share):
+            task = heads[index]
+            chosen, texts = task.draw(chance, args.task_rows, args.noise)
+            ids = matrix(texts, specials)
+            found = sums(*paired(ids, specials)) if task.pairs else sums(ids)
+            spread = (found - found.mean(0)).square().mean(0)
+            excess = spread[shared:].sum() / spread[:shared].sum() - OWN_SPREAD
+            loss = loss + (10 * excess.square() / args.tasks if args.own and not args.residual else 0)
+            one, hits = task(functional.normalize(found, dim=1), chosen)
+            loss, right = loss + one / args.tasks, [*right, hits]
+            rights[task.name] = 0.97 * rights.get(task.name, hits) + 0.03 * hits
+        return loss, np.mean(right)
+
+    rights = {}
     args.output.mkdir(parents=True, exist_ok=True)
     kept, first, spent = args.output / "resume.pt", 0, 0.0
     if kept.is_file():
@@ -229,6 +320,7 @@ def main():
         (
             model.load_state_dict(state["model"]),
             head.load_state_dict(state["head"]),
+            heads.load_state_dict(state["heads"]),
             optimizer.load_state_dict(state["optimizer"]),
         )
         first, spent = state["step"], state["seconds"]
@@ -249,10 +341,12 @@ def main():
             group["lr"] = args.rate * min((done + 1) / warm, (args.steps - done) / (args.steps - warm))
         paired_now = chance_of_pairs[done] and ids.shape[1] <= 32
         found = sums(*paired(ids, specials)) if paired_now else sums(ids)
-        u, target = functional.normalize(found, dim=1), functional.normalize(target_all @ basis, dim=1)
+        target = data.targets(chosen % data.texts, target_all.numpy(), shared)
+        u = functional.normalize(found[:, : target.shape[1]], dim=1)
         contrast = functional.cross_entropy(u @ target.T / args.temperature, torch.arange(len(u)))
         cosine = (u * target).sum(1).mean()
-        wide = functional.cosine_similarity(head(found), target_all).mean()
+        told = functional.linear(found[:, :shared], head.weight[:, :shared])
+        wide = functional.cosine_similarity(told, target_all).mean()
         loss = contrast + 5 * (1 - cosine) + 3 * (1 - wide)
         if args.clusters:
             own, wanted = u @ u.T, target @ target.T
@@ -261,23 +355,27 @@ def main():
                 ((own - itself) / 0.05).log_softmax(1), ((wanted - itself) / 0.05).softmax(1), reduction="batchmean"
             )
             loss = loss + args.relations * (relation + 10 * (own - wanted).square().mean())
+        task_loss, right = asked(np.random.default_rng([11, done])) if args.tasks else (torch.zeros(()), 0)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss + args.task_weight * task_loss).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
-        seen.append([contrast.item(), cosine.item(), wide.item()])
+        seen.append([contrast.item(), cosine.item(), wide.item(), task_loss.item(), right])
         done += 1
         if done % 100 == 0:
             told = ", ".join(f"{name} {value:.4f}" for name, value in zip(LOSSES, np.mean(seen[-100:], 0), strict=True))
             print(f"{done}: {told}, {(time.time() - began) / (done - first):.3f} s a step", flush=True)
         if done % args.every == 0 or done == until:
             score = similarity(sums, args.words)
-            print(f"{done}: STS-B dev {score:.2f}", flush=True)
+            print(
+                f"{done}: STS-B dev {score:.2f}", {name: round(100 * hits) for name, hits in rights.items()}, flush=True
+            )
             seconds = spent + time.time() - began
             torch.save(
                 {
                     "model": model.state_dict(),
                     "head": head.state_dict(),
+                    "heads": heads.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "step": done,
                     "seconds": seconds,
@@ -285,7 +383,7 @@ def main():
                 kept.with_suffix(".part"),
             )
             os.replace(kept.with_suffix(".part"), kept)
-            np.savez(args.output / "weights.npz", **model.weights(lexicon["codes"]))
+            np.savez(args.output / "weights.npz", **model.weights(codes_of_rows))
             (args.output / "run.json").write_text(
                 json.dumps(
                     {
@@ -293,9 +391,6 @@ def main():
                         | {
                             "pooling": "mean",
                             "max_position_embeddings": 128,
-                            "lexicon_size": len(lexicon["codes"]),
-                            "lexicon_width": int(lexicon["to_answers"].shape[0]),
-                            "lexicon_codes": groups,
                         },
                         "steps": done,
                         "of": args.steps,
@@ -305,6 +400,12 @@ def main():
                         "rate": args.rate,
                         "noise": args.noise,
                         "pairs": args.pairs,
+                        "clusters": args.clusters,
+                        "relations": args.relations,
+                        "tasks": args.tasks,
+                        "task_rows": args.task_rows,
+                        "task_weight": args.task_weight,
+                        "own": args.own,
                         "stsb_dev": score,
                     },
                     indent=1,

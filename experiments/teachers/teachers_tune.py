@@ -8,9 +8,7 @@ a score (query_wellformedness); pairs are [u, v, |u-v|, u*v]. A step draws `--ta
 square root of their sizes, `--rows` rows of each, and `--hold` unlabelled texts whose cached
 answers (teachers_answer.py) hold the embedding: loss = tasks' mean + `--weight` * (1 - cosine).
 
-Sets whose labels are left out, so that they stay unseen tasks in measurements (--leave-out):
-TREC, emotion and SNIPS of `classify` are never read; bitext_support, stackoverflow_titles, isear
-and davidson_hate. STS-B's scores are not used, so that similarity stays zero-shot (--with-stsb).
+Sets whose labels are left out (--leave-out): see labelled_sets.py. STS-B's scores are not used unless --with-stsb.
 Texts that held_out.py forbids are left out everywhere. Run it again and it resumes.
 """
 
@@ -24,45 +22,17 @@ import time
 
 import numpy as np
 import torch
-from held_out import SETS, Forbidden, rows, tsv
+from labelled_sets import LEFT_OUT, allowed_sets, kind, targets
 from minilm import load, save
 from teachers_answer import Answers
 from torch import nn
 from torch.nn import functional
 
-LEFT_OUT = ("slurp_slots", "bitext_support", "stackoverflow_titles", "isear", "davidson_hate")
-SCORES = ("query_wellformedness", "STS-B")
-SEVERAL = ("xed_emotion",)
 MOST_ROWS = 100_000
 HELD = 100_000
 MOST_TOKENS = 40
 MOST_CHARACTERS = 1200
 PASS = 50
-
-
-def labelled(data, held_out, leave_out):
-    """Names and rows (text, second text or None, label) of the labelled sets."""
-    for path in sorted((data / "labelled").glob("*.csv.xz")):
-        name = path.name.split(".")[0]
-        if name not in leave_out:
-            found = rows(held_out / name / "train.csv" if name in SETS else path)
-            yield name, [(row["text"], row.get("text_b"), row["label"]) for row in found]
-
-
-def glue(data, held_out, with_stsb):
-    """The same of GLUE's training parts."""
-    for name, first, second, label in (
-        ("SST-2", 0, None, 1),
-        ("MRPC", 3, 4, 0),
-        ("RTE", 1, 2, 3),
-        ("MNLI_part", 0, 1, 2),
-        ("STS-B", 7, 8, 9),
-    ):
-        if name != "STS-B" or with_stsb:
-            found = tsv(data / "glue" / name / "train.tsv")
-            yield name, [(row[first], row[second] if second else None, row[label]) for row in found]
-    yield "CoLA", [(row[3], None, row[1]) for row in tsv(data / "glue" / "CoLA" / "train.tsv", header=False)]
-    yield "QQP", [(row[3], row[4], row[5]) for row in tsv(held_out / "QQP" / "train.tsv")]
 
 
 def encode(tokenizer, texts):
@@ -79,22 +49,10 @@ def encode(tokenizer, texts):
 def prepared(name, found, tokenizer, chance):
     """A labelled set in numbers."""
     found = [found[row] for row in chance.permutation(len(found))[:MOST_ROWS]]
-    kind = "score" if name in SCORES else "several" if name in SEVERAL else "class"
-    labels = [row[2].split("|") if kind == "several" else [row[2]] for row in found]
-    names = sorted({label for several in labels for label in several})
-    position = {label: index for index, label in enumerate(names)}
-    if kind == "class":
-        targets = np.array([position[label] for (label,) in labels])
-    elif kind == "several":
-        targets = np.zeros((len(found), len(names)), np.float32)
-        for row, several in enumerate(labels):
-            targets[row, [position[label] for label in several]] = 1
-    else:
-        targets = np.array([float(label) for (label,) in labels], np.float32)
-        targets /= targets.max()
+    found_targets, names = targets(name, [row[2] for row in found])
     pairs = found[0][1] is not None
     sides = [encode(tokenizer, [row[side] for row in found]) for side in range(1 + pairs)]
-    return {"name": name, "kind": kind, "names": names, "targets": targets, "sides": sides}
+    return {"name": name, "kind": kind(name), "names": names, "targets": found_targets, "sides": sides}
 
 
 def read_tasks(arguments, tokenizer, chance):
@@ -102,14 +60,11 @@ def read_tasks(arguments, tokenizer, chance):
     path = arguments.output / "sets.pickle"
     if path.is_file():
         return pickle.loads(path.read_bytes())
-    forbidden, result = Forbidden(arguments.held_out / "forbidden.npy"), []
-    for name, found in (
-        *labelled(arguments.data, arguments.held_out, arguments.leave_out),
-        *glue(arguments.data, arguments.held_out, arguments.with_stsb),
-    ):
-        allowed = [row for row in found if not forbidden.has(row[0]) and not (row[1] and forbidden.has(row[1]))]
-        result.append(prepared(name, allowed, tokenizer, chance))
-        print(f"{name}: {len(allowed)} of {len(found)} rows, {len(result[-1]['names'])} labels", flush=True)
+    result = [
+        prepared(name, found, tokenizer, chance)
+        for name, found in allowed_sets(arguments.data, arguments.held_out, arguments.leave_out, arguments.with_stsb)
+        if not arguments.only or name in arguments.only
+    ]
     arguments.output.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".part").write_bytes(pickle.dumps(result))
     os.replace(path.with_suffix(".part"), path)
@@ -199,6 +154,7 @@ def main():
     )
     parser.add_argument("--worker", type=int, default=0, help="this process's number, from 0")
     parser.add_argument("--leave-out", nargs="*", default=LEFT_OUT)
+    parser.add_argument("--only", nargs="*", metavar="SET", help="no other sets than these")
     parser.add_argument("--with-stsb", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
