@@ -86,6 +86,20 @@ def test_neighbours_in_meaning() -> None:
     assert similar.argmax(axis=1).tolist() == [1, 0, 3, 2, 5, 4]
 
 
+def test_neighbours_in_other_languages() -> None:
+    """Sentences are nearest to what says the same in another language."""
+    encoder = EelbertSentenceEncoder.from_preset("uno_multi")
+    english = ["The weather is beautiful today.", "Where is the train station?", "My brother has two children."]
+    others = [
+        ["Das Wetter ist heute schön.", "Wo ist der Bahnhof?", "Mein Bruder hat zwei Kinder."],
+        ["Hoy hace muy buen tiempo.", "¿Dónde está la estación de tren?", "Mi hermano tiene dos hijos."],
+    ]
+    points = encoder.predict(english, verbose=0)
+    for translated in others:
+        similar = points @ encoder.predict(translated, verbose=0).T
+        assert similar.argmax(axis=1).tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("name", READY)
 def test_the_file_says_what_keras_says(name: str) -> None:
     """The TFLite file that comes with a preset gives its classes."""
@@ -130,3 +144,16 @@ def test_fine_tuning_says_what_a_preset_cannot(tmp_path: Path, capsys: pytest.Ca
     assert main([*words, "--preset", "uno_en", "--config", "eelbert_uno"]) == 2
     assert "give one of the two" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
+
+
+def test_table_of_presets(capsys: pytest.CaptureFixture[str]) -> None:
+    """`eelbert presets`: a line each, and what it says of one is so."""
+    assert main(["presets"]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == preset_names()
+    found = json.loads(last)["presets"]
+    backbone = EelbertBackbone.from_preset("uno_en")
+    assert found["uno_en"]["numbers"] == backbone.count_params()
+    assert found["uno_en"]["hidden_size"] == backbone.config.hidden_size
+    assert found["uno_en_sst2"]["labels"] == ["negative", "positive"]
+    assert {name for name, one in found.items() if one["tflite_bytes"]} == set(READY)
