@@ -155,7 +155,8 @@ def test_preprocessors_from_presets_and_folders(tmp_path: Path) -> None:
     assert sorted(HashedTexts.presets) == preset_names()
     assert WordPiece.presets == {}
     whole = HashedTexts.from_preset("uno_en")
-    assert whole.get_config() == {"max_tokens": 128, "pair": False, "max_bytes": 512, "normalization": 0}
+    limits = {"max_tokens": 128, "max_bytes": 512, "max_windows": 1, "window_overlap": 0}
+    assert whole.get_config() == {**limits, "pair": False, "normalization": 1}
     hashed = HashedTexts.from_preset("uno_en", pair=True, max_tokens=32)
     assert hashed.get_config() == {**whole.get_config(), "pair": True, "max_tokens": 32}
     bert([*PIECES[:-1], b"\xff"]).save_to_preset(tmp_path / "model")
