@@ -19,8 +19,8 @@ import numpy as np
 from eelbert_tf import metrics
 from eelbert_tf.disk.inputs import read_texts
 from eelbert_tf.disk.tables import Table, check_labels, read_table
-from eelbert_tf.training.commands.finetune import split
 from eelbert_tf.training.finetune.thresholds import label_thresholds
+from eelbert_tf.training.finetune.validation import split
 
 KEEP = 0.95
 
@@ -32,23 +32,29 @@ def features(train: list[str]) -> Any:
     return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(train)
 
 
+def parts(table: Table) -> list[tuple[list[str], list[Any]]]:
+    """Texts and labels to learn from, and those that are held out."""
+    rows = split(table.texts, table.labels)
+    return [([table.texts[i] for i in some], [table.labels[i] for i in some]) for some in rows]
+
+
 def several(train: Table, test: Table) -> dict[str, float]:
     """Micro and macro F1 and mean average precision."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
     names = check_labels(train, "multilabel") or []
-    learned, held_out = split(train, min(1000, len(train) // 10), 0)
+    (texts, labels), (held_texts, held_labels) = parts(train)
 
-    def truth(table: Table) -> np.ndarray:
-        return np.array([[name in given for name in names] for given in table.labels])
+    def truth(several: list[Any]) -> np.ndarray:
+        return np.array([[name in given for name in names] for given in several])
 
-    words = features(learned.texts)
+    words = features(texts)
     model = OneVsRestClassifier(LogisticRegression(C=10.0, max_iter=300))
-    model.fit(words.transform(learned.texts), truth(learned).astype(int))
-    held, scores = (model.predict_proba(words.transform(table.texts)) for table in (held_out, test))
-    least = label_thresholds(truth(held_out), held)
-    return metrics.multilabel_figures(truth(test), scores >= np.array(least), scores)
+    model.fit(words.transform(texts), truth(labels).astype(int))
+    held, scores = (model.predict_proba(words.transform(some)) for some in (held_texts, test.texts))
+    least = label_thresholds(truth(held_labels), held)
+    return metrics.multilabel_figures(truth(list(test.labels)), scores >= np.array(least), scores)
 
 
 def refused(train: Table, test: Table, foreign: list[str]) -> dict[str, Any]:
@@ -56,14 +62,14 @@ def refused(train: Table, test: Table, foreign: list[str]) -> dict[str, Any]:
     from sklearn.linear_model import LogisticRegression
 
     names = check_labels(train) or []
-    learned, held_out = split(train, min(1000, len(train) // 10), 0)
-    words = features(learned.texts)
-    model = LogisticRegression(C=10.0, max_iter=300).fit(words.transform(learned.texts), learned.labels)
+    (texts, labels), (held_texts, _) = parts(train)
+    words = features(texts)
+    model = LogisticRegression(C=10.0, max_iter=300).fit(words.transform(texts), labels)
 
     def scores(texts: list[str]) -> np.ndarray:
         return model.predict_proba(words.transform(texts)).max(axis=1)
 
-    known, least = scores(test.texts), np.quantile(scores(held_out.texts), 1 - KEEP)
+    known, least = scores(test.texts), np.quantile(scores(held_texts), 1 - KEEP)
     right = np.mean(model.predict(words.transform(test.texts)) == np.array(test.labels))
     found: dict[str, Any] = {"accuracy": float(right), "kept": float((known > least).mean()), "classes": len(names)}
     for path in foreign:
