@@ -131,23 +131,23 @@ def add_rows(rows: Tensor, slots: Tensor, num_slots: int) -> Tensor:
     return ops.reshape(sums, (batch, num_slots, width))
 
 
-def pieces(starts: Tensor, places: Tensor, num_slots: int) -> tuple[Tensor, Tensor]:
+def token_parts(starts: Tensor, byte_to_token: Tensor, num_slots: int) -> tuple[Tensor, Tensor]:
     """Cuts tokens where blocks begin.
 
     Args:
         starts: int32 `[B, L]`, 1 on the first byte of each token.
-        places: int32 `[B, L]`, slots, which never fall from one token to the next; 0 on bytes of no token.
+        byte_to_token: int32 `[B, L]`, slots, which never fall from one token to the next; 0 on bytes of no token.
         num_slots: T.
 
     Returns:
-        int32 `[B, L]`: the piece each byte belongs to; int32 `[B, P]`: the slot of each piece.
+        int32 `[B, L]`: the part each byte belongs to; int32 `[B, P]`: the slot of each part.
     """
-    length = places.shape[1]
+    length = byte_to_token.shape[1]
     count = -(-length // BLOCK_BYTES)
     blocks, position = np.divmod(np.arange(length, dtype="int32"), -(-length // count))
-    numbers = places + blocks  # another number for each token in each block, for both only grow
+    numbers = byte_to_token + blocks  # another number for each token in each block, for both only grow
     firsts = ops.maximum(starts, (position == 0).astype("int32"))
-    return numbers, add_rows(ops.expand_dims(places * firsts, 2), numbers, num_slots + count)[..., 0]
+    return numbers, add_rows(ops.expand_dims(byte_to_token * firsts, 2), numbers, num_slots + count)[..., 0]
 
 
 def membership(starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor) -> Tensor:
@@ -195,9 +195,9 @@ def embed_tokens(
         widths.append(config.word_width)
     inside = starts + continues
     if scatter:
-        places = slots * inside
-        length = add_rows(ops.cast(ops.expand_dims(inside, 2), "float32"), places, num_slots)
-        numbers, owners = pieces(starts, places, num_slots)
+        byte_to_token = slots * inside
+        length = add_rows(ops.cast(ops.expand_dims(inside, 2), "float32"), byte_to_token, num_slots)
+        numbers, owners = token_parts(starts, byte_to_token, num_slots)
     else:
         member = membership(starts, continues, slots, num_slots)
         length = ops.expand_dims(ops.sum(member, axis=(1, 3)), 2)  # [B, T, 1]
@@ -318,15 +318,17 @@ def slot_codes(
         int32 `[1, T]`: codes; int32 `[1, T]`: 1 in slots with a token.
     """
     inside = starts + continues
-    places = slots * inside if scatter else (slots + 1) * inside
+    byte_to_token = slots * inside if scatter else (slots + 1) * inside
     units = token_units(chars, starts, continues, config) + starts * wrap32(FNV_OFFSET * FNV_PRIME)
     if chars.shape[1] > MAX_WORD_BYTES:
-        units = units * ops.cast(ops.not_equal(places, shift_left(places, MAX_WORD_BYTES)), "int32")
+        units = units * ops.cast(ops.not_equal(byte_to_token, shift_left(byte_to_token, MAX_WORD_BYTES)), "int32")
     lasts = inside * (1 - shift_left(continues, 1))
     h = int(multipliers(config.seed, config.size + 1)[-1])
     if scatter:
         powers = np.stack([_powers(-1, 1, chars.shape[1]), _powers(1, h, chars.shape[1])], axis=-1)
-        total, power = ops.unstack(add_rows(ops.stack([units, lasts], axis=-1) * powers, places, num_slots), axis=-1)
+        total, power = ops.unstack(
+            add_rows(ops.stack([units, lasts], axis=-1) * powers, byte_to_token, num_slots), axis=-1
+        )
     else:
         both = ops.stack([in_blocks(units), in_blocks(lasts)], axis=2)  # [1, C, 2, W]
         _, count, _, width = both.shape
