@@ -51,12 +51,9 @@ def main():
     parser.add_argument("--english", type=pathlib.Path, required=True)
     parser.add_argument("--answers", type=pathlib.Path, required=True)
     parser.add_argument("--output", type=pathlib.Path, required=True)
-    parser.add_argument("--only-embed", action="store_true")
     args = parser.parse_args()
     foreign = embed(args.multi / "e5_foreign.npy", read(args.multi / "foreign.txt"))
     common = embed(args.multi / "e5_english.npy", read(args.multi / "english.txt", FITTED))
-    if args.only_embed:
-        return
     sources, sides, known = np.load(args.multi / "sources.npz"), Answers(args.english), Answers(args.answers)
     rows, count = sources["rows"], int(sources["sides"])
     english = np.concatenate([sides.rows(0, count), known.rows(0, int(rows.max()) + 1 - count)])

@@ -59,9 +59,10 @@ def choose_windows(asked: str, overlap: int, texts: Sequence[Any], config: Eelbe
         raise InputError(f"--windows: expected {AUTO} or a number from 1 to {MAX_WINDOWS}, not {asked}")
     if config is None:
         return {}
-    why_not = "pairs of texts are" if not isinstance(texts[0], str) else "a model with a vocabulary is"
-    if not isinstance(texts[0], str) or config.hash is None:
+    pairs = not isinstance(texts[0], str)
+    if pairs or config.hash is None:
         if asked not in (AUTO, "1"):
+            why_not = "pairs of texts are" if pairs else "a model with a vocabulary is"
             raise InputError(f"--windows: {why_not} read in one window, not {asked}")
         return {"max_windows": 1, "window_overlap": 0} if config.max_windows > 1 else {}
     if asked == AUTO and config.max_windows == 1:
