@@ -9,9 +9,9 @@ from typing import Any
 
 from keras import ops
 
-Tensor = Any
+from eelbert_tf.preprocessing.windowed_texts import SPECIALS
 
-_SPECIALS = 2  # [CLS] and [SEP], filled slots of an empty window too
+Tensor = Any
 
 
 def split_windows(inputs: Any) -> tuple[Any, Tensor | None]:
@@ -41,7 +41,7 @@ def mean_of_windows(values: Tensor, padding_mask: Tensor) -> Tensor:
         float `[B, n]`.
     """
     _, width, _ = ops.shape(padding_mask)
-    tokens = ops.sum(padding_mask, axis=-1) - _SPECIALS  # [B, W]
+    tokens = ops.sum(padding_mask, axis=-1) - SPECIALS  # [B, W]
     first = ops.cast(ops.equal(ops.arange(width), 0), tokens.dtype)
     weights = ops.cast(ops.maximum(tokens, first), values.dtype)  # a text without tokens is its first window
     shares = weights / ops.sum(weights, axis=1, keepdims=True)

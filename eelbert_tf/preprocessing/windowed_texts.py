@@ -9,7 +9,7 @@ import numpy as np
 
 from eelbert_tf.text.windows import Windows
 
-SPECIALS = 2  # [CLS] and [SEP]
+SPECIALS = 2  # [CLS] and [SEP], filled slots of an empty window too
 
 
 class WindowedTexts:
