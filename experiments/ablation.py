@@ -1,4 +1,4 @@
-"""Measures what each part of the input is worth: the table and the plot of docs/results.md, "Ablation".
+"""Measures what each part of the input is worth: the table and the plot of docs/ablations.md.
 
     python experiments/ablation.py --data GLUE [--tasks SST-2] [--seeds 3] [--epochs 2] [--only NAME ...] --work DIR
 

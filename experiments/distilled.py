@@ -1,4 +1,4 @@
-r"""Scores on a GLUE task of a small model that is distilled from a fine-tuned larger one, for docs/results.md.
+r"""Scores on a GLUE task of a small model that is distilled from a fine-tuned larger one, for docs/results-v1.md.
 
     python experiments/distilled.py --data GLUE --task STS-B --teacher tuned --cached-predictions answers.npz --output
     distilled.json

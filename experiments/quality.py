@@ -1,4 +1,4 @@
-"""The figures of docs/results.md that are not GLUE: other labelled sets, few examples, frozen encoders, typing errors.
+"""The figures of docs/results-v1.md beside GLUE: labelled sets, few examples, frozen encoders, typing errors.
 
     python experiments/quality.py --data snips trec emotion --model uno_en tfidf fasttext --output quality.json
 
