@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import random
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
+from eelbert_tf.tflite.runtimes.stderr import stderr_of, without_notes
 from tests.small_models import LABELS, converted
 
 
@@ -26,6 +28,33 @@ def test_needs_neither_tensorflow_nor_keras():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_nothing_reaches_the_terminal(tmp_path):
+    """LiteRT's note that it has made a delegate stays away; so does everything else where all is well."""
+    (tmp_path / "texts.csv").write_text("text\none\ntwo\n")
+    search = ["search", "--model", converted("encoder")[0], "--texts", tmp_path / "texts.csv", "--query", "one"]
+    for command in (["predict", "--model", converted("small")[0], "--text", "hello"], search):
+        done = subprocess.run(
+            [sys.executable, "-m", "eelbert_tf", *map(str, command)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout
+        assert done.stderr == ""
+
+
+def test_warnings_of_native_code_are_passed_on(capfd):
+    """From any thread: one at a time is redirected."""
+
+    def speak(number: int) -> None:
+        with without_notes():
+            os.write(2, b"INFO: a note\n")
+            os.write(2, b"ERROR: %d\n" % number)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(speak, range(32)))
+    assert sorted(capfd.readouterr().err.splitlines()) == sorted(f"ERROR: {number}" for number in range(32))
+    assert stderr_of(lambda: os.write(2, b"INFO: a note\n")) == "INFO: a note\n"
+    assert capfd.readouterr().err == ""
 
 
 def test_classify():

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .stderr import without_notes
+
 
 class LiteRT:
     """A TFLite file ready to run on this machine.
@@ -33,8 +35,9 @@ class LiteRT:
             options["experimental_op_resolver_type"] = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             options["experimental_preserve_all_tensors"] = True
         self._data = data  # the interpreter reads it in place
-        self._interpreter = Interpreter(model_content=data, num_threads=threads, **options)
-        self._interpreter.allocate_tensors()
+        with without_notes():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
+            self._interpreter = Interpreter(model_content=data, num_threads=threads, **options)
+            self._interpreter.allocate_tensors()
         (self._input,) = (entry["index"] for entry in self._interpreter.get_input_details())
         self._scales = {d["index"]: d["quantization"] for d in self._interpreter.get_tensor_details()}
         self.outputs = [entry["index"] for entry in self._interpreter.get_output_details()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import os
 import re
-import tempfile
 import zlib
 from typing import Any
 
@@ -15,6 +14,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.tflite.flatbuffer.metadata import read_file
 
 from .litert import Runtime
+from .stderr import stderr_of
 
 # Enough for any model of this library; `arena_bytes` says how much of it a model needs.
 _ARENA_BYTES = 2**25
@@ -67,7 +67,7 @@ class TflmRuntime(Runtime):
             RuntimeError: TFLite Micro reported none.
         """
         with self._lock:
-            report = _standard_error_of(self._interpreter.print_allocations)
+            report = stderr_of(self._interpreter.print_allocations)
         total = re.search(r"Arena allocation total (\d+)", report)
         if total is None:
             raise RuntimeError(f"TFLite Micro reported no arena: {report!r}")
@@ -108,22 +108,8 @@ def load(data: bytes, path: str | os.PathLike[str], arena_size: int = _ARENA_BYT
         except RuntimeError as error:
             failed.append(error)
 
-    report = _standard_error_of(start)
+    report = stderr_of(start)
     if failed:
         reason = " ".join(report.split()) or str(failed[0])
         raise InputError(f"{os.fspath(path)}: TFLite Micro cannot run it: {reason}. Convert it with --target micro")
     return interpreter[0]
-
-
-def _standard_error_of(action: Any) -> str:
-    """Captures what C code writes to the process's standard error in the block."""
-    with tempfile.TemporaryFile() as file:
-        kept = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            action()
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-        file.seek(0)
-        return file.read().decode("utf-8", "replace")
