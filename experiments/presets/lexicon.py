@@ -5,7 +5,8 @@
 A row has `--dims` numbers that learn the answers (their first components; contrast in the batch and 1 - cosine, of the
 sum over a text's words) and `--own` numbers that learn what the labelled sets ask beyond these. Each row has a weight,
 which starts as inverse frequency and is folded into the row in the end. A random rotation before quantizing spreads the
-energy over the groups; rows weigh by the square root of their frequency.
+energy over the groups; rows weigh by the square root of their frequency. With --start the own numbers are not learned:
+they are what the lexicon of that preset says of each row's words, so that its blocks go on with what they know.
 
 Writes codes uint8 [rows, groups], books float32 [groups, 256, (dims + own) / groups], `to_answers` and `to_own`: a row
 times these are its numbers of either kind. Resumable: goes on after the last whole pass.
@@ -23,6 +24,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "teachers"))
 from lexicon_quantize import centres, dense
+from student import entries, preset_weights
 from task_heads import read_heads
 from teachers_answer import Answers
 
@@ -35,6 +37,17 @@ def flat(ids, offsets, chosen):
     places = np.concatenate([[0], np.cumsum(sizes)])
     bag = np.repeat(np.arange(len(chosen)), sizes)
     return ids[np.arange(places[-1]) + np.repeat(starts - places[:-1], sizes)], torch.from_numpy(bag)
+
+
+def said(preset, words, rows, counts, size):
+    """What a preset's lexicon says of each row's words: numbers float32 `[size, n]`, and their basis `[n, width]`."""
+    config, weights = preset_weights(preset)
+    table = weights["lexicon/table"]
+    u, scale, basis = np.linalg.svd(weights["lexicon/projection/kernel"], full_matrices=False)
+    found = table[entries(words, config)[:-3].numpy()].reshape(len(words), -1) @ (u * scale)
+    sums = np.zeros((size, len(scale)))
+    np.add.at(sums, rows, found * counts[:, None])
+    return (sums / np.maximum(np.bincount(rows, counts, size), 1e-9)[:, None]).astype(np.float32), basis
 
 
 def similarity(table, rows, words):
@@ -65,16 +78,23 @@ def main():
     parser.add_argument("--tasks", type=int, default=3, help="labelled sets a step")
     parser.add_argument("--rate", type=float, default=1e-2)
     parser.add_argument("--energy", type=float, default=0.35, help="part of a row's energy that is its own numbers'")
+    parser.add_argument("--start", type=pathlib.Path, help="a preset's folder, whose lexicon gives the own numbers")
     parser.add_argument("--most", type=int)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     ids, offsets = np.load(args.words / "ids.npy"), np.load(args.words / "offsets.npy")
-    rows = np.load(args.words / "rows.npy") >> (24 - (args.rows.bit_length() - 1))
+    words = np.load(args.words / "rows.npy")
+    rows = words >> (24 - (args.rows.bit_length() - 1))
     answers, texts = Answers(args.answers), (len(offsets) - 1) // 2
     count = min(answers.count, texts, args.most or 10**9)
     targets, scale = answers.codes(0, count)[:, : args.dims], answers.scale[: args.dims]
     frequency = np.bincount(rows[ids[: offsets[count]]], minlength=args.rows).astype(np.float64)
+    own = basis = None
+    if args.start:
+        counts = np.bincount(ids[: offsets[count]], minlength=len(words)) + 0.01
+        own, basis = said(args.start, words, rows, counts, args.rows)
+        args.own, args.tasks = 0, 0
     width = args.dims + args.own
     table = torch.nn.Parameter(torch.randn(args.rows, width) * 0.1)
     start = np.log(1e-3 / (1e-3 + frequency / frequency.sum()))
@@ -122,7 +142,7 @@ def main():
             optimizer.zero_grad(set_to_none=True)
             (loss + asked).backward()
             optimizer.step()
-            sums.append([loss.item(), asked.item(), np.mean(right)])
+            sums.append([loss.item(), float(asked), np.mean(right or [0])])
             if step % 100 == 99:
                 told = np.mean(sums[-100:], 0)
                 speed = len(sums) / (time.time() - began)
@@ -137,10 +157,13 @@ def main():
         torch.save(state | {"optimizer": optimizer.state_dict(), "passes": turn + 1}, kept.with_suffix(".part"))
         os.replace(kept.with_suffix(".part"), kept)
     folded = (table * weight.exp()).detach().numpy()
+    if own is not None:
+        folded, width = np.concatenate([folded, own], 1), width + own.shape[1]
     weights = np.sqrt(frequency + 0.1)
     for part, energy in ((slice(0, args.dims), 1 - args.energy), (slice(args.dims, None), args.energy)):
         size = (weights * (folded[:, part] ** 2).sum(1)).sum() / weights.sum()
-        folded[:, part] *= ROW * np.sqrt(energy / size)
+        factor = ROW * np.sqrt(energy / size)
+        folded[:, part] *= factor
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(width, width)))[0].astype(np.float32)
     found = [
         centres(np.ascontiguousarray(part), weights, seed=group)
@@ -148,7 +171,10 @@ def main():
     ]
     codes = np.stack([code for _, code in found], 1)
     books = np.stack([book for book, _ in found]).astype(np.float32)
-    np.savez(args.output, codes=codes, books=books, to_answers=turn.T[:, : args.dims], to_own=turn.T[:, args.dims :])
+    kept = {"to_answers": turn.T[:, : args.dims], "to_own": turn.T[:, args.dims :]}
+    if basis is not None:
+        kept["own_basis"] = basis / factor
+    np.savez(args.output, codes=codes, books=books, **kept)
     after = dense(books, codes) @ turn.T
     print(f"quantized: STS-B dev {similarity(after[:, : args.dims], rows, args.words):.2f}", flush=True)
 

@@ -38,9 +38,9 @@ def prepare(folders, words):
 def features(run, lexicon, table, rows, texts):
     """Pooled outputs, unit vectors float32 `[n, width]`."""
     import torch
+    from batches import matrix
     from student import Student, entries
     from torch.nn import functional
-    from train import matrix
 
     codes = None if lexicon is None else np.load(lexicon)["codes"]
     config, state = (

@@ -1,9 +1,13 @@
 """The encoder in torch, for training in bfloat16: the same function as `EelbertBackbone`, whose weights it writes."""
 
+import json
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+
+SLOWLY = 0.3  # of the length that answers in a lexicon have, beside a preset's own embeddings
 
 
 class Block(nn.Module):
@@ -29,11 +33,24 @@ class Block(nn.Module):
         return self.output_norm(x + self.output(functional.gelu(self.intermediate(x))))
 
 
-def quantized_start(lexicon, basis):
-    """Books float `[groups * 256, width / groups]` and projection of a lexicon of lexicon.py, to answers in a basis."""
+def preset_weights(folder):
+    """Configuration and weights of a preset's folder."""
+    from safetensors.numpy import load_file
+
+    return json.loads((folder / "config.json").read_text())["config"], load_file(folder / "weights.safetensors")
+
+
+def quantized_start(lexicon, data):
+    """Books float `[groups * 256, width / groups]` and projection of a lexicon of lexicon.py, to the targets of data.
+
+    A lexicon that says what a preset's says does so from the start; what it knows of the answers comes in slowly.
+    """
     to_answers, to_own = lexicon["to_answers"], lexicon["to_own"]
-    own = nn.init.orthogonal_(torch.empty(to_own.shape[1], basis.shape[1]), gain=0.3)
-    start = torch.from_numpy(to_answers @ basis[: to_answers.shape[1]])
+    start = torch.from_numpy(to_answers @ data.basis_of_first(to_answers.shape[1]))
+    if "own_basis" in lexicon:
+        start, own = start * SLOWLY, torch.from_numpy(lexicon["own_basis"]).float()
+    else:
+        own = nn.init.orthogonal_(torch.empty(to_own.shape[1], data.basis.shape[1]), gain=0.3)
     return torch.from_numpy(lexicon["books"]).flatten(0, 1), start + torch.from_numpy(to_own.copy()) @ own
 
 
@@ -46,6 +63,11 @@ def entries(rows, config, codes=None):
         groups = codes.shape[1]
         found = codes[rows >> (24 - (len(codes).bit_length() - 1))] + 256 * np.arange(groups, dtype=np.int32)
     return torch.from_numpy(np.concatenate([found, np.zeros((3, found.shape[1]))]).astype(np.int32))
+
+
+def fill(parameter, array):
+    """Puts an array into a parameter."""
+    parameter.data.copy_(torch.from_numpy(np.ascontiguousarray(array)))
 
 
 class Student(nn.Module):
@@ -94,26 +116,27 @@ class Student(nn.Module):
 
     def load(self, arrays):
         """Takes weights by the names of `EelbertBackbone`'s."""
+        fill(self.books, arrays["lexicon/table"])
+        fill(self.lexicon_projection, arrays["lexicon/projection/kernel"])
+        self.load_blocks(arrays)
 
-        def put(parameter, array):
-            parameter.data.copy_(torch.from_numpy(np.ascontiguousarray(array)))
-
-        put(self.books, arrays["lexicon/table"])
-        put(self.lexicon_projection, arrays["lexicon/projection/kernel"])
-        put(self.position, arrays["position_embedding"])
-        put(self.segment, arrays["segment_embedding"])
-        put(self.norm.weight, arrays["embeddings_norm/gamma"])
-        put(self.norm.bias, arrays["embeddings_norm/beta"])
+    def load_blocks(self, arrays):
+        """Takes all weights but the lexicon's; one shared block fills several."""
+        fill(self.position, arrays["position_embedding"])
+        fill(self.segment, arrays["segment_embedding"])
+        fill(self.norm.weight, arrays["embeddings_norm/gamma"])
+        fill(self.norm.bias, arrays["embeddings_norm/beta"])
         for i, block in enumerate(self.blocks):
+            one = f"block_{i}" if f"block_{i}/key/bias" in arrays else "block_0"
             for name in ("attention_output", "intermediate", "output"):
-                put(getattr(block, name).weight, arrays[f"block_{i}/{name}/kernel"].T)
-                put(getattr(block, name).bias, arrays[f"block_{i}/{name}/bias"])
+                fill(getattr(block, name).weight, arrays[f"{one}/{name}/kernel"].T)
+                fill(getattr(block, name).bias, arrays[f"{one}/{name}/bias"])
             for name in ("attention_norm", "output_norm"):
-                put(getattr(block, name).weight, arrays[f"block_{i}/{name}/gamma"])
-                put(getattr(block, name).bias, arrays[f"block_{i}/{name}/beta"])
+                fill(getattr(block, name).weight, arrays[f"{one}/{name}/gamma"])
+                fill(getattr(block, name).bias, arrays[f"{one}/{name}/beta"])
             parts = ("query", "key", "value")
-            put(block.qkv.weight, np.concatenate([arrays[f"block_{i}/{part}/kernel"].T for part in parts]))
-            put(block.qkv.bias, np.concatenate([arrays[f"block_{i}/{part}/bias"] for part in parts]))
+            fill(block.qkv.weight, np.concatenate([arrays[f"{one}/{part}/kernel"].T for part in parts]))
+            fill(block.qkv.bias, np.concatenate([arrays[f"{one}/{part}/bias"] for part in parts]))
 
     def weights(self, codes=None):
         """Arrays by the names of `EelbertBackbone`'s weights."""
@@ -150,3 +173,31 @@ class Student(nn.Module):
             for part, name in enumerate(("query", "key", "value")):
                 found |= {f"block_{i}/{name}/kernel": kernels[:, part], f"block_{i}/{name}/bias": shifts[part]}
         return found
+
+
+class Reader:
+    """A student, and the words of prepare.py that it reads; `codes` are their entries of its books."""
+
+    def __init__(self, model, words, codes):
+        self.model, self.codes = model, codes
+        self.table = torch.from_numpy(np.load(words / "table.npy"))  # float16, with [CLS], [SEP] and padding at the end
+        self.number = len(self.table) - 3
+        self.specials = (self.number, self.number + 1, self.number + 2)
+
+    def sums(self, ids, segments=None):
+        """Means of the outputs over each text's slots, float32 `[B or 2B, width]`, of word numbers `[B, T]`."""
+        ids = torch.from_numpy(ids).long()
+        used = ids != self.specials[2]
+        with torch.autocast("cpu", torch.bfloat16):
+            x = self.model(
+                self.table[ids].float(),
+                self.codes[ids].long(),
+                (ids < self.number).float()[..., None],
+                None if used.all() else used,
+                None if segments is None else torch.from_numpy(segments),
+            )
+        if segments is None:
+            return (x * used[..., None]).sum(1) / used.sum(1, keepdim=True)
+        second = torch.from_numpy(segments).float() * used
+        first = used.float() - second
+        return torch.cat([(x * side[..., None]).sum(1) / side.sum(1, keepdim=True) for side in (first, second)])
