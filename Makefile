@@ -15,7 +15,7 @@ PYTHON ?= $(firstword $(foreach python,$(CANDIDATES),$(shell $(python) -c '$(CHE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo web test lint package clean
+.PHONY: help demo web test lint docs package clean links
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -25,8 +25,9 @@ demo: $(VENV)/.demo  ## the whole path on embedded sample data: fine-tune, conve
 
 # What `make web` serves, build/web, is complete: copied to any web server it works there.
 PORT ?= 8000
-web: build/web/node_modules $(if $(MODEL),,build/demo/int8.tflite)  ## a page that classifies as you type; MODEL=F.tflite for your own
+web: build/web/node_modules $(if $(MODEL),,build/demo/int8.tflite)  ## a page that classifies as you type; MODEL=F.tflite EXAMPLES=F.json for your own
 	@cp tflite/kits/web/*.html tflite/kits/web/*.css tflite/kits/web/*.js build/web/
+	@$(if $(or $(EXAMPLES),$(if $(MODEL),,demo)),cp "$(or $(EXAMPLES),tflite/kits/web/examples.json)",rm -f) build/web/examples.json
 	@cp "$(or $(MODEL),build/demo/int8.tflite)" build/web/model.tflite
 	@echo "Open http://localhost:$(PORT)/ (Ctrl-C ends)" >&2
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/web $(PORT)
@@ -49,15 +50,23 @@ test: export TF_NUM_INTEROP_THREADS ?= 1
 test: $(VENV)/.test  ## every test, on all cores
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# mypy and import-linter read the folders under the names they are installed as.
-lint: $(VENV)/.lint  ## ruff, mypy and import-linter
+lint: $(VENV)/.lint links  ## ruff, mypy and import-linter
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
+	@MYPYPATH=$(VENV)/typed $(BIN)/python -m mypy -p eelbert_tf -p tests
+	@cd $(VENV)/typed && PYTHONPATH=. ../bin/lint-imports --no-logo --cache-dir ../../.grimp_cache ../../pyproject.toml >../imports.log || { cat ../imports.log; exit 1; }
+
+# The pages of docs/, the README and the docstrings as one site without anything from elsewhere; warnings are errors.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.docs links  ## the documentation site, in build/docs
+	@$(BIN)/python -m mkdocs --quiet build
+	@echo "Open build/docs/index.html" >&2
+
+# mypy, import-linter and the API reference read the folders under the names they are installed as.
+links:
 	@rm -rf $(VENV)/typed && mkdir -p $(VENV)/typed/eelbert_tf
 	@ln -s "$(CURDIR)"/eelbert_tf/* "$(CURDIR)/training" "$(CURDIR)/tflite" $(VENV)/typed/eelbert_tf/
 	@ln -s "$(CURDIR)/tests" $(VENV)/typed/
-	@MYPYPATH=$(VENV)/typed $(BIN)/python -m mypy -p eelbert_tf -p tests
-	@cd $(VENV)/typed && PYTHONPATH=. ../bin/lint-imports --no-logo --cache-dir ../../.grimp_cache ../../pyproject.toml >../imports.log || { cat ../imports.log; exit 1; }
 
 package:  ## the wheel and the sdist, in dist/, tried in an empty environment
 	@PYTHON="$(PYTHON)" .ci/package

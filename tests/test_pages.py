@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from eelbert_tf.__main__ import _parser
 from tests.forms import ROOT
@@ -69,6 +72,27 @@ def test_commands(page: Path) -> None:
                 assert importlib.util.find_spec(words[2]) is not None, f"{line}: no such module"
             else:
                 assert path.is_file(), f"{line}: no such file"
+
+
+def test_site() -> None:
+    """The site's navigation (mkdocs.yml) has every page of docs/, those that docs/site.py brings in, and no other."""
+
+    def entries(nav: object) -> Iterator[str]:
+        if isinstance(nav, str):
+            yield nav
+        else:
+            for part in nav.values() if isinstance(nav, dict) else nav:
+                yield from entries(part)
+
+    configuration = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+    tree = ast.parse((ROOT / "docs" / "site.py").read_text("utf-8"))  # read, not run: MkDocs need not be installed
+    assigned = {node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign)}
+    outside = ast.literal_eval(assigned["PAGES"])
+    assert all((ROOT / source).is_file() for source in outside.values())
+    known = {path.name for path in (ROOT / "docs").glob("*.md")} | outside.keys() | {"api.md"}
+    found = list(entries(configuration["nav"]))
+    assert set(found) == known
+    assert len(found) == len(known)
 
 
 def test_picture_of_the_hash() -> None:
