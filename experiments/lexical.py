@@ -23,6 +23,7 @@ from eelbert_tf.disk.tables import Table, read_table
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.training.finetune.baselines import TfidfLogisticRegression
 from eelbert_tf.training.finetune.experiment import Experiment, Validation, run_experiment
+from eelbert_tf.training.finetune.heads import fit_heads
 from eelbert_tf.training.finetune.labelled import Labelled
 from eelbert_tf.training.finetune.recipe import suited_recipe
 from eelbert_tf.training.finetune.run import Options
@@ -71,7 +72,7 @@ def measure(settings: dict[str, Any], folder: Path, seed: int) -> dict[str, Any]
     model.fit_head(texts, labels, lexical=False)
     found["encoder"] = of(model)
     begin = time.perf_counter()
-    report = model.fit_head(texts, labels)
+    report = fit_heads(model, Labelled(texts, labels))
     found |= {"heads": of(model), "words": report["lexical"], "seconds": round(time.perf_counter() - begin, 1)}
     if settings["finetune"]:
         found["finetuned"], _ = train(False)

@@ -26,6 +26,7 @@ from eelbert_tf.text import hashing, ngrams, splitting
 from eelbert_tf.text.reference import Tokens, candidate_rows, ngram_keys, tokenize
 from eelbert_tf.tflite.conversion.convert import convert
 from eelbert_tf.training.finetune.beside import start_beside_words, word_logits
+from eelbert_tf.training.finetune.heads import fit_heads, names_as_texts
 from eelbert_tf.training.finetune.labelled import Labelled
 from eelbert_tf.training.finetune.recipe import Recipe
 from tests.conftest import randomize
@@ -242,6 +243,30 @@ def test_finetune_of_few_texts(tiny: Any, tmp_path: Path, capsys: pytest.Capture
         model = EelbertClassifier.from_preset(tmp_path / "model")
         found = model.predict(texts[:count], verbose=0).argmax(axis=1)
         assert [model.labels[i] for i in found] == labels[:count]
+
+
+@pytest.mark.parametrize(
+    ("names", "texts"),
+    [
+        (["BookRestaurant", "not_happy", "Tür-öffnen"], ["Book Restaurant", "not happy", "Tür öffnen"]),
+        (["joy", None, "anger"], ["joy", "anger"]),
+        (["yes", "no"], []),
+        (["A1", "B2"], []),
+    ],
+)
+def test_names_as_texts(names: list[str | None], texts: list[str]) -> None:
+    """Names that are words are examples of their classes; where one is not, none is."""
+    assert list(names_as_texts(names).values()) == texts
+
+
+def test_class_names_are_read(tiny: Any) -> None:
+    """A word that stands in a class's name alone speaks for the class."""
+    model = randomize(EelbertClassifier(EelbertBackbone(tiny), labels=["kitchen", "garden"]))
+    train = Labelled(["a b", "c d", "a d", "c b"], ["kitchen", "garden", "kitchen", "garden"])
+    assert fit_heads(model, train, lexical=True)["class_names_read"] == 2
+    assert [label for label, _ in model.classify(["kitchen", "garden"])] == ["kitchen", "garden"]
+    numbers = randomize(EelbertClassifier(EelbertBackbone(tiny), labels=["0", "1"]))
+    assert fit_heads(numbers, Labelled(train.texts, ["0", "1", "0", "1"]))["class_names_read"] == 0
 
 
 def test_encoder_beside_words(tiny: Any) -> None:

@@ -65,6 +65,13 @@ def entries(rows, config, codes=None):
     return torch.from_numpy(np.concatenate([found, np.zeros((3, found.shape[1]))]).astype(np.int32))
 
 
+def books_of(arrays):
+    """The books of a preset's lexicon one below the other, or its only table: float32 `[n, width]`."""
+    if "lexicon/table" in arrays:
+        return arrays["lexicon/table"]
+    return arrays["lexicon/books"].reshape(-1, arrays["lexicon/books"].shape[-1])
+
+
 def fill(parameter, array):
     """Puts an array into a parameter."""
     parameter.data.copy_(torch.from_numpy(np.ascontiguousarray(array)))
@@ -116,12 +123,14 @@ class Student(nn.Module):
 
     def load(self, arrays):
         """Takes weights by the names of `EelbertBackbone`'s."""
-        fill(self.books, arrays["lexicon/table"])
+        fill(self.books, books_of(arrays))
         fill(self.lexicon_projection, arrays["lexicon/projection/kernel"])
+        if self.lexicon_scale is not None:
+            fill(self.lexicon_scale, arrays["lexicon_scale"])
         self.load_blocks(arrays)
 
     def load_blocks(self, arrays):
-        """Takes all weights but the lexicon's; one shared block fills several."""
+        """Takes all weights but those of the lexicon; one shared block fills several."""
         fill(self.position, arrays["position_embedding"])
         fill(self.segment, arrays["segment_embedding"])
         fill(self.norm.weight, arrays["embeddings_norm/gamma"])
@@ -173,6 +182,16 @@ class Student(nn.Module):
             for part, name in enumerate(("query", "key", "value")):
                 found |= {f"block_{i}/{name}/kernel": kernels[:, part], f"block_{i}/{name}/bias": shifts[part]}
         return found
+
+
+def preset_student(folder):
+    """The encoder of a preset's folder, its configuration, and its codes uint8 `[rows, groups]` where it has such."""
+    config, arrays = preset_weights(folder)
+    config = {"lexicon_skip": False} | config
+    books, projection = books_of(arrays), arrays["lexicon/projection/kernel"]
+    model = Student(config, torch.from_numpy(books), torch.from_numpy(projection))
+    model.load(arrays)
+    return model, config, arrays.get("lexicon/codes")
 
 
 class Reader:

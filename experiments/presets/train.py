@@ -29,7 +29,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "teachers"))
 from batches import OWN_SPREAD, Data, matrix, paired
-from student import Reader, Student, entries, preset_weights, quantized_start
+from student import Reader, Student, entries, preset_student, preset_weights, quantized_start
 from task_heads import read_heads
 
 SHAPES = {
@@ -38,25 +38,17 @@ SHAPES = {
     "tiny": {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512},
     "mini": {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024},
 }
+# What makes an encoder's shape, of all that a preset's config.json says.
+ENCODER = (*SHAPES["uno"], "lexicon_size", "lexicon_width", "lexicon_lookups", "lexicon_codes", "lexicon_skip")
 LOSSES = ("contrast", "cosine", "wide", "sets", "right")
 
 
 def configured(args, config):
     """A quantized lexicon, and the configuration of an encoder with it."""
     lexicon = dict(np.load(args.lexicon))
-    config = config | {"lexicon_skip": not args.no_skip, "lexicon_lookups": 1}
-    if args.inner:
-        config["intermediate_size"] = args.inner
     shape = {"lexicon_size": len(lexicon["codes"]), "lexicon_width": int(lexicon["to_answers"].shape[0])}
-    return lexicon, config | shape | {"lexicon_codes": lexicon["codes"].shape[1]}
-
-
-def started(args):
-    """Weights of an encoder with a lexicon of numbers, and the configuration with which they go on."""
-    config, weights = preset_weights(args.start)
-    names = [*SHAPES["uno"], "lexicon_size", "lexicon_width", "lexicon_lookups"]
-    config = {name: config.get(name) for name in names} | {"lexicon_skip": False}
-    return weights, config | ({"num_hidden_groups": None} if args.shape == "tiny" else {})
+    shape |= {"lexicon_codes": lexicon["codes"].shape[1], "lexicon_lookups": 1, "lexicon_skip": not args.no_skip}
+    return lexicon, config | shape | ({"intermediate_size": args.inner} if args.inner else {})
 
 
 def main():
@@ -69,7 +61,7 @@ def main():
     parser.add_argument("--words", type=pathlib.Path, required=True)
     parser.add_argument("--answers", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--weights", type=float, nargs="+")
-    parser.add_argument("--lexicon", type=pathlib.Path, help="what lexicon.py wrote; not with --start")
+    parser.add_argument("--lexicon", type=pathlib.Path, help="what lexicon.py wrote")
     parser.add_argument("--output", type=pathlib.Path, required=True)
     parser.add_argument("--most", type=int)
     parser.add_argument("--steps", type=int, default=20000)
@@ -93,20 +85,19 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
-    weights, config = started(args) if args.start else (None, SHAPES[args.shape])
-    width, codes, rows = config["hidden_size"], None, np.load(args.words / "rows.npy")
+    rows, codes = np.load(args.words / "rows.npy"), None
+    config = preset_weights(args.start)[0] if args.start else SHAPES[args.shape]
+    width = config["hidden_size"]
     data, shared = Data(args, width), width - args.own
-    if weights is not None:
-        books, projection = weights["lexicon/table"], weights["lexicon/projection/kernel"]
-        model = Student(config, torch.from_numpy(books), torch.from_numpy(projection))
-        model.load(weights)
-        data.align(Reader(model, args.words, entries(rows, config)))
+    if args.start:
+        model, config, codes = preset_student(args.start)
+        data.align(Reader(model, args.words, entries(rows, config, codes)))
     if args.lexicon:
-        lexicon, config = configured(args, config)
+        lexicon, config = configured(args, config | ({"num_hidden_groups": None} if args.shape == "tiny" else {}))
         codes = lexicon["codes"]
         model = Student(config, *quantized_start(lexicon, data))
-        if weights is not None:
-            model.load_blocks(weights)
+        if args.start:
+            model.load_blocks(preset_weights(args.start)[1])
     reader = Reader(model, args.words, entries(rows, config, codes))
     specials = reader.specials
     head = torch.nn.Linear(width, sum(part.shape[1] for part in data.parts), bias=False)
@@ -219,11 +210,8 @@ def main():
             (args.output / "run.json").write_text(
                 json.dumps(
                     {
-                        "config": config
-                        | {
-                            "pooling": "mean",
-                            "max_position_embeddings": 128,
-                        },
+                        "config": {name: config[name] for name in ENCODER if name in config}
+                        | {"pooling": "mean", "max_position_embeddings": 128},
                         "steps": done,
                         "of": args.steps,
                         "batch_size": args.batch,
