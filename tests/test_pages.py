@@ -8,6 +8,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -77,7 +78,7 @@ def test_commands(page: Path) -> None:
 def test_site() -> None:
     """The site's navigation (mkdocs.yml) has every page of docs/, those that docs/site.py brings in, and no other."""
 
-    def entries(nav: object) -> Iterator[str]:
+    def entries(nav: Any) -> Iterator[str]:
         if isinstance(nav, str):
             yield nav
         else:
@@ -86,7 +87,7 @@ def test_site() -> None:
 
     configuration = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
     tree = ast.parse((ROOT / "docs" / "site.py").read_text("utf-8"))  # read, not run: MkDocs need not be installed
-    assigned = {node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign)}
+    assigned = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
     outside = ast.literal_eval(assigned["PAGES"])
     assert all((ROOT / source).is_file() for source in outside.values())
     known = {path.name for path in (ROOT / "docs").glob("*.md")} | outside.keys() | {"api.md"}
