@@ -84,8 +84,9 @@ def main() -> None:
     args = parser.parse_args()
     import keras
 
-    from eelbert_tf.training.finetune import tagging
-    from eelbert_tf.training.finetune.recipe import Recipe
+    from eelbert_tf.training.finetune.labelled import Tagged
+    from eelbert_tf.training.finetune.run import finetune, score
+    from eelbert_tf.training.finetune.tagging import start_tagger, tagging_recipe
 
     parts: dict[str, list[TaggedText]] = {"train": [], "dev": [], "test": []}
     for row in read_tagged(args.data):
@@ -96,10 +97,11 @@ def main() -> None:
     print(json.dumps(figures), flush=True)
     keras.utils.set_random_seed(args.seed)
     names, intents = span_names(train, args.data), intent_names(train, args.data)
-    model = tagging.start_tagger(args.preset, None, names, intents, {})
-    epochs = args.epochs or tagging.default_epochs(len(train), 32)
-    report = tagging.finetune_tagger(model, train, parts["dev"], Recipe(epochs, 32, tagging.RATE, seed=args.seed))
-    figures[args.preset] = {"epochs": epochs, "dev": report["dev"], "test": tagging.score(model, test)}
+    model = start_tagger(args.preset, None, names, intents, {})
+    recipe = tagging_recipe(len(train), args.epochs, 32, None, args.seed)
+    trained = finetune(model, Tagged.of(train), Tagged.of(parts["dev"]), recipe)
+    epochs = {"epochs": len(trained.passes.done), "best_epoch": trained.passes.best}
+    figures[args.preset] = {**epochs, "dev": trained.dev, "test": score(model, Tagged.of(test))}
     if args.int8:
         from eelbert_tf.tflite.commands.evaluate import measure_tags
         from eelbert_tf.tflite.conversion.convert import convert
@@ -110,7 +112,7 @@ def main() -> None:
             convert(model, path, quantize="int8")
             figures[args.preset]["int8"] = {
                 "bytes": path.stat().st_size,
-                **measure_tags(EelbertRuntime(path), iter(test)),
+                **measure_tags(EelbertRuntime(path), iter(test))[0],
             }
     Path(args.output).write_text(json.dumps(figures, indent=1) + "\n")
 

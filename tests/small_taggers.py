@@ -59,8 +59,9 @@ def _train(folder: Path) -> None:
 
     from eelbert_tf import EelbertBackbone, EelbertTagger
     from eelbert_tf.disk.tagged import intent_names, read_tagged, span_names
+    from eelbert_tf.training.finetune.labelled import Tagged
     from eelbert_tf.training.finetune.recipe import Recipe
-    from eelbert_tf.training.finetune.tagging import finetune_tagger
+    from eelbert_tf.training.finetune.run import Options, finetune
 
     folder.mkdir(exist_ok=True)
     for name, count, seed in (("train", 128, 0), ("test", 40, 1)):
@@ -72,8 +73,7 @@ def _train(folder: Path) -> None:
     features = {"word_rows": 64, "word_width": 4, "affix_rows": 16, "affix_width": 4}
     names, intents = span_names(train, "train.csv"), intent_names(train, "train.csv")
     model = EelbertTagger(backbone, names, intents, units=24, dropout=0.0, features=features)
-    report = finetune_tagger(model, train, None, Recipe(9, 16, 0.02), folder / "model", quiet=True)
-    (folder / "report.json").write_text(json.dumps(report), "utf-8")
+    finetune(model, Tagged.of(train), None, Recipe(9, 16, 0.02), Options(folder / "model", quiet=True))
 
 
 def converted(target: str, quantize: str) -> tuple[Path, dict[str, Any]]:

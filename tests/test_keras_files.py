@@ -363,3 +363,15 @@ def test_symbolic_strings_outside_of_a_stream(tiny: EelbertConfig) -> None:
     (inside,) = tf.data.Dataset.from_tensors(TEXTS).map(preprocessor)
     for name, array in preprocessor(TEXTS).items():
         np.testing.assert_array_equal(inside[name], array)
+
+
+def test_export_takes_bytes(tiny: EelbertConfig, tmp_path: Path) -> None:
+    """`export` of Keras needs no signature, for tasks that have answered texts alone."""
+    encoder = randomize(EelbertSentenceEncoder(EelbertBackbone(tiny)))
+    encoder.export(tmp_path / "encoder", verbose=False)
+    inputs = HashedTexts(tiny.max_tokens, tiny.max_bytes)(["turn on the lights"])["bytes"]
+    data = np.zeros((1, tiny.max_bytes), np.int32)
+    data[:, : inputs.shape[1]] = inputs
+    loaded = tf.saved_model.load(str(tmp_path / "encoder"))  # its variables live as long as this
+    found = loaded.serve(data)
+    np.testing.assert_allclose(found, encoder.predict(["turn on the lights"], verbose=0), atol=1e-5)

@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 
 from eelbert_tf.config import EelbertConfig, HashConfig
+from eelbert_tf.errors import InputWarning
 from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.models.classifier import LEXICAL_LOGITS, EelbertClassifier
 from eelbert_tf.models.optimizer import AdamW
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.preprocessing.batches import TrainingBatches
@@ -377,3 +378,19 @@ def test_wrong_arguments(tiny: EelbertConfig, arguments: dict[str, Any], message
     """The constructor names what is wrong."""
     with pytest.raises(ValueError, match=message):
         EelbertClassifier(EelbertBackbone(tiny), **arguments)
+
+
+def test_loss_that_contradicts_the_task(tiny: EelbertConfig) -> None:
+    """A loss that trains each logit by itself is questioned where answers are a softmax."""
+    model = classifier(tiny, num_classes=3)
+    with pytest.warns(InputWarning, match="multilabel"):
+        model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+
+
+def test_words_beside_a_mixed_policy(tiny: EelbertConfig) -> None:
+    """Logits of words come in the policy's type, and are added to those of the head."""
+    model = EelbertClassifier(EelbertBackbone(tiny, dtype="mixed_float16"), labels=["off", "on"])
+    inputs = HashedTexts(tiny.max_tokens, tiny.max_bytes)(["a film"])
+    added = np.array([[1.0, -2.0]], np.float32)
+    found = model(inputs | {LEXICAL_LOGITS: added}) - model(inputs)
+    np.testing.assert_allclose(found, added, atol=1e-2)

@@ -172,6 +172,7 @@ class EelbertClassifier(Task):
         if window_mask is not None:
             outputs = mean_of_windows(outputs, window_mask)
         if given is not None:
+            given = keras.ops.cast(given, outputs.dtype)  # a mixed policy casts inputs
             outputs += keras.ops.reshape(given, (-1, self.num_classes))  # a batch of a stream has lost the number
         return outputs if self.target_unit is None else self.target_unit(outputs)
 
@@ -185,7 +186,17 @@ class EelbertClassifier(Task):
                 numbers of mean 0 and spread 1, whatever the loss is; its metrics see numbers as they are.
             metrics: by default the accuracy; of a regression, none.
             **kwargs: as Keras takes them.
+
+        Warns:
+            InputWarning: the loss is that of several labels a text, which the model's task is not.
         """
+        if self.task == "classification" and isinstance(loss, keras.losses.BinaryCrossentropy):
+            warnings.warn(
+                "BinaryCrossentropy trains each logit by itself; the answers of a classification are a softmax of all: "
+                'build the model with task="multilabel", or leave the loss out.',
+                InputWarning,
+                stacklevel=2,
+            )
         if isinstance(optimizer, str) and optimizer == "auto":
             optimizer = AdamW(LEARNING_RATE, weight_decay=0.01, global_clipnorm=1.0)
         if isinstance(loss, str) and loss == "auto":

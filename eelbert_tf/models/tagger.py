@@ -208,9 +208,11 @@ class EelbertTagger(Task):
         Raises:
             ValueError: texts and answers do not fit one another, or the model.
         """
-        texts = self._texts(x)
         if kwargs.get("class_weight") is not None:
             raise ValueError("A tagger takes no `class_weight`; give texts a `sample_weight`.")
+        if _are_targets(y):  # of texts that are perhaps encoded already
+            return super().fit(x, y, batch_size, **kwargs)
+        texts = self._texts(x)
         if isinstance(kwargs.get("validation_data"), tuple):
             held_out, truth, *rest = kwargs["validation_data"]
             held_out = self._texts(held_out)
@@ -234,8 +236,10 @@ class EelbertTagger(Task):
         Raises:
             ValueError: as `fit`.
         """
-        texts = self._texts(x)
-        return super().evaluate(texts, self.encode_answers(texts, y), batch_size, **kwargs)
+        if not _are_targets(y):
+            x = self._texts(x)
+            y = self.encode_answers(x, y)
+        return super().evaluate(x, y, batch_size, **kwargs)
 
     def _build_training(self, targets: np.ndarray) -> None:
         if self.compiled and not self.optimizer.built:
@@ -260,7 +264,7 @@ class EelbertTagger(Task):
         Raises:
             ValueError: there are more or fewer than texts, or one is wrong; the message names its row.
         """
-        if isinstance(answers, np.ndarray) and answers.dtype == np.int32:
+        if _are_targets(answers):
             return answers
         rows = list(answers)
         if len(rows) != len(texts):
@@ -330,26 +334,21 @@ class EelbertTagger(Task):
         Returns:
             As the call, of all texts.
         """
-        texts = self._texts(x)
-        config = self.backbone.config
-        tags = len(tag_names(self.names))
-        found = {
-            "tags": np.zeros((len(texts), config.max_tokens, tags), np.float32),
-            "positions": np.zeros((len(texts), config.max_tokens, 2), np.int32),
-        }
-        if self.labels:
-            found["label"] = np.zeros((len(texts), len(self.labels)), np.float32)
-        if not texts:
-            return found
-        encoded = self._texts_to_inputs().encode(texts)
-        batches = OrderedBatches(encoded, np.arange(len(texts)), batch_size or BATCH_SIZE)
-        for inputs, numbers in (batches[i] for i in range(len(batches))):
-            for name, values in keras.Model.predict_on_batch(self, inputs).items():
-                if name == "label":
-                    found[name][numbers] = values
-                else:
-                    found[name][numbers, : values.shape[1]] = values
+        encoded = self.encode(self._texts(x))
+        assert encoded is not None
+        if not len(encoded):
+            encoded = self.encode([""])
+            return {name: values[:0] for name, values in self.predict_on_batch(encoded).items()}
+        found: dict[str, np.ndarray] = self.predict_batches(OrderedBatches(encoded, None, batch_size or BATCH_SIZE))
         return found
+
+    def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:  # type: ignore[override]
+        """`keras.Model.predict_on_batch` that also takes texts, with `max_tokens` slots."""
+        inputs = self._inputs(x)
+        found = super(Task, self).predict_on_batch(x if inputs is None else inputs)
+        missing = self.backbone.config.max_tokens - found["tags"].shape[1]
+        slots = ((0, 0), (0, missing), (0, 0))
+        return {name: x if name == "label" else np.pad(x, slots) for name, x in found.items()}
 
     def tag(self, texts: Any) -> Any:
         """The spans of texts, and their classes: the same answers as the runtimes for devices give.
@@ -381,6 +380,13 @@ class EelbertTagger(Task):
             A dictionary, or a list of them.
         """
         return self.tag(texts)
+
+    def scale_outputs(self, tags: float, label: float = 1.0) -> None:
+        """Multiplies the logits of tags and of classes by positive factors, in the weights; the likeliest stay so."""
+        heads = [(self.tagger, tags), *([(self.classifier, label)] if self.classifier is not None else [])]
+        for head, factor in heads:
+            for weight in head.weights:
+                weight.assign(ops.convert_to_numpy(weight) * np.float32(factor))
 
     @property
     def num_outputs(self) -> int:
@@ -465,3 +471,8 @@ class EelbertTagger(Task):
         if kept:
             assign(tagger, stored)
         return tagger
+
+
+def _are_targets(y: Any) -> bool:
+    """Whether answers are encoded already."""
+    return isinstance(y, np.ndarray) and y.dtype == np.int32

@@ -26,6 +26,7 @@ from .presets import Saveable
 Tensor = Any
 
 BATCH_SIZE = 32
+_MULTIPLE = 16  # texts of a batch to predict, some of them twice: each other number would be compiled
 
 
 class Task(Saveable, keras.Model):
@@ -402,6 +403,37 @@ class Task(Saveable, keras.Model):
         """`keras.Model.predict_on_batch` that also takes texts: float32 `[n, num_outputs]`."""
         inputs = self._inputs(x)
         return np.asarray(super().predict_on_batch(x if inputs is None else inputs))
+
+    def export(self, filepath: Any, *args: Any, input_signature: Any = None, **kwargs: Any) -> None:
+        """`keras.Model.export`, whose graph takes the bytes of texts unless another signature is given.
+
+        Args:
+            filepath: as Keras takes it.
+            *args: likewise.
+            input_signature: by default int32 `[B, max_bytes]`; of a model with a vocabulary as Keras finds it.
+            **kwargs: as Keras takes them, `format` for example.
+        """
+        config = self.backbone.config
+        if input_signature is None and config.hash is not None:
+            input_signature = [keras.InputSpec(shape=(None, config.max_bytes), dtype="int32")]
+        super().export(filepath, *args, input_signature=input_signature, **kwargs)
+
+    def predict_batches(self, batches: OrderedBatches) -> Any:
+        """Outputs for encoded texts, in their order; `predict` would take longer to start than a few texts take.
+
+        Args:
+            batches: without labels.
+
+        Returns:
+            As `predict`.
+        """
+        found = []
+        for (inputs,) in (batches[i] for i in range(len(batches))):
+            count = len(inputs["padding_mask"])
+            filled = np.arange(-(-count // _MULTIPLE) * _MULTIPLE) % count
+            outputs = self.predict_on_batch({name: x[filled] for name, x in inputs.items()})
+            found.append(keras.tree.map_structure(lambda x, count=count: x[:count], outputs))
+        return keras.tree.map_structure(lambda *parts: batches.restore(np.concatenate(parts)), *found)
 
     def _combined_weights(self, sample_weight: Any, class_weight: Any, targets: np.ndarray) -> np.ndarray | None:
         """The weight of each text in the loss, by itself and by its class: float32 `[n]`, `None` for equal ones."""

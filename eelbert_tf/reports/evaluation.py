@@ -120,7 +120,7 @@ def evaluate_classes(
             for i, name in enumerate(names)
         ],
         "confusion": table.tolist(),
-        "calibration": _calibration(right, confidence),
+        "calibration": calibration(right, confidence),
         "unseen_labels": {name: int(table[i].sum()) for i, name in enumerate(names) if i >= known},
         "mistakes": [
             {
@@ -170,17 +170,8 @@ def evaluate_labels(
     return {
         "n": len(truth),
         "figures": {name: _round(value) for name, value in (figures or {}).items()},
-        "classes": [
-            {
-                "name": name,
-                "support": int(there[i]),
-                "precision": _share(hits[i], given[i]),
-                "recall": _share(hits[i], there[i]),
-                "f1": _share(2 * hits[i], given[i] + there[i]),
-            }
-            for i, name in enumerate(names)
-        ],
-        "calibration": _calibration(right.ravel(), confidence.ravel()),
+        "classes": class_rows(names, hits, given, there),
+        "calibration": calibration(right.ravel(), confidence.ravel()),
         "unseen_labels": {name: int(there[i]) for i, name in enumerate(names) if i >= known},
         "mistakes": [
             {
@@ -248,8 +239,36 @@ def _bins(confidence: np.ndarray) -> np.ndarray:
     return np.minimum((np.asarray(confidence) * _BINS).astype(int), _BINS - 1)
 
 
-def _calibration(right: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
-    """How often what is said with some confidence is right."""
+def class_rows(
+    names: Sequence[str], hits: Sequence[int], given: Sequence[int], there: Sequence[int]
+) -> list[dict[str, Any]]:
+    """A row for each class, from counts: how often it was said and right, was said, and was there.
+
+    Returns:
+        Dictionaries with `name`, `support`, `precision`, `recall` and `f1`.
+    """
+    return [
+        {
+            "name": name,
+            "support": int(there[i]),
+            "precision": _share(hits[i], given[i]),
+            "recall": _share(hits[i], there[i]),
+            "f1": _share(2 * hits[i], given[i] + there[i]),
+        }
+        for i, name in enumerate(names)
+    ]
+
+
+def calibration(right: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
+    """How often what is said with some confidence is right.
+
+    Args:
+        right: bool `[n]`.
+        confidence: float `[n]`.
+
+    Returns:
+        For each tenth of the confidence that occurs, `n`, and the means as `confidence` and `accuracy`.
+    """
     number = _bins(confidence)
     found = []
     for i in range(_BINS):

@@ -91,7 +91,14 @@ def _headline(report: dict[str, Any], evaluation: dict[str, Any] | None) -> str:
     return f'<div class="figures">{cells}</div>{how}'
 
 
+_OF_TAGS = {
+    "entity_f1": "F1 of spans",
+    "entity_precision": "precision of spans",
+    "entity_recall": "recall of spans",
+    "token_accuracy": "words with the right tag",
+}
 _LABELS = {
+    **_OF_TAGS,
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "micro_f1": "micro F1",
@@ -101,7 +108,7 @@ _LABELS = {
     "pearson": "Pearson's correlation",
     "spearman": "Spearman's correlation",
 }
-_PERCENT = {"accuracy", "macro_f1", "micro_f1", "ece", "map"}
+_PERCENT = {"accuracy", "macro_f1", "micro_f1", "ece", "map", *_OF_TAGS}
 
 
 def _figure(name: str, value: float) -> str:
@@ -134,7 +141,9 @@ def _curve(report: dict[str, Any]) -> str:
     ends = (min(row["epoch"] for row in rows) - 0.2, max(row["epoch"] for row in rows) + 0.2)
     plots = [plot(lines, "pass", "loss", ends)]
     if scored:
-        names = [name for name in ("accuracy", "macro_f1", "micro_f1", "rmse") if name in scored[0]["dev"]][:2]
+        names = [
+            name for name in ("entity_f1", "accuracy", "macro_f1", "micro_f1", "rmse") if name in scored[0]["dev"]
+        ][:2]
         scores = [
             Line(_LABELS[name], [(row["epoch"], row["dev"][name]) for row in scored], colour=colour)
             for colour, name in enumerate(names)
@@ -152,12 +161,9 @@ def _evaluation(found: dict[str, Any]) -> list[str]:
         names = ", ".join(f"{name} ({count:,})" for name, count in found["unseen_labels"].items())
         parts.append(f'<p class="warning">Labels that the model does not know, counted as wrong: {_text(names)}</p>')
     if "classes" in found:
-        columns = ("class", "texts", "precision", "recall", "F1")
-        rows = [
-            (row["name"], f"{row['support']:,}", *(f"{100 * row[key]:.1f}" for key in ("precision", "recall", "f1")))
-            for row in found["classes"]
-        ]
-        parts += ["<h2>Classes</h2>", _table(columns, rows, numbers=range(1, 5))]
+        parts += ["<h2>Classes</h2>", _class_table(found["classes"])]
+    if "intents" in found:
+        parts += [f"<h2>Intents</h2>{_class_table(found['intents']['classes'])}"]
     if "confusion" in found:
         classes = [row["name"] for row in found["classes"]]
         parts += ["<h2>Confusion</h2>", _confusion(classes, found["confusion"])]
@@ -172,6 +178,15 @@ def _evaluation(found: dict[str, Any]) -> list[str]:
     if found.get("mistakes"):
         parts += [f"<h2>The {len(found['mistakes'])} worst mistakes</h2>", _mistakes(found["mistakes"])]
     return parts
+
+
+def _class_table(classes: Sequence[dict[str, Any]]) -> str:
+    columns = ("class", "texts", "precision", "recall", "F1")
+    rows = [
+        (row["name"], f"{row['support']:,}", *(f"{100 * row[key]:.1f}" for key in ("precision", "recall", "f1")))
+        for row in classes
+    ]
+    return _table(columns, rows, numbers=range(1, 5))
 
 
 def _confusion(names: Sequence[str], table: Sequence[Sequence[int]]) -> str:
@@ -228,10 +243,12 @@ def _data(data: dict[str, Any]) -> str:
         facts.append(f"{tokens['most']:,} tokens at most, of which the model reads {tokens['read']:,}")
     facts.append(f"{data['truncated']:,} longer than the model reads")
     listed = "".join(f"<li>{_text(fact)}</li>" for fact in facts)
-    if "classes" not in data:
-        return f"<ul>{listed}</ul>"
-    rows = [(name, f"{count:,}") for name, count in data["classes"].items()]
-    return f"<ul>{listed}</ul>" + _table(("class", "texts"), rows, numbers=[1])
+    tables = [
+        _table((column, "number"), [(name, f"{count:,}") for name, count in data[kind].items()], numbers=[1])
+        for kind, column in (("classes", "class"), ("spans", "span"), ("intents", "intent"))
+        if kind in data
+    ]
+    return f"<ul>{listed}</ul>" + "".join(tables)
 
 
 def _trials(trials: Sequence[dict[str, Any]]) -> str:

@@ -14,8 +14,6 @@ import numpy as np
 
 from eelbert_tf.scores import rank, softmax
 
-from .strings import to_bytes
-
 OUTSIDE = "O"
 
 
@@ -190,22 +188,6 @@ def by_characters(spans: Iterable[Span], data: bytes) -> list[Span]:
     return [
         span._replace(start=character_offset(data, span.start), end=character_offset(data, span.end)) for span in spans
     ]
-
-
-def tags_by_outputs(
-    outputs: Mapping[str, np.ndarray], names: Sequence[str], text: str, words: Sequence[str]
-) -> list[str]:
-    """BIO tags of words, by what a model gives for a text.
-
-    Args:
-        outputs: `tags` and `positions`, as `answer` takes them.
-        names: names of spans.
-        text: the text.
-        words: its words, in their order.
-    """
-    data = to_bytes(text)
-    spans = by_characters(decode(outputs["tags"], outputs["positions"], names, data), data)
-    return tags_of_words(text, words, spans)
 
 
 def answer(

@@ -84,5 +84,5 @@ def measure_both(args: argparse.Namespace) -> dict[str, Any]:
         "keras": KerasModel(args.model, args.max_tokens, args.max_bytes),
     }
     if models["keras"].metadata.task == "tagging":
-        return {runtime: measure_tags(model, iter_tagged(args.test)) for runtime, model in models.items()}
+        return {runtime: measure_tags(model, iter_tagged(args.test))[0] for runtime, model in models.items()}
     return {name: measure(model, labelled(args, model.metadata, args.test))[0] for name, model in models.items()}

@@ -20,14 +20,14 @@ from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.tables import Row, iter_rows
 from eelbert_tf.disk.tagged import TaggedText, iter_tagged
 from eelbert_tf.errors import InputError
+from eelbert_tf.reports.tagging import TagReading
 from eelbert_tf.scores import EMBEDDING, Outputs
-from eelbert_tf.text.spans import tags_by_outputs, tags_of_words
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 from eelbert_tf.tflite.runtimes.models import RUNTIMES, Model, default_runtime, model_help, open_model
 
 from .predict import check_kind
-from .predictions import Measured, write_page, write_predictions
+from .predictions import Measured, write_page, write_predictions, write_tags
 
 TEXTS_AT_ONCE = 1024
 
@@ -70,11 +70,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             check_file(path)
     if args.report is not None and Path(args.report).suffix != ".html":
         raise InputError(f"--report: expected a name that ends in .html, not {args.report}")
+    title = f"{Path(args.model).name}: {Path(args.test).name}"
     model = open_model(args.model, args.runtime)
     if model.metadata.task == EMBEDDING:
         raise InputError(f"{args.model}: gives embeddings, and no labels to measure; see eelbert embed and search")
     if model.metadata.task == "tagging":
-        return {"runtime": args.runtime or default_runtime(args.model), **measure_tags(model, iter_tagged(args.test))}
+        found, reading = measure_tags(model, iter_tagged(args.test))
+        write_tags(reading, args.predictions, args.report, title, args.command_line)
+        return {"runtime": args.runtime or default_runtime(args.model), **found}
     foreign: list[TextOrPair] = []
     if args.unknown is not None:
         if model.metadata.task != "classification":
@@ -86,7 +89,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if kept is not None and args.predictions:
         write_predictions(args.predictions, kept, logits, labels.outputs)
     if kept is not None and args.report:
-        title = f"{Path(args.model).name}: {Path(args.test).name}"
         write_page(args.report, title, kept, logits, labels.outputs, args.command_line)
     return {"runtime": args.runtime or default_runtime(args.model), **found}
 
@@ -198,17 +200,14 @@ def measure(
     return figures, known
 
 
-def measure_tags(model: Model, rows: Iterator[TaggedText]) -> dict[str, Any]:
+def measure_tags(model: Model, rows: Iterator[TaggedText]) -> tuple[dict[str, Any], TagReading]:
     """Scores of a tagger on tagged texts, its time for one of them, and how many it could not read whole.
 
     Returns:
-        F1 of whole entities and the share of words with the right tag; where model and texts have classes, `accuracy`.
+        F1 of whole entities and the share of words with the right tag, and where model and texts have classes,
+        `accuracy`; and what they were counted from.
     """
-    metadata = model.metadata
-    labels = metadata.labels or []
-    truth: list[list[str]] = []
-    predicted: list[list[str]] = []
-    right: list[bool] = []
+    reading = TagReading(model.metadata.names, model.metadata.labels)
     truncated, seconds = 0, 0.0
     model.tag_outputs(["a"])  # loads and compiles
     for chunk in chunks(with_progress(rows, "text"), TEXTS_AT_ONCE):
@@ -216,15 +215,11 @@ def measure_tags(model: Model, rows: Iterator[TaggedText]) -> dict[str, Any]:
         found = model.tag_outputs([row.text for row in chunk])
         seconds += time.perf_counter() - start
         for row, outputs in zip(chunk, found, strict=True):
-            truth.append(tags_of_words(row.text, row.words, row.spans))
-            predicted.append(tags_by_outputs(outputs, metadata.names, row.text, row.words))
-            if labels and row.intent is not None:
-                right.append(labels[int(outputs["label"].argmax())] == row.intent)
+            reading.add(row, outputs)
         truncated += sum(model.is_truncated(row.text) for row in chunk)
-    figures = metrics.tagging_figures(truth, predicted)
-    if right:
-        figures["accuracy"] = float(np.mean(right))
-    return {**figures, "n": len(truth), "ms_per_text": round(1000 * seconds / len(truth), 4), "truncated": truncated}
+    count = len(reading.answers)
+    figures = {"n": count, "ms_per_text": round(1000 * seconds / count, 4), "truncated": truncated}
+    return {**reading.figures(), **figures}, reading
 
 
 def refusal(outputs: Outputs, known: np.ndarray, foreign: np.ndarray) -> dict[str, Any]:

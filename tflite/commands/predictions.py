@@ -12,6 +12,7 @@ import numpy as np
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.reports.evaluation import evaluate
 from eelbert_tf.reports.page import write_report
+from eelbert_tf.reports.tagging import TagReading
 from eelbert_tf.scores import Outputs
 from eelbert_tf.text.strings import TextOrPair, to_string
 
@@ -66,6 +67,30 @@ def write_predictions(path: str, rows: Sequence[Measured], logits: np.ndarray, o
             predicted, score = _said(outputs.answer(values))
             sides = row.text if isinstance(row.text, tuple | list) else (row.text,)
             writer.writerow([row.row, _cell(row.label), predicted, score, *map(to_string, sides)])
+
+
+def write_tags(reading: TagReading, predictions: str | None, page: str | None, title: str, command: str = "") -> None:
+    """Writes for a tagger what `write_predictions` and `write_page` write for other tasks; spans stand between `;`.
+
+    Args:
+        reading: the texts, and what is said of them. A text's score is the least of its spans.
+        predictions: path of the table, or `None`.
+        page: path of the page, or `None`.
+        title: of the page.
+        command: that repeats it.
+
+    Raises:
+        InputError: a place cannot be written.
+    """
+    if predictions is not None:
+        with replace_file(Path(predictions)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["row", "label", "predicted", "score", "text"])
+            for answer in reading.answers:
+                score = f"{min(answer.found.values()):.4f}" if answer.found else ""
+                writer.writerow([answer.row.line, answer.label(), answer.said(), score, answer.row.text])
+    if page is not None:
+        write_report({"title": title, "evaluation": reading.evaluate(), "command": command}, page)
 
 
 def _said(answer: dict[str, Any]) -> tuple[str, str]:

@@ -5,25 +5,20 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import check_directory
 from eelbert_tf.disk.inputs import spread_texts
 from eelbert_tf.disk.tables import Table, Text, check_labels, read_table
-from eelbert_tf.disk.terminal import escape
-from eelbert_tf.errors import InputError, InputWarning
-from eelbert_tf.saving.folders import MODEL_FOLDER, REPORT_FILES, find_model, read_config
-from eelbert_tf.saving.info import read_info
+from eelbert_tf.errors import InputError
+from eelbert_tf.saving.folders import MODEL_FOLDER, read_config
 from eelbert_tf.scores import TASKS
 from eelbert_tf.training.finetune.foreign import foreign_texts
-from eelbert_tf.training.finetune.survey import Survey, survey
+from eelbert_tf.training.finetune.survey import survey
 from eelbert_tf.training.finetune.windows import choose_windows
 
+from .finetune_steps import expected_config, tell, told_of_interrupts, write_report
 from .finetune_tagging import run_tagging
 
 PRESET = "uno_en"  # what users start from
@@ -147,11 +142,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     output = Path(args.output)
     check_directory(output, MODEL_FOLDER)
     if args.task == "tagging":
-        if args.windows not in ("auto", "1"):
-            raise InputError(f"--windows: a tagger reads one window of a text, not {args.windows}")
-        preset = args.preset or ("scratch" if args.config else PRESET)
-        with told_of_interrupts(output, "the last finished epoch"):
-            return run_tagging(args, preset, shape, Path(config if preset == "scratch" else preset).name)
+        return run_tagging(args, shape, PRESET)
     files = [args.train, *([args.dev] if args.dev else [])]
     tables = [
         read_table(path, args.text_columns, args.label_column, args.task, separator=args.label_separator)
@@ -164,10 +155,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     preset = args.preset or ("scratch" if args.config else PRESET)
     changes = {k: v for k, v in (("max_tokens", args.max_tokens), ("max_bytes", args.max_bytes)) if v is not None}
     pair = isinstance(train.texts[0], tuple)
-    changes |= choose_windows(args.windows, args.window_overlap, train.texts, _shape(preset, shape, changes))
+    changes |= choose_windows(args.windows, args.window_overlap, train.texts, expected_config(preset, shape, changes))
     columns = [*(args.text_columns or (["text_a", "text_b"] if pair else ["text"])), *args.label_column]
-    understood = survey(train, dev, args.task, _shape(preset, shape, changes), columns)
-    _tell(understood, args.quiet)
+    understood = survey(train, dev, args.task, expected_config(preset, shape, changes), columns)
+    tell(understood, args.quiet)
 
     unknown = None if args.unknown is None else read_unknown(args.unknown, args.text_columns, train, args.task)
     if unknown is not None and classes is not None:
@@ -180,7 +171,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.training.finetune.heads import LEXICAL, in_words, suited_method
     from eelbert_tf.training.finetune.labelled import Labelled
     from eelbert_tf.training.finetune.recipe import suited_recipe
-    from eelbert_tf.training.finetune.report import make_report, report_files
     from eelbert_tf.training.finetune.run import Options
     from eelbert_tf.training.finetune.start import SCRATCH, start
 
@@ -224,42 +214,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             found = run_experiment(model, validation, recipe, args.trials, options)
     if not args.quiet and (said := in_words(found.fitted, found.trained, recipe.criterion(args.task))):
         print(f"eelbert finetune: {said}", file=sys.stderr)
-    report = make_report(model, found, understood, f"{output.name}: {train.path.name}", args.command_line)
-    model.save_to_preset(output, read_info(output)[0].notes, files=report_files(report))
-    page = str(output / REPORT_FILES[0])
-    if not args.quiet:
-        print(escape(_summary(report, page)), file=sys.stderr, flush=True)
-    facts = {**understood.facts, "warnings": understood.warnings, "report": page}
-    result = {"output": str(output), "preset": preset, "config": origin, **facts, **found.report()}
-    return result | ({"baseline": report["baseline"]} if report.get("baseline") else {})
-
-
-def _summary(report: dict[str, Any], page: str) -> str:
-    """The last line for a reader: the first figure, and the same of the baseline."""
-    parts = []
-    if "evaluation" in report:
-        name, value = next(iter(report["evaluation"]["figures"].items()))
-        parts.append(f"held out: {name} {value:.4f}")
-        if report["baseline"]:
-            parts.append(f"{report['baseline']['name']} {report['baseline']['figures'][name]:.4f}")
-    return "; ".join([*parts, f"report: {page}"])
-
-
-def _shape(preset: str, shape: EelbertConfig, changes: dict[str, Any]) -> EelbertConfig | None:
-    """The configuration of the model to be; `None` where it is not known yet, or cannot be."""
-    try:
-        config = shape if preset == "scratch" else read_info(find_model(preset))[0].config
-        return config.replace(**changes)
-    except ValueError:  # said with more context when the model is made
-        return None
-
-
-def _tell(understood: Survey, quiet: bool) -> None:
-    """Says what was understood, and warns of what looks like a mistake."""
-    for line in [] if quiet else understood.lines():
-        print(escape(line), file=sys.stderr, flush=True)
-    for warning in understood.warnings:
-        warnings.warn(warning, InputWarning, 2)
+    return write_report(args, model, found, understood) | {"preset": preset, "config": origin}
 
 
 def read_unknown(
@@ -312,31 +267,3 @@ def check_same_kind(train: Table, dev: Table) -> None:
     if isinstance(dev.texts[0], tuple) != pair:
         kinds = ("pairs of texts", "single texts") if pair else ("single texts", "pairs of texts")
         raise InputError(f"{dev.path}: expected {kinds[0]}, as in {train.path}; found {kinds[1]}")
-
-
-@contextmanager
-def told_of_interrupts(output: Path, kept: str) -> Iterator[None]:
-    """Says, where an interrupt ends the block, what the output holds.
-
-    Args:
-        output: the model directory.
-        kept: what it holds if it was written.
-
-    Raises:
-        KeyboardInterrupt: passed on.
-    """
-    before = _written(output)
-    try:
-        yield
-    except KeyboardInterrupt:
-        state = "is as it was before" if _written(output) == before else f"holds {kept}"
-        print(f"eelbert finetune: {output} {state}", file=sys.stderr)
-        raise
-
-
-def _written(output: Path) -> int | None:
-    """When a model was written: nanoseconds, or `None` where there is none."""
-    try:
-        return (output / "config.json").stat().st_mtime_ns
-    except OSError:
-        return None

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.models.classifier import EelbertClassifier
+from eelbert_tf.models.tagger import EelbertTagger
 from eelbert_tf.scores import sigmoid, softmax
 
-from .labelled import Labelled
+from .labelled import Labelled, Tagged
 from .thresholds import binary_threshold, label_thresholds
 
 # Fewer held-out texts say too little: the model stays as it is.
@@ -37,6 +38,33 @@ class Unknown:
     def beside(self, known: Labelled) -> Labelled:
         """Known texts and, with the label `None`, foreign ones."""
         return Labelled([*known.texts, *self.texts], [*known.labels, *[None] * len(self.texts)])
+
+
+def calibrate_tags(model: EelbertTagger, held_out: Tagged, found: dict[str, np.ndarray]) -> tuple[dict[str, Any], Any]:
+    """Sets a tagger's temperatures, in its weights: one of its tags, and one of its classes where it has some.
+
+    Args:
+        model: a trained one; it changes.
+        held_out: texts that were not learned by what gave the outputs.
+        found: the outputs of these texts, as `EelbertTagger.predict` gives them.
+
+    Returns:
+        As `calibrate`.
+    """
+    if len(held_out) < LEAST_TEXTS:
+        return {}, found
+    targets = held_out.fit_labels(model)
+    tags, known = targets[:, 1:], targets[:, 0] >= 0
+    there = tags >= 0
+    report: dict[str, Any] = {"calibrated_on": len(held_out)}
+    report["temperature"] = of_tags = find_temperature("classification", tags[there], found["tags"][there])
+    found, of_label = {**found, "tags": found["tags"] / np.float32(of_tags)}, 1.0
+    if known.any():
+        of_label = find_temperature("classification", targets[known, 0], found["label"][known])
+        report["temperature_of_label"] = of_label
+        found["label"] = found["label"] / np.float32(of_label)
+    model.scale_outputs(1 / of_tags, 1 / of_label)
+    return {name: round(value, 4) for name, value in report.items()}, found
 
 
 def calibrate(

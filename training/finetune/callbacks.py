@@ -1,9 +1,8 @@
-"""What a fine-tuning does after its steps and passes: stop where nothing can come of it, save."""
+"""What a fine-tuning does after its steps: stop where nothing can come of it."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -47,15 +46,3 @@ class StopIfDiverged(keras.callbacks.Callback):
             f"--learning-rate: the training diverged, its loss is {loss:.4g}; expected a lower rate "
             f"than {self.learning_rate:g}"
         )
-
-
-class SaveEachEpoch(keras.callbacks.Callback):
-    """Keeps the last finished epoch, so that an interrupt loses one epoch at most."""
-
-    def __init__(self, output: Path, notes: dict[str, Any]) -> None:
-        super().__init__()
-        self.output = output
-        self.notes = notes
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.model.save_to_preset(self.output, {**self.notes, "finished_epochs": epoch + 1})

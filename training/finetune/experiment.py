@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import keras
 import numpy as np
 
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.classifier import EelbertClassifier
 
-from .calibrate import Unknown, calibrate
+from .calibrate import Unknown, calibrate, calibrate_tags
 from .heads import fit_heads
-from .labelled import Labelled
+from .labelled import Labelled, Tagged
 from .passes import Passes
 from .recipe import Recipe
-from .run import Options, Restart, Trained, finetune
+from .run import Learner, Options, Restart, Trained, finetune
 from .scoring import best_of, better, figures, shown, without_loss
 from .validation import FEWEST, FOLDS, SMALL, folds, split
 
@@ -65,7 +66,7 @@ class Validation:
         """
         if dev is not None:
             return cls("file", train, dev, unknown=unknown)
-        labels = train.labels
+        labels = train.strata
         if share <= 0 or len(train) < FEWEST or isinstance(labels, np.ndarray):
             return cls("none", train, unknown=unknown)
         if len(train) <= SMALL:
@@ -89,7 +90,7 @@ class Experiment:
         trained: the training that made the model.
         validation: how it was judged.
         judged: the held-out texts; of cross-validation all texts; `None` where there are none.
-        outputs: of the judged texts, float `[n, num_outputs]`, each by a model that has not learned the text.
+        outputs: of the judged texts, as `predict` gives them, each by a model that has not learned the text.
         curve: what is shown of each pass; with cross-validation the mean of its parts.
         trials: the recipes that were tried, each with its figures.
         calibration: what was set on the judged texts.
@@ -100,7 +101,7 @@ class Experiment:
     trained: Trained
     validation: Validation
     judged: Labelled | None
-    outputs: np.ndarray | None
+    outputs: Any
     curve: list[dict[str, Any]]
     trials: list[dict[str, Any]]
     calibration: dict[str, Any]
@@ -118,9 +119,7 @@ class Experiment:
         return found | ({"trials": self.trials} if self.trials else {})
 
 
-def run_experiment(
-    model: EelbertClassifier, validation: Validation, recipe: Recipe, trials: int, options: Options
-) -> Experiment:
+def run_experiment(model: Learner, validation: Validation, recipe: Recipe, trials: int, options: Options) -> Experiment:
     """Tries recipes, trains by the best, and judges the result; nothing is ever chosen by other texts than those given.
 
     Args:
@@ -138,7 +137,6 @@ def run_experiment(
     if trials > 1:
         recipe, tried = search(model, again, validation, recipe, trials, options.quiet)
     judged = validation.dev
-    outputs: np.ndarray | None
     if validation.how == "cross-validation":
         outputs, curve, best = cross_validate(model, again, validation, recipe, options.quiet)
         again()
@@ -190,16 +188,19 @@ def run_convex(
 
 
 def _judge(
-    model: EelbertClassifier, judged: Labelled, outputs: np.ndarray, unknown: Unknown | None
-) -> tuple[dict[str, Any], np.ndarray, dict[str, float]]:
+    model: Learner, judged: Labelled, outputs: Any, unknown: Unknown | None
+) -> tuple[dict[str, Any], Any, dict[str, float]]:
     """Calibrates a model on held-out texts: what was set, the outputs for them as they are then, and the figures."""
-    calibration, outputs = calibrate(model, judged, outputs, unknown)
-    return calibration, outputs, without_loss(shown(figures(outputs, judged, model.outputs)))
+    if isinstance(judged, Tagged):
+        calibration, outputs = calibrate_tags(model, judged, outputs)
+    else:
+        calibration, outputs = calibrate(model, judged, outputs, unknown)
+    return calibration, outputs, without_loss(shown(figures(outputs, judged, model)))
 
 
 def cross_validate(
-    model: EelbertClassifier, again: Restart, validation: Validation, recipe: Recipe, quiet: bool = False
-) -> tuple[np.ndarray, list[dict[str, Any]], int]:
+    model: Learner, again: Restart, validation: Validation, recipe: Recipe, quiet: bool = False
+) -> tuple[Any, list[dict[str, Any]], int]:
     """Judges each part of the texts by a model that has learned the others.
 
     Args:
@@ -210,8 +211,8 @@ def cross_validate(
         quiet: whether to show no progress.
 
     Returns:
-        The outputs for all texts after the best pass, `[n, num_outputs]`; the figures of each pass; and the number of
-        the best one, 0 for the start.
+        The outputs for all texts after the best pass, as `predict` gives them; the figures of each pass; and the number
+        of the best one, 0 for the start.
     """
     train, parts = validation.train, validation.parts
     assert parts is not None
@@ -229,8 +230,11 @@ def cross_validate(
         runs.append(finetune(model, learned, held_out, replace(recipe, patience=None), options).passes)
     criterion = recipe.criterion(model.task)
     order = np.argsort(np.concatenate(rows))
-    every = [np.concatenate(outputs)[order] for outputs in zip(*(run.each for run in runs), strict=True)]
-    found = [shown(figures(outputs, train, model.outputs)) for outputs in every]
+    every = [
+        keras.tree.map_structure(lambda *parts: np.concatenate(parts)[order], *outputs)
+        for outputs in zip(*(run.each for run in runs), strict=True)
+    ]
+    found = [shown(figures(outputs, train, model)) for outputs in every]
     best, starts = best_of(found, criterion), len(every) - recipe.epochs  # 1 where the start was scored too
     curve = []
     for number in range(recipe.epochs):
@@ -240,7 +244,7 @@ def cross_validate(
 
 
 def search(
-    model: EelbertClassifier, again: Restart, validation: Validation, recipe: Recipe, trials: int, quiet: bool = False
+    model: Learner, again: Restart, validation: Validation, recipe: Recipe, trials: int, quiet: bool = False
 ) -> tuple[Recipe, list[dict[str, Any]]]:
     """Tries rates and passes around a recipe on held-out texts.
 

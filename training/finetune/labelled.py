@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from eelbert_tf.disk.tagged import TaggedText
 
 
 @dataclass(frozen=True)
@@ -34,4 +36,32 @@ class Labelled:
         labels: Any = self.labels[chosen] if soft else [self.labels[i] for i in chosen]
         rows = None if self.rows is None else [self.rows[i] for i in chosen]
         ready = self.ready.part(chosen) if hasattr(self.ready, "part") else None
-        return Labelled([self.texts[i] for i in chosen], labels, rows, ready)
+        return replace(self, texts=[self.texts[i] for i in chosen], labels=labels, rows=rows, ready=ready)
+
+    @property
+    def strata(self) -> Any:
+        """What parts of the texts are to hold in proportion."""
+        return self.labels
+
+    def fit_labels(self, model: Any) -> Any:
+        """The labels as the `fit` of a model takes them: no numbers, which may be the names of classes."""
+        return self.labels
+
+
+@dataclass(frozen=True)
+class Tagged(Labelled):
+    """Texts whose labels are `disk.tagged.TaggedText`s: what has names in them, and perhaps what they are as wholes."""
+
+    @classmethod
+    def of(cls, rows: Sequence[TaggedText]) -> Labelled:
+        """The texts of a file."""
+        return cls([row.text for row in rows], list(rows), [row.line for row in rows])
+
+    @property
+    def strata(self) -> list[tuple[str, ...]]:
+        return [tuple(sorted({*(part.label for part in row.spans), row.intent or ""} - {""})) for row in self.labels]
+
+    def fit_labels(self, model: Any) -> np.ndarray:
+        """int32 `[n, 1 + max_tokens]`, as `EelbertTagger.encode_answers` gives them."""
+        found: np.ndarray = model.encode_answers(self.texts, [row.as_answer() for row in self.labels])
+        return found

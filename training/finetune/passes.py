@@ -24,7 +24,7 @@ from .scoring import best_of, better, figures, shown
 Arrays = dict[str, np.ndarray]
 
 BATCH_SIZE = 64  # of held-out texts
-_MULTIPLE = 16  # texts of a batch, some of them twice: each other number would be compiled
+_OUTPUTS = "outputs/"  # before the names of arrays in a saved state
 
 # Saving takes at most this share of the time, so that many short passes are not slowed down by the disk.
 _SAVING_SHARE = 0.05
@@ -38,15 +38,15 @@ class Passes:
         done: for each pass its `epoch` from 1, `loss`, `seconds`, and with held-out texts their figures as `dev`.
         best: the number of the pass whose weights are kept; the last one where nothing is held out; 0 where none is
             better than the start.
-        outputs: of the held-out texts after the best pass, float `[n, num_outputs]`.
+        outputs: of the held-out texts after the best pass, as `predict` gives them.
         each: those after every pass, where they are kept; before them those of the start, where it was scored.
         start: the figures of the held-out texts before the first pass, where the model could do something by then.
     """
 
     done: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     best: int = 0
-    outputs: np.ndarray | None = None
-    each: list[np.ndarray] = dataclasses.field(default_factory=list)
+    outputs: Any = None
+    each: list[Any] = dataclasses.field(default_factory=list)
     start: dict[str, float] | None = None
 
 
@@ -90,7 +90,7 @@ class AfterPass(keras.callbacks.Callback):
         if self.dev is None:
             return
         outputs = self._outputs()
-        self.passes.start = shown(figures(outputs, self.dev, self.model.outputs))
+        self.passes.start = shown(figures(outputs, self.dev, self.model))
         self.passes.outputs = outputs
         self.passes.each += [outputs] if self.keep_each else []
         self._weights = self.model.get_weights()
@@ -104,7 +104,7 @@ class AfterPass(keras.callbacks.Callback):
         is_best = True
         if self.dev is not None:
             outputs = self._outputs()
-            scored = figures(outputs, self.dev, self.model.outputs)
+            scored = figures(outputs, self.dev, self.model)
             best = passes.done[passes.best - 1]["dev"] if passes.best else passes.start
             found["dev"] = shown(scored)
             is_best = better(found["dev"], best, self.criterion)
@@ -129,17 +129,9 @@ class AfterPass(keras.callbacks.Callback):
             return False
         return done - best_of([row["dev"] for row in self.passes.done], self.criterion) >= self.patience
 
-    def _outputs(self) -> np.ndarray:
-        """The outputs for the held-out texts; `predict` would take longer to start than a few texts take."""
-        batches = self._batches
-        assert batches is not None
-        rows = []
-        for i in range(len(batches)):
-            (inputs,) = batches[i]
-            count = len(inputs["padding_mask"])
-            filled = np.arange(-(-count // _MULTIPLE) * _MULTIPLE) % count
-            rows.append(self.model.predict_on_batch({name: x[filled] for name, x in inputs.items()})[:count])
-        return batches.restore(np.concatenate(rows))
+    def _outputs(self) -> Any:
+        """The outputs for the held-out texts."""
+        return self.model.predict_batches(self._batches)
 
     def put_best(self) -> None:
         """Gives the model the weights of the best pass."""
@@ -169,8 +161,9 @@ class AfterPass(keras.callbacks.Callback):
 
         arrays = take_state(self.model)
         arrays |= {f"best/{i:04d}": array for i, array in enumerate(self._weights)}
-        if self.passes.outputs is not None:
-            arrays["outputs"] = self.passes.outputs
+        outputs = self.passes.outputs
+        named = outputs if isinstance(outputs, dict) else {} if outputs is None else {"": outputs}
+        arrays |= {f"{_OUTPUTS}{name}": values for name, values in named.items()}
         fields = {
             "identity": self.identity,
             "backend": keras.backend.backend(),
@@ -212,7 +205,8 @@ class AfterPass(keras.callbacks.Callback):
                 f"--resume: {folder} holds a training on other texts or by another recipe; give the same options and "
                 "files, or train again without --resume"
             )
-        outputs = arrays.pop("outputs", None)
+        named = {name.removeprefix(_OUTPUTS): arrays.pop(name) for name in list(arrays) if name.startswith(_OUTPUTS)}
+        outputs = named.get("", named) if named else None
         names = sorted(name for name in arrays if name.startswith("best/"))
         self._weights = [arrays.pop(name) for name in names]
         put_state(self.model, arrays)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from eelbert_tf.errors import InputError
 
 MANY_TEXTS = 30_000
+CRITERION = {"regression": "loss", "multilabel": "micro_f1", "tagging": "entity_f1"}
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Recipe:
 
     def criterion(self, task: str) -> str:
         """The figure by which passes are compared: that of small classes counts as much where they weigh as much."""
-        if task in ("regression", "multilabel"):
-            return {"regression": "loss", "multilabel": "micro_f1"}[task]
+        if task in CRITERION:
+            return CRITERION[task]
         return "macro_f1" if self.class_weight else "accuracy"
 
 

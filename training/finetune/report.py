@@ -12,7 +12,6 @@ import numpy as np
 
 from eelbert_tf import metrics
 from eelbert_tf.errors import InputError
-from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.reports.evaluation import evaluate, read_truth
 from eelbert_tf.reports.page import as_json, render
 from eelbert_tf.saving.folders import REPORT_FILES
@@ -20,8 +19,11 @@ from eelbert_tf.saving.folders import REPORT_FILES
 from .baselines import TfidfLogisticRegression, TfidfRidge
 from .cost import expected_cost
 from .experiment import Experiment, Validation
-from .labelled import Labelled
+from .labelled import Labelled, Tagged
+from .run import Learner
+from .scoring import read_tags
 from .survey import Survey
+from .tagging import commonest_tags
 
 _PACKAGES = ("eelbert-tf", "tensorflow", "keras", "numpy", "scikit-learn")
 
@@ -30,7 +32,7 @@ _BASELINE_WORK = 4_000_000
 
 
 def make_report(
-    model: EelbertClassifier, found: Experiment, understood: Survey | None, title: str, command: str = ""
+    model: Learner, found: Experiment, understood: Survey | None, title: str, command: str = ""
 ) -> dict[str, Any]:
     """What is to be known of a model that was trained.
 
@@ -61,12 +63,15 @@ def make_report(
         report |= {"warnings": understood.warnings, "data": understood.facts}
     if found.judged is not None and found.outputs is not None:
         judged = found.judged
-        report["evaluation"] = evaluate(found.outputs, judged.labels, model.outputs, judged.texts, judged.rows)
+        if isinstance(judged, Tagged):
+            report["evaluation"] = read_tags(found.outputs, judged, model).evaluate()
+        else:
+            report["evaluation"] = evaluate(found.outputs, judged.labels, model.outputs, judged.texts, judged.rows)
         report["baseline"] = baseline(found.validation, model, trained.recipe.class_weight)
     return report
 
 
-def baseline(validation: Validation, model: EelbertClassifier, class_weight: str | None = None) -> dict[str, Any]:
+def baseline(validation: Validation, model: Learner, class_weight: str | None = None) -> dict[str, Any]:
     """What TF-IDF with a linear model reaches on the same split.
 
     Args:
@@ -79,6 +84,8 @@ def baseline(validation: Validation, model: EelbertClassifier, class_weight: str
     """
     begin = time.perf_counter()
     train, dev, regression = validation.train, validation.dev, model.task == "regression"
+    if model.task == "tagging":
+        return _simplest_tagger(validation)
     if model.task == "multilabel" or (regression and model.num_outputs > 1):
         return {}
     most = max(1, _BASELINE_WORK // max(1, model.num_outputs))
@@ -109,6 +116,20 @@ def baseline(validation: Validation, model: EelbertClassifier, class_weight: str
         "name": "TF-IDF with " + ("ridge regression" if regression else "logistic regression"),
         "figures": {name: round(value, 4) for name, value in figures.items()},
         "texts": len(train),
+        "seconds": round(time.perf_counter() - begin, 2),
+    }
+
+
+def _simplest_tagger(validation: Validation) -> dict[str, Any]:
+    """What the commonest tag of each word reaches; nothing for small sets, which are cross-validated."""
+    begin = time.perf_counter()
+    if validation.dev is None:
+        return {}
+    figures = commonest_tags(validation.train, validation.dev)
+    return {
+        "name": "the commonest tag of each word",
+        "figures": {name: round(value, 4) for name, value in figures.items()},
+        "texts": len(validation.train),
         "seconds": round(time.perf_counter() - begin, 2),
     }
 

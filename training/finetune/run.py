@@ -15,6 +15,7 @@ import numpy as np
 
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.optimizer import adamw
+from eelbert_tf.models.tagger import EelbertTagger
 from eelbert_tf.preprocessing.hashed_words import WordHashes
 
 from .beside import start_beside_words
@@ -24,6 +25,10 @@ from .passes import AfterPass, Passes
 from .progress import Progress
 from .recipe import Recipe
 from .scoring import figures, shown, without_loss
+
+Learner = EelbertClassifier | EelbertTagger
+
+COMPILED_STEPS = 300  # of a tagger: XLA takes about as long to compile as so many steps take without it
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Options:
 
 
 def finetune(
-    model: EelbertClassifier,
+    model: Learner,
     train: Labelled,
     dev: Labelled | None,
     recipe: Recipe,
@@ -122,7 +127,7 @@ def finetune(
         InputError: the training diverges, the output cannot be written, or there is another training to resume.
     """
     options = options or Options()
-    targets = model.targets(train.labels)
+    targets = model.targets(train.fit_labels(model))
     per_pass = -(-len(targets) // recipe.batch_size)
     criterion = recipe.criterion(model.task)
     identity = _identity(model, train, dev, recipe) if options.output is not None else ""
@@ -143,22 +148,19 @@ def finetune(
         after.score_start()
     progress = Progress(stop_after * per_pass, options.quiet, stop_after, criterion, options.name, first * per_pass)
     after.report = progress.after_pass
-    guessing = {"classification": math.log(model.num_classes), "regression": float(targets.std() > 0)}.get(
-        model.task, math.log(2)
-    )
     started = time.perf_counter() - begin
     try:
         if first < stop_after and not after.is_over(first):
             model.fit(
                 train.ready,
-                train.labels,  # no targets: numbers may be the names of classes
+                train.fit_labels(model),
                 recipe.batch_size,
                 epochs=stop_after,
                 initial_epoch=first,
                 seed=recipe.seed,
                 class_weight=recipe.class_weight,
                 verbose=0,
-                callbacks=[StopIfDiverged(recipe.learning_rate, guessing), progress, after],
+                callbacks=[StopIfDiverged(recipe.learning_rate, _guessing(model, targets)), progress, after],
             )
     finally:
         progress.bar.close()  # else what is printed next lands in the bar's line
@@ -166,7 +168,7 @@ def finetune(
     if options.output is not None:
         after.save()
     passes = after.passes
-    found = {} if dev is None or passes.outputs is None else shown(figures(passes.outputs, dev, model.outputs))
+    found = {} if dev is None or passes.outputs is None else shown(figures(passes.outputs, dev, model))
     return Trained(
         recipe,
         len(targets),
@@ -179,9 +181,18 @@ def finetune(
     )
 
 
-def score(model: EelbertClassifier, data: Labelled) -> dict[str, float]:
+def score(model: Learner, data: Labelled) -> dict[str, float]:
     """The metrics of the model's task on some texts."""
-    return without_loss(shown(figures(model.predict(list(data.texts), verbose=0), data, model.outputs)))
+    return without_loss(shown(figures(model.predict(list(data.texts), verbose=0), data, model)))
+
+
+def _guessing(model: Learner, targets: np.ndarray) -> float:
+    """The loss of a model that knows no more than the labels' frequencies."""
+    if model.task == "tagging":
+        return math.log(model.num_outputs) + math.log(max(model.num_classes, 1))
+    if model.task == "regression":
+        return float(targets.std() > 0)
+    return math.log(model.num_classes if model.task == "classification" else 2)
 
 
 class Restart:
@@ -191,7 +202,7 @@ class Restart:
         model: what will be trained several times.
     """
 
-    def __init__(self, model: EelbertClassifier) -> None:
+    def __init__(self, model: Learner) -> None:
         seeds = [variable for variable in model.variables if "seed_generator" in variable.path]
         self._state = [(variable, keras.ops.convert_to_numpy(variable)) for variable in [*model.weights, *seeds]]
 
@@ -201,27 +212,28 @@ class Restart:
             variable.assign(value)
 
 
-def _ready(model: EelbertClassifier, data: Labelled, hashes: WordHashes | None, recipe: Recipe) -> Labelled:
+def _ready(model: Learner, data: Labelled, hashes: WordHashes | None, recipe: Recipe) -> Labelled:
     """Texts ready for batching; for all passes of a recipe, so that a training that goes on has the same widths."""
     return data if data.ready is not None else replace(data, ready=model.ready(data.texts, hashes, recipe.epochs))
 
 
-def _compile(model: EelbertClassifier, recipe: Recipe, steps: int, targets: np.ndarray) -> None:
+def _compile(model: Learner, recipe: Recipe, steps: int, targets: np.ndarray) -> None:
     """Gives a model its optimizer and its loss; one that was trained like this before keeps its compiled step."""
     key = repr((asdict(replace(recipe, patience=None)), steps, targets.ndim))
     if getattr(model, "_compiled_for", None) == key:
         for variable in model.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))
         return
-    loss: Any = "auto"
-    if model.task == "classification" and targets.ndim == 2:
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     optimizer = adamw(model, recipe.learning_rate, steps, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
-    model.compile(optimizer, loss)
+    if isinstance(model, EelbertTagger):
+        model.compile(optimizer, jit_compile="auto" if steps >= COMPILED_STEPS else False)
+    else:
+        soft = model.task == "classification" and targets.ndim == 2
+        model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True) if soft else "auto")
     model._compiled_for = key
 
 
-def _identity(model: EelbertClassifier, train: Labelled, dev: Labelled | None, recipe: Recipe) -> str:
+def _identity(model: Learner, train: Labelled, dev: Labelled | None, recipe: Recipe) -> str:
     """A digest of all that decides a training's result."""
     digest = hashlib.sha256(json.dumps([asdict(recipe), model.labels, model.backbone.config.to_dict()]).encode())
     for weight in model.get_weights():

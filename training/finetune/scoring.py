@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from eelbert_tf import metrics
 from eelbert_tf.reports.evaluation import read_truth
-from eelbert_tf.scores import Outputs
+from eelbert_tf.reports.tagging import TagReading
+from eelbert_tf.scores import Outputs, softmax
 
-from .labelled import Labelled
+from .labelled import Labelled, Tagged
 
 # What passes may be compared by, and whether more is better.
-CRITERIA = {"accuracy": True, "macro_f1": True, "micro_f1": True, "loss": False}
+CRITERIA = {"accuracy": True, "macro_f1": True, "micro_f1": True, "entity_f1": True, "loss": False}
 
 
-def figures(logits: np.ndarray, data: Labelled, outputs: Outputs) -> dict[str, float]:
+def figures(found: Any, data: Labelled, model: Any) -> dict[str, float]:
     """Loss and metrics of a model's outputs.
 
     Args:
-        logits: float `[n, num_outputs]`.
-        data: the texts they are of. A class that the model does not know counts as wrong, and is left out of the loss.
-        outputs: how the logits are read.
+        found: what the model's `predict` gives for the texts.
+        data: the texts. A class that the model does not know counts as wrong, and is left out of the loss.
+        model: whose outputs they are.
     """
-    truth, _ = read_truth(data.labels, outputs)
-    return {"loss": _loss(logits, truth, outputs), **metrics.task_figures(outputs, truth, logits)}
+    if isinstance(data, Tagged):
+        return {"loss": _tags_loss(found, data.fit_labels(model)), **read_tags(found, data, model).figures()}
+    truth, _ = read_truth(data.labels, model.outputs)
+    return {"loss": _loss(found, truth, model.outputs), **metrics.task_figures(model.outputs, truth, found)}
+
+
+def read_tags(found: dict[str, np.ndarray], data: Tagged, model: Any) -> TagReading:
+    """A tagger's outputs beside what the texts hold."""
+    reading = TagReading(model.names, model.labels)
+    for i, row in enumerate(data.labels):
+        reading.add(row, {name: values[i] for name, values in found.items()})
+    return reading
+
+
+def _tags_loss(found: dict[str, np.ndarray], targets: np.ndarray) -> float:
+    """The mean cross-entropy of tags, and of classes where there are such."""
+    tags = targets[:, 1:]
+    there = tags >= 0
+    losses = [cross_entropy(found["tags"][there], tags[there])]
+    if "label" in found:
+        known = targets[:, 0] >= 0
+        losses.append(cross_entropy(found["label"][known], targets[known, 0]))
+    return float(sum(losses))
+
+
+def cross_entropy(logits: np.ndarray, truth: np.ndarray) -> float:
+    """The mean of float `[n, classes]` on classes `[n]`; 0 where there are none."""
+    if not len(truth):
+        return 0.0
+    return -float(np.log(np.maximum(softmax(logits)[np.arange(len(truth)), truth], 1e-12)).mean())
 
 
 def _loss(logits: np.ndarray, truth: np.ndarray, outputs: Outputs) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.labels import joined_by
-from eelbert_tf.disk.tables import Table, Text, check_labels
+from eelbert_tf.disk.tables import Table, Text, check_labels, sort_labels
 from eelbert_tf.disk.unused import unused_text_columns
 from eelbert_tf.text.strings import to_bytes
 from eelbert_tf.text.truncation import is_truncated
@@ -24,11 +24,13 @@ from eelbert_tf.text.words import split_words
 
 from .windows import about_windows
 
+TAGGING = "tagging"
 FEW = 5  # texts of a class
 _NAMED = 5  # examples in a warning
 _SHOWN = 20  # classes on the terminal
 _MISSING = {"", "-", "?", "n/a", "na", "nan", "none", "null", "<na>", "nat"}
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+KINDS = {"classes": "classes", "spans": "names of spans", "intents": "intents"}  # what is counted in facts
 _MOST_NUMBERS = 20  # whole numbers that may well be the numbers of classes
 
 
@@ -37,9 +39,9 @@ class Survey:
     """What was found in labelled files.
 
     Args:
-        facts: for the report: `rows`, `classes` with their counts (or `labels` of a regression), `words` and `tokens`
-            of a text, `truncated`, `windows` where long texts are read in several, and the same of the development file
-            as `dev`.
+        facts: for the report: `rows`, `classes` with their counts (or `labels` of a regression; of tagged texts `spans`
+            and `intents`), `words` and `tokens` of a text, `truncated`, `windows` where long texts are read in several,
+            and the same of the development file as `dev`.
         warnings: a line for each thing that is probably a mistake, each with the fix.
     """
 
@@ -50,11 +52,12 @@ class Survey:
         """The facts for a terminal."""
         facts = self.facts
         found = [f"{facts['rows']:,} rows", _lengths(facts)]
-        if "classes" in facts:
-            counts = sorted(facts["classes"].items(), key=lambda item: -item[1])
-            named = ", ".join(f"{name} {count:,}" for name, count in counts[:_SHOWN])
-            found.insert(1, f"{len(counts):,} classes: {named}" + (", ..." if len(counts) > _SHOWN else ""))
-        else:
+        for kind, called in KINDS.items():
+            if kind in facts:
+                counts = sorted(facts[kind].items(), key=lambda item: -item[1])
+                named = ", ".join(f"{name} {count:,}" for name, count in counts[:_SHOWN])
+                found.insert(-1, f"{len(counts):,} {called}: {named}" + (", ..." if len(counts) > _SHOWN else ""))
+        if "labels" in facts:
             found.insert(1, "labels from {least:g} to {greatest:g}, on average {mean:.4g}".format(**facts["labels"]))
         lines = [f"{facts['file']}: {'; '.join(found)}"]
         if "dev" in facts:
@@ -82,7 +85,7 @@ def survey(
     Args:
         train: what is to be learned.
         dev: what is held out, if anything.
-        task: what labels are: one of `scores.TASKS`.
+        task: what labels are: one of `scores.TASKS`; or "tagging" for the names of the parts of each text.
         config: the model's, which says how much of a text it reads; `None` where that is not known.
         columns: the columns that are read, to find texts in others.
 
@@ -96,7 +99,8 @@ def survey(
         least, greatest, mean = (float(f(columns_of_numbers)) for f in (np.min, np.max, np.mean))
         facts["labels"] = {"least": least, "greatest": greatest, "mean": round(mean, 4)}
     else:
-        facts["classes"] = {name: counts[name] for name in check_labels(train, task) or sorted(counts)}
+        found = sort_labels(counts) if task == TAGGING else check_labels(train, task) or sorted(counts)
+        facts["spans" if task == TAGGING else "classes"] = {name: counts[name] for name in found}
         warnings += _about_classes(counts, train, task)
     warnings += _about_texts(train, task)
     if columns and (others := unused_text_columns(train.path, columns)):
@@ -104,10 +108,11 @@ def survey(
         single = isinstance(train.texts[0], str)
         pair = f"--text-columns {columns[0]} {others[0]}" if single else f"--text-columns {others[0]}"
         warnings.append(f"{train.path}: texts in a column that is not used: {names}; to read it too: {pair}")
-    warnings += _about_length(train, facts, config)
+    in_windows = task != TAGGING and isinstance(train.texts[0], str)
+    warnings += _about_length(train, facts, config, in_windows)
     if dev is not None:
         facts["dev"] = _facts(dev, config)
-        warnings += [*_about_both(train, dev), *_about_length(dev, facts["dev"], config)]
+        warnings += [*_about_both(train, dev), *_about_length(dev, facts["dev"], config, in_windows)]
         unseen = Counter(name for name in _names(dev) if name not in counts)
         if unseen and task != "regression":
             facts["dev"]["unseen"] = dict(unseen)
@@ -162,7 +167,7 @@ def _is_cut(text: Text, tokens: int, config: EelbertConfig) -> bool:
 
 def _about_classes(counts: Counter[str], table: Table, task: str) -> Iterable[str]:
     """What is odd about the names of classes, and the number of their texts."""
-    if task != "multilabel" and len(counts) > max(10, sum(counts.values()) / 2):
+    if task not in ("multilabel", TAGGING) and len(counts) > max(10, sum(counts.values()) / 2):
         yield (
             f"{len(counts):,} classes for {sum(counts.values()):,} texts: nearly every row has a label of its own; is "
             "it the right column? Name another with --label-column, or see --task regression"
@@ -236,8 +241,8 @@ def _about_both(train: Table, dev: Table) -> Iterable[str]:
         )
 
 
-def _about_length(table: Table, facts: dict[str, Any], config: EelbertConfig | None) -> Iterable[str]:
-    """Texts that the model cannot read whole."""
+def _about_length(table: Table, facts: dict[str, Any], config: EelbertConfig | None, in_windows: bool) -> Iterable[str]:
+    """Texts that the model cannot read whole, though perhaps in windows."""
     if config is None or not facts["truncated"]:
         return
     if windows := facts.get("windows"):
@@ -253,9 +258,9 @@ def _about_length(table: Table, facts: dict[str, Any], config: EelbertConfig | N
     wanted += [("--max-bytes", -(-size // 64) * 64)] if config.max_bytes < size < 2**20 else []
     fix = " ".join(f"{option} {number}" for option, number in wanted)
     too_many = tokens > config.max_position_embeddings
-    if isinstance(table.texts[0], str):
-        in_windows = f"--windows {about_windows(table.texts, config)['most']}"
-        fix = f"to read all: {in_windows}" if too_many or not fix else f"to read all: {fix}, or {in_windows}"
+    if in_windows:
+        windows = f"--windows {about_windows(table.texts, config)['most']}"
+        fix = f"to read all: {windows}" if too_many or not fix else f"to read all: {fix}, or {windows}"
     elif too_many:
         limit = f"the model has {config.max_position_embeddings} positions"
         fix = f"{limit}: cut them into parts, or put what decides first" + (f"; {fix}" if fix else "")

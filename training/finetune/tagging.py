@@ -1,40 +1,43 @@
-"""Fine-tuning a tagger on texts whose parts have names, and its figures."""
+"""What the fine-tuning of a tagger has of its own: its start, its recipe, and what its texts are seen as."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
 from eelbert_tf import metrics
 from eelbert_tf.config import EelbertConfig
+from eelbert_tf.disk.tables import Table
 from eelbert_tf.disk.tagged import TaggedText
 from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.models.optimizer import adamw
 from eelbert_tf.models.tagger import EelbertTagger
-from eelbert_tf.text.spans import tags_by_outputs, tags_of_words
-from eelbert_tf.text.strings import to_bytes
+from eelbert_tf.text.spans import OUTSIDE, tags_of_words
 
-from .callbacks import SaveEachEpoch, StopIfDiverged
-from .progress import Progress
-from .recipe import Recipe
+from .labelled import Labelled
+from .recipe import Recipe, default_patience
 from .start import SCRATCH, changing
+from .survey import TAGGING, Survey, survey
 
 # Tags need more passes than classes: a name in a text is often the only one of its kind.
 STEPS = 2500
 LEAST_EPOCHS, MOST_EPOCHS = 10, 40
-COMPILED_STEPS = 300  # XLA takes about as long to compile as so many steps take without it
 RATE = 3e-3  # peak of the learning rate: tables of words begin at zero
 
 
-def default_epochs(texts: int, batch_size: int) -> int:
-    """Passes that suit a file: about `STEPS` steps, in 10 to 40 passes."""
-    return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(STEPS * batch_size / max(texts, 1))))
+def tagging_recipe(
+    texts: int, epochs: int | None, batch_size: int, learning_rate: float | None, seed: int = 0
+) -> Recipe:
+    """A recipe whose passes and learning rate suit a file where they are `None`: about `STEPS` steps.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    if epochs is None:
+        epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(STEPS * batch_size / max(texts, 1))))
+    rate = RATE if learning_rate is None else learning_rate
+    return Recipe(epochs, batch_size, rate, seed=seed, patience=default_patience(epochs))
 
 
 def start_tagger(
@@ -62,82 +65,41 @@ def start_tagger(
         return EelbertTagger.from_preset(preset, names=names, labels=intents, **changes)
 
 
-def finetune_tagger(
-    model: EelbertTagger,
-    train: Sequence[TaggedText],
-    dev: Sequence[TaggedText] | None,
-    recipe: Recipe,
-    output: Path | None = None,
-    notes: dict[str, Any] | None = None,
-    quiet: bool = False,
-) -> dict[str, Any]:
-    """Trains a tagger's head and the encoder under it.
+def survey_tagged(files: Sequence[tuple[str, Sequence[TaggedText]]], config: EelbertConfig | None) -> Survey:
+    """Looks at tagged texts, as `survey.survey` at labelled ones: at the names of their spans, and at their intents.
 
     Args:
-        model: what learns; its weights change.
-        train: texts to learn from.
-        dev: held-out texts, scored at the end; nothing is chosen by them.
-        recipe: how to.
-        output: a model directory, written anew after every epoch; `None` to write nothing.
-        notes: kept in the model's configuration.
-        quiet: whether to show no progress.
-
-    Returns:
-        What `eelbert finetune` reports.
-
-    Raises:
-        InputError: the training diverges, or the output cannot be written.
+        files: paths, with their texts: the one to learn from, and perhaps a held-out one.
+        config: the model's; `None` where it is not known.
     """
-    texts = [row.text for row in train]
-    targets = model.encode_answers(texts, [row.as_answer() for row in train])
-    steps = recipe.epochs * -(-len(texts) // recipe.batch_size)
-    optimizer = adamw(model, recipe.learning_rate, steps, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
-    model.compile(optimizer, jit_compile="auto" if steps >= COMPILED_STEPS else False)
-    guessing = math.log(model.num_outputs) + math.log(max(model.num_classes, 1))
-    progress = Progress(steps, quiet=quiet)
-    callbacks: list[keras.callbacks.Callback] = [StopIfDiverged(recipe.learning_rate, guessing), progress]
-    if output is not None:
-        callbacks.append(SaveEachEpoch(output, {"recipe": vars(recipe), **(notes or {})}))
-    begin = time.perf_counter()
-    try:
-        history = model.fit(
-            texts, targets, recipe.batch_size, epochs=recipe.epochs, seed=recipe.seed, verbose=0, callbacks=callbacks
-        )
-    finally:
-        progress.bar.close()  # else what is printed next lands in the bar's line
-    report = {
-        "train_texts": len(texts),
-        "truncated": count_cut(train, model),
-        "names": model.names,
-        "labels": model.labels,
-        "parameters": model.count_params(),
-        "epochs": recipe.epochs,
-        "seconds": round(time.perf_counter() - begin, 1),
-        "loss": [round(float(x), 4) for x in history.history["loss"]],
-    }
-    if dev is not None:
-        report["dev_texts"] = len(dev)
-        report["dev"] = {name: round(value, 4) for name, value in score(model, dev).items()}
-    return report
+
+    def look(label: Callable[[TaggedText], Any], task: str, config: EelbertConfig | None) -> Survey:
+        tables = [
+            Table(Path(path), [row.text for row in rows], [label(row) for row in rows], [row.line for row in rows])
+            for path, rows in files
+        ]
+        return survey(tables[0], tables[1] if len(tables) > 1 else None, task, config)
+
+    found = look(lambda row: tuple(part.label for part in row.spans), TAGGING, config)
+    if files[0][1][0].intent is None:
+        return found
+    whole = look(lambda row: str(row.intent), "classification", None)
+    facts = {**found.facts, "intents": whole.facts["classes"]}
+    return Survey(facts, list(dict.fromkeys([*found.warnings, *whole.warnings])))
 
 
-def count_cut(texts: Sequence[TaggedText], model: EelbertTagger) -> int:
-    """Texts of which the model does not read the last word."""
-    positions = model.token_positions([row.text for row in texts])
-    ends = positions[:, :, 1].max(axis=1)
-    return sum(len(to_bytes(row.text.rstrip())) > end for row, end in zip(texts, ends.tolist(), strict=True))
+def commonest_tags(train: Labelled, dev: Labelled) -> dict[str, float]:
+    """Figures of the simplest tagger: it gives each word the tag that it had most often, and unknown ones none.
 
-
-def score(model: EelbertTagger, texts: Sequence[TaggedText]) -> dict[str, float]:
-    """Entity F1 and token accuracy; and where model and texts have intents, their accuracy and macro F1."""
-    found = model.predict([row.text for row in texts], batch_size=128)
-    truth = [tags_of_words(row.text, row.words, row.spans) for row in texts]
-    predicted = [
-        tags_by_outputs({"tags": tags, "positions": positions}, model.names, row.text, row.words)
-        for row, tags, positions in zip(texts, found["tags"], found["positions"], strict=True)
-    ]
-    figures = metrics.tagging_figures(truth, predicted)
-    if model.labels and texts[0].intent is not None:
-        right = [model.labels[i] == row.intent for i, row in zip(found["label"].argmax(axis=1), texts, strict=True)]
-        figures["accuracy"] = float(np.mean(right))
-    return figures
+    Args:
+        train: `Tagged` texts to count.
+        dev: those to judge by.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in train.labels:
+        for word, tag in zip(row.words, tags_of_words(row.text, row.words, row.spans), strict=True):
+            counts[word.casefold()][tag] += 1
+    common = {word: found.most_common(1)[0][0] for word, found in counts.items()}
+    truth = [tags_of_words(row.text, row.words, row.spans) for row in dev.labels]
+    said = [[common.get(word.casefold(), OUTSIDE) for word in row.words] for row in dev.labels]
+    return metrics.tagging_figures(truth, said)
