@@ -75,11 +75,15 @@ clean:  ## remove .venv, caches and build folders
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find eelbert_tf training tflite tests -name __pycache__ -prune -exec rm -rf {} +
 
-# A stamp for each set of extras, written last: what was interrupted is done again.
+# A stamp for each set of extras, written last: what was interrupted is done again. With LOCKED=1 nothing is installed
+# whose checksum is not in locked.txt.
+UNLOCKED = $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$*]'
+CHECKED = $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r locked.txt && \
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 $(VENV)/.%: setup.cfg constraints.txt
 	@$(BIN)/python -c '$(CHECK)' >/dev/null 2>&1 && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) -s --no-print-directory venv
 	@echo "Installing into $(VENV) what make $* needs: once, some minutes ..." >&2
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@$(if $(LOCKED),$(CHECKED),$(UNLOCKED))
 	@touch $@
 
 .PHONY: venv

@@ -141,3 +141,16 @@ def test_tested_versions_hold_everything_that_is_installed():
     fixed = set(re.findall(r"^([a-z0-9.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     assert len(names) > 10
     assert names <= fixed, f"add {sorted(names - fixed)} to constraints.txt"
+
+
+def test_locked_versions_are_the_tested_ones():
+    """locked.txt has the versions of constraints.txt, with checksums, of all that the two commands install."""
+    pin = r"^([a-z0-9.-]+==[^\s;]+)"
+    locked, fixed = ((ROOT / name).read_text() for name in ("locked.txt", "constraints.txt"))
+    pins, tested = set(re.findall(pin, locked, re.MULTILINE)), set(re.findall(pin, fixed, re.MULTILINE))
+    untested = {"setuptools", "wheel", "httpx2-jsfetch"}  # what an environment brings along, and what browsers need
+    other = {one for one in pins - tested if one.partition("==")[0] not in untested}
+    assert not other, f"{sorted(other)}: run the command that locked.txt begins with"
+    assert {"tensorflow", "pytest", "keras-hub"} <= {one.partition("==")[0] for one in pins}
+    requirements = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", locked, flags=re.MULTILINE)).splitlines()
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", line) for line in requirements)
