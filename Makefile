@@ -25,16 +25,13 @@ demo: $(VENV)/.demo  ## the whole path on embedded sample data: fine-tune, conve
 
 # What `make web` serves, build/web, is complete: copied to any web server it works there.
 PORT ?= 8000
-web: build/web/node_modules $(if $(MODEL),,build/demo/int8.tflite)  ## a page that classifies as you type; MODEL=F.tflite EXAMPLES=F.json for your own
+READY := eelbert_tf/saving/presets/uno_en_sst2/model.tflite
+web: build/web/node_modules  ## a page that classifies as you type; MODEL=F.tflite EXAMPLES=F.json for your own
 	@cp tflite/kits/web/*.html tflite/kits/web/*.css tflite/kits/web/*.js build/web/
-	@$(if $(or $(EXAMPLES),$(if $(MODEL),,demo)),cp "$(or $(EXAMPLES),tflite/kits/web/examples.json)",rm -f) build/web/examples.json
-	@cp "$(or $(MODEL),build/demo/int8.tflite)" build/web/model.tflite
+	@$(if $(or $(EXAMPLES),$(if $(MODEL),,ready)),cp "$(or $(EXAMPLES),tflite/kits/web/examples.json)",rm -f) build/web/examples.json
+	@cp "$(or $(MODEL),$(READY))" build/web/model.tflite
 	@echo "Open http://localhost:$(PORT)/ (Ctrl-C ends)" >&2
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/web $(PORT)
-
-build/demo/int8.tflite: | $(VENV)/.demo
-	@$(BIN)/python -m eelbert_tf demo --output build/demo
-	@$(BIN)/python -m eelbert_tf convert --model build/demo/model --quantize int8 --output $@
 
 build/web/node_modules: tflite/kits/web/package.json tflite/kits/web/package-lock.json
 	@command -v npm >/dev/null || { echo "The page needs npm once, for LiteRT.js (Debian, Ubuntu: apt-get install npm)" >&2; exit 1; }

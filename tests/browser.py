@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # WebDriver's key of an element's number
@@ -38,7 +39,12 @@ class Browser:
 
     Args:
         address: of the session at the driver.
+
+    Attributes:
+        site: the folder that is served to it, where there is one.
     """
+
+    site: Path
 
     def __init__(self, address: str) -> None:
         self._address = address

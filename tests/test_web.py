@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import http.server
 import json
+import os
+import re
 import shutil
 import socket
 import subprocess
@@ -32,6 +35,7 @@ from tests.task_texts import task_rows
 ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "tflite" / "kits" / "web"
 VENDORED = ROOT / "build" / "web" / "node_modules"  # where `make web` puts it
+READY = ROOT / "eelbert_tf" / "saving" / "presets" / "uno_en_sst2" / "model.tflite"  # what `make web` shows
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
 WINDOWS = Path(__file__).parent / "golden" / "windows.json"
 
@@ -230,6 +234,7 @@ def page(tmp_path_factory) -> Iterator[tuple[browser.Browser, str]]:
         (site / file.name).symlink_to(file)
     (site / "model.tflite").symlink_to(converted("small", quantize="int8")[0])
     with _served(site) as address, browser.start(*programs, _free_port()) as window:
+        window.site = site
         yield window, address
 
 
@@ -296,6 +301,90 @@ const logits = [];
 for (const text of TEXTS) logits.push([...await model.predict(text)]);
 model.close();
 return logits;"""
+
+
+def test_examples(page):
+    """The first is filled in, classified and selected; a button, by mouse or by keyboard, fills in another."""
+    runtime = EelbertRuntime(READY)
+    examples = json.loads((WEB / "examples.json").read_text("utf-8"))
+    window = _ready(page)
+    _assert_shown(window, runtime, examples[0])
+    assert window.script("return document.querySelector('#text').selectionEnd") == len(examples[0])
+    window.script("document.querySelectorAll('#examples button')[2].click()")
+    _assert_shown(window, runtime, examples[2])
+    window.type("#examples button:nth-child(2)", "\ue007")  # Enter
+    _assert_shown(window, runtime, examples[1])
+    window.type("#file", str(converted("regression")[0]))
+    window.wait("return document.querySelector('#examples').hidden", bool)
+    assert window.script("return document.querySelector('#examples').hidden")
+
+
+def _ready(page: tuple[browser.Browser, str]) -> browser.Browser:
+    """The page with a preset and examples, as `make web` serves it without a model of one's own."""
+    window, address = page
+    folder = window.site / "ready"
+    if not folder.exists():
+        folder.mkdir()
+        for file in (*(path for path in WEB.glob("*.[hcj]*") if "package" not in path.name), VENDORED, READY):
+            (folder / file.name).symlink_to(file)
+    return _open((window, f"{address}ready/"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours(page, scheme):
+    """Text stands out from its ground by 4.5 to 1 and more, as WCAG asks, in the light and in the dark.
+
+    With the environment variable EELBERT_PICTURE=docs/web it makes the pictures of the pages.
+    """
+    window = _ready(page)
+    window.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    window.command("Emulation.setDeviceMetricsOverride", width=1080, height=820, deviceScaleFactor=1, mobile=False)
+    try:
+        window.wait(SHOWN, lambda s: s["time"].endswith(" ms"))
+        for selector in ("#text", "#answer", "#examples button", "header p", "#room", "footer p"):
+            assert window.script(CONTRAST.replace("SELECTOR", json.dumps(selector))) > 4.5, selector
+        ground = window.script("return getComputedStyle(document.body).backgroundColor")
+        assert (int(re.findall(r"\d+", ground)[0]) < 64) == (scheme == "dark")
+        if picture := os.environ.get("EELBERT_PICTURE"):
+            taken = window.command("Page.captureScreenshot", format="png")["data"]
+            Path(f"{picture}-{scheme}.png").write_bytes(base64.b64decode(taken))
+    finally:
+        window.command("Emulation.clearDeviceMetricsOverride")
+        window.command("Emulation.setEmulatedMedia", features=[])
+
+
+CONTRAST = """
+const part = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+const light = ([r, g, b]) => 0.2126 * part(r / 255) + 0.7152 * part(g / 255) + 0.0722 * part(b / 255);
+const colour = (text) => text.match(/[\\d.]+/g).map(Number);
+let node = document.querySelector(SELECTOR);
+const ink = colour(getComputedStyle(node).color);
+while (node && colour(getComputedStyle(node).backgroundColor)[3] === 0) node = node.parentElement;
+const [a, b] = [light(ink), light(colour(getComputedStyle(node ?? document.body).backgroundColor))];
+return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);"""
+
+
+SORTED = """return Object.fromEntries([...document.querySelectorAll("section li")].map(
+    (e) => [e.firstChild.textContent, e.closest("section").id]))"""
+
+
+def test_support_mail_is_sorted(page):
+    """The page of examples/support_mail, on the small model: each mail is in the queue that Python says."""
+    window, address = page
+    runtime = EelbertRuntime(converted("small", quantize="int8")[0])
+    folder = window.site / "support"
+    folder.mkdir()
+    mails = ["my parcel is late", "größer, bitte", "where is my invoice?"]
+    for file in (*WEB.glob("*.js"), *(ROOT / "examples" / "support_mail").glob("*.[hcj]*"), VENDORED):
+        (folder / file.name).symlink_to(file)
+    (folder / "model.tflite").symlink_to(converted("small", quantize="int8")[0])
+    (folder / "mails.json").write_text(json.dumps(mails))
+    window.open(f"{address}support/index.html")
+    window.wait(SORTED, lambda found: len(found) == len(mails))
+    window.type("#mail", "one more")
+    window.script("document.querySelector('button').click()")
+    found = window.wait(SORTED, lambda found: len(found) == len(mails) + 1)
+    assert found == {text: f"queue-{runtime.classify(text)[0][0]}" for text in [*mails, "one more"]}
 
 
 def test_logits_of_hard_texts(page):

@@ -4,6 +4,7 @@ import { Eelbert } from "./eelbert.js";
 import { read, utf8 } from "./text.js";
 
 const MODEL = "model.tflite";
+const EXAMPLES = "examples.json"; // a list of texts for that model; the page does without
 const MOST_BARS = 10; // of more classes the likeliest are shown
 const NONE = "none of these";
 const TIMES = 15; // a time is the median of so many texts
@@ -48,6 +49,26 @@ function show(loaded) {
   update();
 }
 
+/** Buttons that fill in a text. The first is filled in, and selected: what is typed takes its place. */
+function offer(examples) {
+  const buttons = examples.map((example) => {
+    const button = element("button", "", example);
+    button.type = "button";
+    button.addEventListener("click", () => fill(example));
+    return button;
+  });
+  $("examples").replaceChildren(...buttons);
+  $("examples").hidden = !examples.length;
+  if (examples.length && !text.value) fill(examples[0]);
+}
+
+function fill(example) {
+  text.value = example;
+  text.focus();
+  text.select();
+  update();
+}
+
 function say(message, quiet = false) {
   $("message").textContent = message;
   $("message").classList.toggle("quiet", quiet);
@@ -82,6 +103,7 @@ async function once(model, a, b) {
   if (isNumber) setAnswer(nothing ? "–" : numbersOf(model.labels, result));
   if (!isNumber && result.scores) showScores(model.labels, nothing ? null : result);
   if (isTagger) setAnswer(nothing ? "–" : spansAsText(result, a));
+  showSpans(isTagger && !nothing ? result.spans : [], model.spanNames, a);
   if (!nothing) showTime(time);
 }
 
@@ -89,6 +111,19 @@ async function once(model, a, b) {
 function spansAsText({ label, spans }, text) {
   const named = spans.map((span) => `${span.label} = ${text.slice(span.start, span.end)}`).join(", ") || "–";
   return label ? `${label}: ${named}` : named;
+}
+
+/** The text with its spans in the colours of their names. */
+function showSpans(spans, names, text) {
+  const parts = [];
+  let end = 0;
+  for (const span of spans) {
+    const mark = element("mark", "", text.slice(span.start, span.end), element("small", "", span.label));
+    mark.style.setProperty("--hue", Math.round((360 * names.indexOf(span.label)) / names.length + 170) % 360);
+    parts.push(text.slice(end, span.start), mark);
+    end = span.end;
+  }
+  $("marked").replaceChildren(...(spans.length ? [...parts, text.slice(end)] : []));
 }
 
 /** A screen reader reads it out whenever it is set. */
@@ -153,7 +188,15 @@ async function open(source) {
 }
 
 async function openFile(file) {
-  if (file) open(new Uint8Array(await file.arrayBuffer()));
+  if (!file) return;
+  offer([]); // those that are there belong to another model
+  open(new Uint8Array(await file.arrayBuffer()));
+}
+
+async function openFirst() {
+  const examples = fetch(EXAMPLES).then((found) => (found.ok ? found.json() : []));
+  await open(MODEL);
+  offer(await examples.catch(() => []));
 }
 
 text.addEventListener("input", update);
@@ -171,4 +214,4 @@ addEventListener("drop", (event) => {
   openFile(event.dataTransfer.files[0]);
 });
 
-open(MODEL);
+openFirst();
