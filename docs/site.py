@@ -19,6 +19,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = {
     "index.md": "README.md",
     "c.md": "tflite/kits/c/README.md",
+    "spam-filter.md": "examples/spam_filter/README.md",
+    "support-mail.md": "examples/support_mail/README.md",
+    "view-model.md": "examples/android_view_model/README.md",
+    "voice-slots.md": "examples/voice_slots/README.md",
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
     "security.md": "SECURITY.md",

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -29,6 +29,7 @@ from tests.test_spans import CASES, numbers_of
 
 ROOT = Path(__file__).resolve().parent.parent
 KIT = ROOT / "tflite" / "kits" / "android"
+EXAMPLE = ROOT / "examples" / "android_view_model"
 HARNESS = Path(__file__).parent / "java"
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
 WINDOWS = Path(__file__).parent / "golden" / "windows.json"
@@ -41,10 +42,12 @@ class Java:
 
     Args:
         classes: folder of the compiled classes.
+        main: the class that runs, and its arguments.
     """
 
-    def __init__(self, classes: Path) -> None:
-        command = ["java", "-Xshare:auto", "-cp", str(classes), "eelbert.android.Calls"]
+    def __init__(self, classes: Path, main: Sequence[str] = ("eelbert.android.Calls",)) -> None:
+        self.classes = classes
+        command = ["java", "-Xshare:auto", "-Dfile.encoding=UTF-8", "-cp", str(classes), *main]
         self._jvm = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
         )
@@ -54,6 +57,10 @@ class Java:
     def __call__(self, name: str, *arguments: Any) -> str:
         """The answer to a call."""
         self._write(" ".join([name, *map(str, arguments)]))
+        return self.answer()
+
+    def answer(self) -> str:
+        """The next line that is an answer; what comes before it is for LiteRT."""
         assert self._jvm.stdout is not None
         for line in self._jvm.stdout:
             if line.startswith("="):
@@ -84,7 +91,7 @@ def java(tmp_path_factory) -> Iterator[Java]:
     if shutil.which("javac") is None or shutil.which("java") is None:
         pytest.skip("javac is not installed (Debian: default-jdk-headless)")
     classes = tmp_path_factory.mktemp("classes")
-    sources = [*(KIT / "eelbert").rglob("*.java"), *HARNESS.rglob("*.java")]
+    sources = [path for folder in (KIT / "eelbert", EXAMPLE, HARNESS) for path in folder.rglob("*.java")]
     done = subprocess.run(["javac", *STRICT, "-d", classes, *sources], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     jvm = Java(classes)
@@ -240,6 +247,24 @@ def test_regression_gives_a_number(java):
     java.runtime = EelbertRuntime(path)
     assert float(java("predict", path, _hex("a b c"), "-")) == java.runtime.predict(["a b c"])[0, 0]
     assert "use predict" in java("classify", path, _hex("a"), "-")
+
+
+def test_view_model(java, tmp_path):
+    """examples/android_view_model: the last of many texts counts; a damaged model is told; its thread ends."""
+    path = converted("small", quantize="int8")[0]
+    texts = ["t", "turn", "turn on", "turn on the lights " + "now " * 30]
+    shutil.copy(path, tmp_path / "model.tflite")
+    jvm = Java(java.classes, ["eelbert.example.Typing", str(tmp_path), *texts])
+    jvm.runtime = EelbertRuntime(path)
+    label, is_truncated, error = jvm.answer().split("\t")
+    assert (label, is_truncated, error) == (jvm.runtime.classify(texts[-1])[0][0], "true", "null")
+    jvm.close()
+    (tmp_path / "model.tflite").write_bytes(path.read_bytes()[:-1])
+    jvm = Java(java.classes, ["eelbert.example.Typing", str(tmp_path), *texts])
+    label, _, error = jvm.answer().split("\t")
+    assert label == "null"
+    assert "damaged" in error
+    jvm.close()
 
 
 def test_damaged_files_never_reach_litert(java, tmp_path):

@@ -36,7 +36,15 @@ def test_links(page: Path) -> None:
 @pytest.mark.parametrize("page", pages(), ids=named)
 def test_names_of_files(page: Path) -> None:
     """What a page calls by name is there, or is something that a command writes."""
-    written = {"report.html", "report.json", "config.json", "run.json", "eelbert_model.c", "eelbert_model.h"}
+    written = {
+        "mails.json",
+        "report.html",
+        "report.json",
+        "config.json",
+        "run.json",
+        "eelbert_model.c",
+        "eelbert_model.h",
+    }
     packages = [ROOT / name for name in ("eelbert_tf", "training", "tflite")]
     modules = [path.parent for package in packages for path in package.rglob("__init__.py")]  # by their bare names too
     folders: list[str | Path] = [
