@@ -28,6 +28,9 @@ from tests.faults.bench import Bench, Tally
 CAMPAIGNS = {
     "front_end": "fuzz",
     "runtimes": "fuzz",
+    "readers": "readers",
+    "tflite_files": "mutants",
+    "long_run": "long_run",
     "kill_finetune": "kills",
     "kill_convert": "kills",
     "kill_corpus": "kills",
@@ -45,6 +48,9 @@ CAMPAIGNS = {
 SIZES = {
     "fuzz": (1_000_000, "texts through the C front end"),
     "runtimes": (100_000, "texts through both runtimes"),
+    "mutants": (1_000_000, "mutated files of each kind for the readers"),
+    "tflites": (5000, "mutated TFLite files for each runtime"),
+    "minutes": (20, "length of the long run"),
     "kills": (30, "kills of each command"),
     "megabytes": (2000, "size of the large CSV file"),
     "threads": (20_000, "texts for the threads"),

@@ -17,10 +17,13 @@ from typing import Any
 
 from eelbert_tf.disk.refusals import read_error
 from eelbert_tf.errors import InputError
-from eelbert_tf.scores import Outputs
+from eelbert_tf.scores import EMBEDDING, TASKS, Outputs
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.text.windows import Windows
+
+from .tables import DamagedFileError
+from .verify import verify
 
 FORMAT = "eelbert"
 FORMAT_VERSION = 1
@@ -34,6 +37,7 @@ _CRC32 = b'"crc32": "'
 _FILE_BYTES = b'"file_bytes": '
 _FILE_BYTES_WIDTH = 12
 _TFLITE_IDENTIFIER = b"TFL3"
+_LARGEST = 2**24  # of any number that a file says of itself
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,31 @@ class Metadata:
     max_windows: int = 1
     window_overlap: int = 0
 
+    def __post_init__(self) -> None:
+        """Checks types and limits: a file may say anything of itself.
+
+        Raises:
+            ValueError: a field is not what it has to be.
+        """
+        whole = {"max_tokens": 3, "max_bytes": 1, "num_classes": 0, "max_windows": 1, "window_overlap": 0}
+        rules = {name: _is_whole(getattr(self, name), least) for name, least in whole.items()}
+        rules["labels"] = self.labels is None or _is_list(self.labels, str | None)
+        rules["tags"] = self.tags is None or (_is_list(self.tags, str) and len(self.tags) % 2 == 1)
+        rules["thresholds"] = self.thresholds is None or _is_list(self.thresholds, float | int)
+        rules["task"] = self.task in (*TASKS, EMBEDDING, "tagging")
+        rules["pair"] = isinstance(self.pair, bool)
+        rules["target"], rules["quantize"] = self.target in TARGETS, self.quantize in QUANTIZE
+        rules["config"] = isinstance(self.config, dict) and _is_whole(_normalization(self.config), 0)
+        if wrong := [name for name, holds in rules.items() if not holds]:
+            raise ValueError(f"`{wrong[0]}` cannot be {getattr(self, wrong[0])!r:.100}")
+        names = 2 if self.task == "binary" else self.num_classes
+        if self.labels is not None and len(self.labels) != names:
+            raise ValueError(f"{len(self.labels)} labels for {names} classes")
+        if self.thresholds is not None and len(self.thresholds) not in (0, self.num_classes):
+            raise ValueError(f"{len(self.thresholds)} thresholds for {self.num_classes} outputs")
+        if self.window_overlap >= self.max_tokens - 2:
+            raise ValueError(f"`window_overlap` cannot be {self.window_overlap} of {self.max_tokens} tokens")
+
     @property
     def windows(self) -> Windows | None:
         """How texts are read that are longer than the input; `None` where they are cut off."""
@@ -102,7 +131,20 @@ class Metadata:
     @property
     def normalization(self) -> int:
         """What is done to characters: that of the hash; 0 where an older version wrote the file."""
-        return int((self.config.get("hash") or {}).get("normalization", 0))
+        return int(_normalization(self.config))
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return type(value) is int and least <= value <= _LARGEST
+
+
+def _is_list(value: Any, kinds: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, kinds) and one == one for one in value)  # and no NaN
+
+
+def _normalization(config: dict[str, Any]) -> Any:
+    found = config.get("hash")
+    return found.get("normalization", 0) if isinstance(found, dict) else 0
 
 
 def runtime_name(version: tuple[int, int]) -> str:
@@ -164,7 +206,10 @@ def read_metadata(data: bytes, path: str | os.PathLike[str]) -> Metadata:
     if crc32 != f"{zlib.crc32(blank):08x}":
         raise InputError(f"{name}: damaged: its checksum differs. Copy or convert it again")
     del fields["format"]
-    return Metadata(**fields)
+    try:
+        return Metadata(**fields)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: damaged: what it says of itself does not fit: {error}") from None
 
 
 def is_ours(path: Path) -> bool:
@@ -184,13 +229,18 @@ def is_ours(path: Path) -> bool:
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Metadata]:
-    """A TFLite file of ours and its metadata.
+    """A TFLite file of ours and its metadata; nothing in it leads an interpreter astray that was looked for.
 
     Raises:
-        InputError: there is no such file, it cannot be read, or `read_metadata` refuses it.
+        InputError: there is no such file, it cannot be read, `read_metadata` refuses it, or its graph does not fit.
     """  # noqa: DOC501, `read_error` makes an InputError
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise read_error(error, path, "one that `eelbert convert` wrote") from None
-    return data, read_metadata(data, path)
+    metadata = read_metadata(data, path)
+    try:
+        verify(data, metadata)
+    except DamagedFileError as error:
+        raise InputError(f"{os.fspath(path)}: damaged: {error}. Copy or convert it again") from None
+    return data, metadata

@@ -226,5 +226,11 @@ class EelbertRuntime(Runtime):
 
         Returns:
             The outputs.
+
+        Raises:
+            InputError: LiteRT gives up: the file is damaged in a way that only shows while it runs.
         """
-        return self._run.all_outputs(row)
+        try:
+            return self._run.all_outputs(row)
+        except RuntimeError as error:
+            raise InputError(f"LiteRT cannot run the model: {error}. Copy or convert its file again") from None

@@ -50,9 +50,15 @@ class TflmRuntime(Runtime):
 
         Returns:
             The outputs.
+
+        Raises:
+            InputError: TFLite Micro gives up: the file is damaged in a way that only shows while it runs.
         """
         self._interpreter.set_input(row, 0)
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise InputError(f"TFLite Micro cannot run the model: {error}. Copy or convert its file again") from None
         m = self.metadata
         count = 1 if m.task != "tagging" else 3 if m.num_classes else 2
         return [self._interpreter.get_output(number) for number in range(count)]

@@ -38,6 +38,7 @@ FORMAT_VERSION = 1
 INDEX = "index.json"
 UNKNOWN = b"[UNK]"
 
+_FILES = {"words.txt", "word_ends.u64", "counts.u64", "documents.u64"}
 _CHECK_BYTES = 1 << 24
 
 
@@ -96,18 +97,38 @@ class Corpus:
     def __init__(self, directory: str | os.PathLike[str], verify: bool = True) -> None:
         self.directory = Path(directory)
         index, entries, arrays = settled(self.directory, [INDEX], lambda: _open(self.directory, verify))
-        self.words = Words(arrays["words.txt"], arrays["word_ends.u64"].view("<u8"))
-        self.counts = arrays["counts.u64"].view("<u8").astype(np.int64)
-        self.documents = arrays["documents.u64"].view("<u8").astype(np.int64)
-        self.shards = [arrays[entry["file"]].view("<u4") for entry in index["shards"]]
+        try:
+            self.words = Words(arrays["words.txt"], arrays["word_ends.u64"].view("<u8"))
+            self.counts = arrays["counts.u64"].view("<u8").astype(np.int64)
+            self.documents = arrays["documents.u64"].view("<u8").astype(np.int64)
+            self.shards = [arrays[entry["file"]].view("<u4") for entry in index["shards"]]
+        except ValueError as error:  # bytes that are no whole number of numbers
+            raise InputError(f"{self.directory}: a file of it is damaged: {error}; build the corpus again") from None
         self._shard_starts = np.cumsum([0, *map(len, self.shards)])
         self.num_tokens = int(self._shard_starts[-1])
         self.num_documents = len(self.documents) - 1
         self.fingerprint = f"{entries['words.txt']['crc32']:08x}{len(self.words):x}"
         self.normalization: int = index.get("normalization", 0)
         self._has_unknown = index["unknown_words"] > 0
-        if not (self.num_tokens == index["words"] == self.documents[-1] == self.counts.sum() > 0):
+        if not (self.num_tokens == index["words"] > 0 and self._fits(verify)):
             raise InputError(f"{self.directory / INDEX}: does not agree with its files; build the corpus again")
+
+    def _fits(self, verify: bool) -> bool:
+        """Whether the files belong together; with `verify` every word id is looked at too."""
+        lengths, documents = self.words.lengths, self.documents
+        return bool(
+            len(self.words) == len(self.counts) > 0
+            and lengths.min() >= 0
+            and self.words.starts[-1] + lengths[-1] + 1 == len(self.words.blob)
+            and self.counts.min() >= 0
+            and self.counts.sum() == self.num_tokens
+            and len(documents) > 1
+            and documents[0] == 0
+            and documents[-1] == self.num_tokens
+            and np.diff(documents).min() >= 0
+            and np.isin(self._shard_starts, documents).all()  # no document spans two shards
+            and (not verify or all(shard.max(initial=0) < len(self.words) for shard in self.shards))
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Corpus, (self.directory, False)  # a copy in another process maps the same files
@@ -180,10 +201,28 @@ def _read_index(directory: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected {FORMAT} version {FORMAT_VERSION}, found {version}; build the corpus again")
     if not has_valid_checksum(index):
         raise InputError(f"{path}: its checksum differs: damaged; build the corpus again")
+    if not _is_index(index):
+        raise InputError(f"{path}: incomplete or damaged; build the corpus again")
     for entry in [*index["files"], *index["shards"]]:
         if Path(entry["file"]).name != entry["file"]:
             raise InputError(f"{path}: names a file outside of its folder ({entry['file']}); build the corpus again")
     return dict(index)
+
+
+def _is_index(index: dict[str, Any]) -> bool:
+    """Whether an index has all its fields, each of its type."""
+    numbers = [index.get(name) for name in ("words", "unknown_words")] + [index.get("normalization", 0)]
+    lists: list[Any] = [index.get("files"), index.get("shards")]
+    if not all(isinstance(found, list) and all(isinstance(entry, dict) for entry in found) for found in lists):
+        return False
+    entries = [entry for found in lists for entry in found]
+    numbers += [entry.get(name) for entry in entries for name in ("bytes", "crc32")]
+    named = all(isinstance(entry.get("file"), str) for entry in entries)
+    return (
+        named
+        and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
+        and _FILES.issubset(e["file"] for e in lists[0])
+    )
 
 
 def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:
