@@ -24,7 +24,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "teachers"))
 from lexicon_quantize import centres, dense
-from student import entries, preset_weights
+from student import books_of, entries, preset_weights
 from task_heads import read_heads
 from teachers_answer import Answers
 
@@ -39,15 +39,15 @@ def flat(ids, offsets, chosen):
     return ids[np.arange(places[-1]) + np.repeat(starts - places[:-1], sizes)], torch.from_numpy(bag)
 
 
-def said(preset, words, rows, counts, size):
+def said(preset, words, rows, counts, size, most):
     """What a preset's lexicon says of each row's words: numbers float32 `[size, n]`, and their basis `[n, width]`."""
     config, weights = preset_weights(preset)
-    table = weights["lexicon/table"]
     u, scale, basis = np.linalg.svd(weights["lexicon/projection/kernel"], full_matrices=False)
-    found = table[entries(words, config)[:-3].numpy()].reshape(len(words), -1) @ (u * scale)
-    sums = np.zeros((size, len(scale)))
+    used = entries(words, config, weights.get("lexicon/codes"))[:-3].numpy()
+    found = books_of(weights)[used].reshape(len(words), -1) @ (u * scale)[:, :most]
+    sums = np.zeros((size, found.shape[1]))
     np.add.at(sums, rows, found * counts[:, None])
-    return (sums / np.maximum(np.bincount(rows, counts, size), 1e-9)[:, None]).astype(np.float32), basis
+    return (sums / np.maximum(np.bincount(rows, counts, size), 1e-9)[:, None]).astype(np.float32), basis[:most]
 
 
 def similarity(table, rows, words):
@@ -93,7 +93,7 @@ def main():
     own = basis = None
     if args.start:
         counts = np.bincount(ids[: offsets[count]], minlength=len(words)) + 0.01
-        own, basis = said(args.start, words, rows, counts, args.rows)
+        own, basis = said(args.start, words, rows, counts, args.rows, args.own)
         args.own, args.tasks = 0, 0
     width = args.dims + args.own
     table = torch.nn.Parameter(torch.randn(args.rows, width) * 0.1)
