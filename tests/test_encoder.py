@@ -17,6 +17,7 @@ from eelbert_tf.config import EelbertConfig, HashConfig, named_config
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.models.presets import weight_names
+from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 from eelbert_tf.preprocessing.hashed_texts import HashedTexts, batch_shapes
 from eelbert_tf.text.reference import CLS, SEP, embed_token, lexicon_index, tokenize
 from eelbert_tf.text.strings import encode_texts
@@ -260,6 +261,8 @@ def test_lexicon_beside_the_encoder(tiny: EelbertConfig) -> None:
     total = found["sequence_output"] + lexical * np.asarray(model.lexicon_scale)
     expected = model.pool_means(total, found["padding_mask"], np.zeros(found["padding_mask"].shape, np.int32))
     np.testing.assert_allclose(found["pooled_output"], expected, rtol=0, atol=1e-5)
+    unit = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(EelbertSentenceEncoder(model)(data), unit, rtol=0, atol=1e-5)
     plain = EelbertBackbone(config.replace(lexicon_skip=False))
     plain.set_weights([np.asarray(v) for v in model.weights if "lexicon_scale" not in v.path])
     assert np.abs(found["pooled_output"] - plain(data)["pooled_output"])[0].max() > 1e-3
