@@ -48,7 +48,7 @@ def _demo(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     from eelbert_tf.training.finetune.run import Options, finetune
     from eelbert_tf.training.finetune.start import start
 
-    recipe = Recipe(epochs=args.epochs, batch_size=32, seed=args.seed)
+    recipe = Recipe(args.epochs, batch_size=32, seed=args.seed, lexical=None)  # words beside the encoder, if they help
     keras.utils.set_random_seed(args.seed)
     limits = {"max_tokens": SLOTS, "max_bytes": WIDTH}
     model = start("scratch", named_config("eelbert_uno"), False, labels, limits)

@@ -98,7 +98,7 @@ def main() -> None:
     keras.utils.set_random_seed(args.seed)
     names, intents = span_names(train, args.data), intent_names(train, args.data)
     model = start_tagger(args.preset, None, names, intents, {})
-    recipe = tagging_recipe(len(train), args.epochs, 32, None, args.seed)
+    recipe = tagging_recipe(len(train), args.preset != "scratch", args.epochs, 32, None, args.seed)
     trained = finetune(model, Tagged.of(train), Tagged.of(parts["dev"]), recipe)
     epochs = {"epochs": len(trained.passes.done), "best_epoch": trained.passes.best}
     figures[args.preset] = {**epochs, "dev": trained.dev, "test": score(model, Tagged.of(test))}

@@ -12,6 +12,7 @@ import pytest
 
 from eelbert_tf.__main__ import main
 from eelbert_tf.disk.tagged import NamedPart, TaggedText
+from eelbert_tf.models.optimizer import AdamW, adamw
 from eelbert_tf.models.tagger import EelbertTagger
 from eelbert_tf.reports.tagging import TagReading
 from eelbert_tf.saving.folders import TRAINING_FILE, weights_digest
@@ -69,11 +70,27 @@ def test_what_is_shown_of_answers():
 
 def test_recipe_and_baseline():
     """Passes make up for few texts; the simplest tagger knows words by heart."""
-    assert [tagging_recipe(n, None, 32, None).epochs for n in (10, 4000, 100_000)] == [40, 20, 10]
-    assert tagging_recipe(10, 3, 32, 0.1).epochs == 3
+    assert [tagging_recipe(n, True, None, 32, None).epochs for n in (10, 4000, 100_000)] == [40, 20, 10]
+    assert tagging_recipe(10, True, 3, 32, 0.1).epochs == 3
+    assert [tagging_recipe(10, known, None, 32, None).backbone_rate < 1 for known in (True, False)] == [True, False]
     found = commonest_tags(Tagged.of(ROWS), Tagged.of([tagged(5, "New York is nine", ("place", "New York"))]))
     assert found["entity_recall"] == 1.0
     assert found["entity_precision"] == 0.5
+
+
+def test_the_encoder_learns_at_a_rate_of_its_own():
+    """The first step of Adam is as long as the rate: that of the encoder's weights is a share of the others'."""
+    tagger = EelbertTagger.from_preset(small_taggers.trained() / "model")
+    optimizer = adamw(tagger, 0.01, 10, warmup=0.0, weight_decay=0.0, backbone_rate=0.25)
+    assert AdamW.from_config(optimizer.get_config()).rates == optimizer.rates
+    before = [variable.numpy() for variable in tagger.trainable_variables]
+    optimizer.apply([np.ones_like(value) for value in before], tagger.trainable_variables)
+    moved = [np.abs(v.numpy() - old).max() for v, old in zip(tagger.trainable_variables, before, strict=True)]
+    of_backbone = {id(variable) for variable in tagger.backbone.trainable_variables}
+    slow = [step for step, v in zip(moved, tagger.trainable_variables, strict=True) if id(v) in of_backbone]
+    fast = [step for step, v in zip(moved, tagger.trainable_variables, strict=True) if id(v) not in of_backbone]
+    np.testing.assert_allclose(slow, 0.25 * fast[0], rtol=1e-2)
+    np.testing.assert_allclose(fast, fast[0], rtol=1e-2)
 
 
 def test_temperatures_keep_the_answers():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -48,7 +49,26 @@ class AdamW(keras.optimizers.AdamW):
     """AdamW that leaves biases and the scales of norms, all of rank one, undecayed, as BERT does.
 
     Variables are chosen by rank and not by name, because Keras ignores a name pattern that matches nothing.
+
+    Args:
+        *args: as `keras.optimizers.AdamW` takes them.
+        rates: for each variable, in the order of `build`, what its learning rate is multiplied by; `None` for 1.
+        **kwargs: as `keras.optimizers.AdamW` takes them.
     """
+
+    def __init__(self, *args: Any, rates: Sequence[float] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rates = None if rates is None else list(rates)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """`keras.optimizers.AdamW.update_step`, at the variable's own rate."""
+        if self.rates is not None:
+            learning_rate = learning_rate * self.rates[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), **({} if self.rates is None else {"rates": self.rates})}
 
     def _use_weight_decay(self, variable: Any) -> bool:
         return len(variable.shape) > 1
@@ -62,6 +82,7 @@ def adamw(
     weight_decay: float = 0.01,
     clip_norm: float = 1.0,
     accumulate: int = 1,
+    backbone_rate: float = 1.0,
 ) -> keras.optimizers.Optimizer:
     """An AdamW optimizer for `model`, whose weights exist already.
 
@@ -73,7 +94,10 @@ def adamw(
         weight_decay: decoupled decay per step, times the learning rate.
         clip_norm: the largest norm of all gradients together.
         accumulate: batches whose gradients are averaged for one step.
+        backbone_rate: the backbone's learning rate, as a share of that of the layers on it.
     """
+    slower = set() if backbone_rate == 1.0 else set(map(id, model.backbone.trainable_variables))
+    rates = [backbone_rate if id(variable) in slower else 1.0 for variable in model.trainable_variables]
     schedule = WarmupLinearDecay(learning_rate, total_steps, warmup, accumulate)
     optimizer = AdamW(
         schedule,
@@ -82,6 +106,7 @@ def adamw(
         epsilon=1e-6,
         global_clipnorm=clip_norm,
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
+        rates=rates if slower else None,
     )
     optimizer.build(model.trainable_variables)
     return optimizer

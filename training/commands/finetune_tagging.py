@@ -59,7 +59,8 @@ def run_tagging(args: argparse.Namespace, shape: EelbertConfig, default_preset: 
     tell(understood, args.quiet)
     held_out = Tagged.of(dev[0][1]) if dev else None
     validation = Validation.choose(Tagged.of(train), held_out, args.validation_split, args.seed)
-    recipe = tagging_recipe(len(validation.train), args.epochs, args.batch_size, args.learning_rate, args.seed)
+    pretrained, given = preset != "scratch", (args.epochs, args.batch_size, args.learning_rate)
+    recipe = tagging_recipe(len(validation.train), pretrained, *given, args.seed)
     keras.utils.set_random_seed(args.seed)
     model = start_tagger(preset, shape, names, intents, changes)
     origin = Path((args.config or "eelbert_uno") if preset == "scratch" else preset).name

@@ -28,6 +28,7 @@ class Recipe:
         lexical: whether the training starts from heads that suit the encoder as it is, and goes on beside words; `None`
             for such a start, and words where they help on parts of the texts that are held out. With `False` it starts
             from the model as it is.
+        backbone_rate: the encoder's learning rate, as a share of that of the layers on it.
     """
 
     epochs: int = 4
@@ -40,6 +41,7 @@ class Recipe:
     class_weight: str | None = None
     patience: int | None = None
     lexical: bool | None = False
+    backbone_rate: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):

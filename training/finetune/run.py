@@ -224,7 +224,15 @@ def _compile(model: Learner, recipe: Recipe, steps: int, targets: np.ndarray) ->
         for variable in model.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))
         return
-    optimizer = adamw(model, recipe.learning_rate, steps, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
+    optimizer = adamw(
+        model,
+        recipe.learning_rate,
+        steps,
+        recipe.warmup,
+        recipe.weight_decay,
+        recipe.clip_norm,
+        backbone_rate=recipe.backbone_rate,
+    )
     if isinstance(model, EelbertTagger):
         model.compile(optimizer, jit_compile="auto" if steps >= COMPILED_STEPS else False)
     else:

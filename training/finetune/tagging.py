@@ -24,12 +24,21 @@ from .survey import TAGGING, Survey, survey
 STEPS = 2500
 LEAST_EPOCHS, MOST_EPOCHS = 10, 40
 RATE = 3e-3  # peak of the learning rate: tables of words begin at zero
+BACKBONE_RATE = 0.3  # as a share of it, of an encoder that begins with what it knows
 
 
 def tagging_recipe(
-    texts: int, epochs: int | None, batch_size: int, learning_rate: float | None, seed: int = 0
+    texts: int, pretrained: bool, epochs: int | None, batch_size: int, learning_rate: float | None, seed: int = 0
 ) -> Recipe:
     """A recipe whose passes and learning rate suit a file where they are `None`: about `STEPS` steps.
+
+    Args:
+        texts: number of texts to learn from.
+        pretrained: whether the encoder begins with what it knows.
+        epochs: passes.
+        batch_size: texts per step.
+        learning_rate: the peak.
+        seed: fixes the order and dropout.
 
     Raises:
         InputError: a number is out of range.
@@ -37,7 +46,8 @@ def tagging_recipe(
     if epochs is None:
         epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(STEPS * batch_size / max(texts, 1))))
     rate = RATE if learning_rate is None else learning_rate
-    return Recipe(epochs, batch_size, rate, seed=seed, patience=default_patience(epochs))
+    share = BACKBONE_RATE if pretrained else 1.0
+    return Recipe(epochs, batch_size, rate, seed=seed, patience=default_patience(epochs), backbone_rate=share)
 
 
 def start_tagger(
