@@ -22,7 +22,7 @@ from eelbert_tf.training.finetune.experiment import Validation, run_experiment
 from eelbert_tf.training.finetune.labelled import Tagged
 from eelbert_tf.training.finetune.passes import AfterPass
 from eelbert_tf.training.finetune.recipe import Recipe
-from eelbert_tf.training.finetune.run import Options
+from eelbert_tf.training.finetune.run import Options, score
 from eelbert_tf.training.finetune.tagging import commonest_tags, tagging_recipe
 from tests import small_taggers
 
@@ -110,6 +110,19 @@ def test_temperatures_keep_the_answers():
     for name in ("tags", "label"):
         np.testing.assert_allclose(again[name], after[name], atol=1e-3)
     assert (after["tags"].argmax(-1) == before["tags"].argmax(-1)).all()
+
+
+def test_what_training_has_not_shown_counts_as_wrong():
+    """An unknown intent and name of a span in held-out texts: no refusal, and no part of the loss."""
+    tagger = EelbertTagger.from_preset(small_taggers.trained() / "model")
+    known = [tagged(2, "wake me at noon", ("time", "noon"), intent="alarm")] * 3
+    strange = tagged(5, "call me at noon", ("person", "me"), ("time", "noon"), intent="call")
+    alone, both = (score(tagger, Tagged.of(rows)) for rows in (known, [*known, strange]))
+    assert (alone["accuracy"], both["accuracy"]) == (1.0, 0.75)
+    assert both["entity_recall"] < alone["entity_recall"] == 1.0
+    targets = Tagged.of([strange]).fit_labels(tagger)
+    assert targets[0, 0] == -1
+    assert set(targets[0, 1:].tolist()) == {-1, 0, tagger.names.index("time") + 1}
 
 
 @pytest.mark.usefixtures("untraced")

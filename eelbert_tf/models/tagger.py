@@ -343,7 +343,14 @@ class EelbertTagger(Task):
         return found
 
     def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:  # type: ignore[override]
-        """`keras.Model.predict_on_batch` that also takes texts, with `max_tokens` slots."""
+        """`keras.Model.predict_on_batch` that also takes texts.
+
+        Args:
+            x: texts, or the backbone's inputs.
+
+        Returns:
+            As the call, with `max_tokens` slots.
+        """
         inputs = self._inputs(x)
         found = super(Task, self).predict_on_batch(x if inputs is None else inputs)
         missing = self.backbone.config.max_tokens - found["tags"].shape[1]
@@ -382,7 +389,12 @@ class EelbertTagger(Task):
         return self.tag(texts)
 
     def scale_outputs(self, tags: float, label: float = 1.0) -> None:
-        """Multiplies the logits of tags and of classes by positive factors, in the weights; the likeliest stay so."""
+        """Multiplies logits by positive factors, in the weights: the likeliest tags and classes stay so.
+
+        Args:
+            tags: factor of the tags' logits.
+            label: of those of the classes of whole texts.
+        """
         heads = [(self.tagger, tags), *([(self.classifier, label)] if self.classifier is not None else [])]
         for head, factor in heads:
             for weight in head.weights:

@@ -62,6 +62,17 @@ class Tagged(Labelled):
         return [tuple(sorted({*(part.label for part in row.spans), row.intent or ""} - {""})) for row in self.labels]
 
     def fit_labels(self, model: Any) -> np.ndarray:
-        """int32 `[n, 1 + max_tokens]`, as `EelbertTagger.encode_answers` gives them."""
-        found: np.ndarray = model.encode_answers(self.texts, [row.as_answer() for row in self.labels])
+        """int32 `[n, 1 + max_tokens]`, as `EelbertTagger.encode_answers` gives them.
+
+        Held-out texts may have an intent that the model does not know, which is left out, or such spans: these are no
+        part of what it can learn.
+        """
+        answers = [row.as_answer() for row in self.labels]
+        unknown = [bool(model.labels) and row.intent not in model.labels for row in self.labels]
+        for answer, is_unknown in zip(answers, unknown, strict=True):
+            answer["spans"] = [span for span in answer["spans"] if span["label"] in model.names]
+            if is_unknown:
+                answer["label"] = model.labels[0]
+        found: np.ndarray = model.encode_answers(self.texts, answers)
+        found[np.array(unknown, bool), 0] = -1
         return found
