@@ -33,6 +33,8 @@ class Table:
         if size < 4 or size % 2 or position + self._size > len(data) or self._size < 4:
             raise DamagedFileError(f"the table at byte {position} is not one")
         self._fields = [self._number("H", place) for place in range(fields + 4, fields + size, 2)]
+        if any(offset and not 4 <= offset < self._size for offset in self._fields):  # also those that nobody asks for
+            raise DamagedFileError(f"a field of the table at byte {position} lies outside of it")
 
     def _number(self, kind: str, position: int) -> int:
         if position < 0 or position + struct.calcsize(kind) > len(self._data):
