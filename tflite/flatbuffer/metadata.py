@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eelbert_tf.config import NORMALIZATIONS
 from eelbert_tf.disk.refusals import read_error
 from eelbert_tf.errors import InputError
 from eelbert_tf.scores import EMBEDDING, TASKS, Outputs
@@ -89,7 +90,7 @@ class Metadata:
         rules["task"] = self.task in (*TASKS, EMBEDDING, "tagging")
         rules["pair"] = isinstance(self.pair, bool)
         rules["target"], rules["quantize"] = self.target in TARGETS, self.quantize in QUANTIZE
-        rules["config"] = isinstance(self.config, dict) and _is_whole(_normalization(self.config), 0)
+        rules["config"] = isinstance(self.config, dict) and _normalization(self.config) in NORMALIZATIONS
         if wrong := [name for name, holds in rules.items() if not holds]:
             raise ValueError(f"`{wrong[0]}` cannot be {getattr(self, wrong[0])!r:.100}")
         names = 2 if self.task == "binary" else self.num_classes
@@ -206,6 +207,8 @@ def read_metadata(data: bytes, path: str | os.PathLike[str]) -> Metadata:
     if crc32 != f"{zlib.crc32(blank):08x}":
         raise InputError(f"{name}: damaged: its checksum differs. Copy or convert it again")
     del fields["format"]
+    if unknown := fields.keys() - {field.name for field in dataclasses.fields(Metadata)}:
+        raise InputError(f"{name}: damaged: it says {min(unknown)!r:.50} of itself, which nothing here knows")
     try:
         return Metadata(**fields)
     except (TypeError, ValueError) as error:
