@@ -80,7 +80,8 @@ def _unknown_tensor(graph: Graph) -> None:
 
 
 def _weights(graph: Graph) -> None:
-    weights = graph.tensors[_operator(graph, "FULLY_CONNECTED").inputs[1]]
+    tensors = [graph.tensors[op.inputs[1]] for op in graph.operators if graph.name(op) == "FULLY_CONNECTED"]
+    weights = next(tensor for tensor in tensors if tensor.shape[0] != tensor.shape[1])
     weights.shape = np.array(weights.shape[::-1])
 
 
