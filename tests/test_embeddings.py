@@ -19,8 +19,8 @@ from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.conversion.compare import TOLERANCES, compare_embeddings
 from eelbert_tf.tflite.conversion.convert import convert
 from eelbert_tf.tflite.runtimes.index import Index, quantize
+from tests.kits import STRICT, compile_with
 from tests.small_models import CONFIGS, converted, saved
-from tests.test_firmware import STRICT, compile_with
 from tests.test_predict import refuse, run
 
 WIDTH = CONFIGS["encoder"].hidden_size

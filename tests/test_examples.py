@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from eelbert_tf.tflite.kits.firmware import write_kit
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests import small_taggers
 from tests.forms import ROOT
 from tests.small_models import LABELS, converted
-from tests.test_firmware import STAND_IN, STRICT, compile_with
+from tests.kits import STAND_IN, STRICT, compile_with, stand_in, write
 
 
 def example(name: str) -> Any:
@@ -102,42 +101,13 @@ def test_commands() -> None:
     assert {tag[2:] for _, tags, _ in rows for tag in tags.split() if tag != "O"} == {"room", "level", "time", "title"}
 
 
-# Stands in for TFLite Micro: each run's outputs come from a file.
-TAGGER_STAND_IN = """\
-#include <cstdio>
-#include <cstdlib>
-#include "eelbert_classifier.h"
-#include "tensorflow/lite/micro/micro_interpreter.h"
-#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
-
-static std::int32_t bytes[EELBERT_MAX_BYTES], positions[2 * EELBERT_MAX_TOKENS];
-static float tags[EELBERT_MAX_TOKENS * (2 * EELBERT_SPAN_NAMES + 1)], classes[EELBERT_CLASSES];
-static TfLiteTensor tensors[4] = {{kTfLiteInt32, {bytes}, sizeof(bytes)}, {kTfLiteFloat32, {bytes}, sizeof(tags)},
-                                  {kTfLiteInt32, {positions}, sizeof(positions)},
-                                  {kTfLiteFloat32, {bytes}, sizeof(classes)}};
-static tflite::Model model;
-static std::FILE *outputs;
-
-namespace tflite {
-std::uint32_t Model::version() const { return TFLITE_SCHEMA_VERSION; }
-const Model *GetModel(const void *) { return &model; }
-MicroInterpreter::MicroInterpreter(const Model *, const MicroOpResolver &, std::uint8_t *, std::size_t)
-{
-    outputs = std::fopen(std::getenv("OUTPUTS"), "rb");
-    tensors[1].data.f = tags;
-    tensors[3].data.f = classes;
-}
-TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteOk; }
-TfLiteStatus MicroInterpreter::Invoke()
-{
+# Each run's outputs come from a file.
+TAGGER_OUTPUTS = """\
+    static std::FILE *const outputs = std::fopen(std::getenv("OUTPUTS"), "rb");
     std::size_t count = std::fread(tags, sizeof(tags), 1, outputs);
-    count += std::fread(positions, sizeof(positions), 1, outputs) + std::fread(classes, sizeof(classes), 1, outputs);
-    return count == 3 ? kTfLiteOk : kTfLiteError;
-}
-TfLiteTensor *MicroInterpreter::input(std::size_t) { return tensors; }
-TfLiteTensor *MicroInterpreter::output(std::size_t index) { return tensors + 1 + index; }
-template <> TfLiteStatus MicroMutableOpResolver<1>::AddAdd() { return kTfLiteOk; }
-} // namespace tflite
+    count += std::fread(positions, sizeof(positions), 1, outputs) + std::fread(logits, sizeof(logits), 1, outputs);
+    if (count != 3)
+        return kTfLiteError;
 """
 
 
@@ -145,8 +115,8 @@ def test_voice_slots(tmp_path: Path) -> None:
     """The C program, with the kit of a small tagger, says what Python says; TFLite Micro itself is not here."""
     path, _ = small_taggers.converted("micro", "int8")
     runtime = EelbertRuntime(path)
-    write_kit(tmp_path, path.read_bytes(), runtime.metadata, ["ADD"], 1000)
-    (tmp_path / "stand_in.cc").write_text(TAGGER_STAND_IN)
+    write(tmp_path, runtime.metadata, path.read_bytes())
+    (tmp_path / "stand_in.cc").write_text(stand_in(TAGGER_OUTPUTS))
     texts = ["weather in São Paulo at noon ?", "", "wake me at half past ten", 'a "quoted" \\ one']
     with (tmp_path / "outputs").open("wb") as file:
         for outputs in runtime.tag_outputs(texts):

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +18,18 @@ import pytest
 from eelbert_tf import InputError
 from eelbert_tf.__main__ import main
 from eelbert_tf.tflite.conversion.convert import convert
+from eelbert_tf.tflite.conversion.self_test import expected
 from eelbert_tf.tflite.flatbuffer.file import operators, parse
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_metadata
-from eelbert_tf.tflite.kits.firmware import (
-    COPIED,
-    DATA,
-    FILES,
-    HEADER,
-    OPERATORS,
-    c_string,
-    resolver_lines,
-    with_margin,
-    write_kit,
-)
+from eelbert_tf.tflite.kits.c_sources import DATA, HEADER, OPERATORS, c_string, resolver_lines, with_margin
+from eelbert_tf.tflite.kits.firmware import COPIED, PROJECT, WRITTEN, write_kit
 from eelbert_tf.tflite.runtimes.index import Index
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
+from tests.kits import STAND_IN, STRICT, compile_kit, compile_with, stand_in, write
 from tests.small_models import FILE, FOLDER, LABELS, TASKS, converted, saved, trained
 from tests.task_texts import task_rows
 
-STAND_IN = Path(__file__).parent / "c" / "stand_in"
-STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 PROGRAM = """\
 #include <stdio.h>
 #include "eelbert_classifier.h"
@@ -58,13 +50,6 @@ def kit(name: str) -> tuple[Path, bytes, dict[str, Any]]:
     folder, path = FOLDER / f"{name}-kit", FOLDER / f"{name}-kit.tflite"
     report = convert(saved(name), path, target="micro", kit=folder)
     return folder, path.read_bytes(), report
-
-
-def compile_with(*command: str | Path) -> None:
-    if not shutil.which(str(command[0])):
-        pytest.skip(f"{command[0]} is not installed")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_array_is_the_file(tmp_path):
@@ -96,38 +81,14 @@ def test_syntax_of_the_interface_against_stand_in_headers(name):
     folder, _, _ = kit(name)
     command = ["-fsyntax-only", *STRICT, "-I", folder, "-I", STAND_IN, folder / "eelbert_classifier.cc"]
     compile_with("g++", "-std=c++17", *command)
-    compile_with("clang++", "-std=c++11", *command)
+    compile_with("clang++", "-std=c++14", *command)
 
 
-# Stands in for TFLite Micro: the model's output is what the program is given.
-STAND_IN_CODE = """\
-#include <cstdio>
-#include <cstdlib>
-#include "eelbert_classifier.h"
-#include "tensorflow/lite/micro/micro_interpreter.h"
-#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
-
-static std::int32_t bytes[EELBERT_MAX_BYTES];
-static float logits[EELBERT_OUTPUTS + EELBERT_WIDTH];
-static TfLiteTensor tensors[2] = {{kTfLiteInt32, {bytes}, sizeof(bytes)}, {kTfLiteFloat32, {bytes}, sizeof(logits)}};
-static tflite::Model model;
-
-namespace tflite {
-std::uint32_t Model::version() const { return TFLITE_SCHEMA_VERSION; }
-const Model *GetModel(const void *) { return &model; }
-MicroInterpreter::MicroInterpreter(const Model *, const MicroOpResolver &, std::uint8_t *, std::size_t) {}
-TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteOk; }
-TfLiteStatus MicroInterpreter::Invoke() { return kTfLiteOk; }
-TfLiteTensor *MicroInterpreter::input(std::size_t) { return tensors; }
-TfLiteTensor *MicroInterpreter::output(std::size_t) { tensors[1].data.f = logits; return tensors + 1; }
-template <> TfLiteStatus MicroMutableOpResolver<1>::AddAdd() { return kTfLiteOk; }
-} // namespace tflite
-"""
 CLASSIFY = """
 int main(int, char **argv)
 {
     float scores[EELBERT_CLASSES];
-    if (eelbert_init() != 0)
+    if (eelbert_init(arena, sizeof(arena)) != 0)
         return 1;
     while (*++argv) {
         for (int i = 0; i < EELBERT_OUTPUTS; i++)
@@ -142,18 +103,6 @@ int main(int, char **argv)
 }
 """
 NONE = -6
-
-
-def compile_kit(folder: Path, main_code: str) -> Path:
-    """A program made of a kit whose model has one operator, ADD, and of a `main.cc`."""
-    (folder / "main.cc").write_text(main_code)
-    include = ["-I", folder, "-I", STAND_IN]
-    sources = [folder / "main.cc", folder / "eelbert_classifier.cc"]
-    for name in (DATA, "eelbert_front_end.c", "eelbert_windows.c", "eelbert_index.c"):
-        sources.append(folder / f"{name}.o")
-        compile_with("gcc", "-std=c99", *STRICT, *include, "-c", folder / name, "-o", sources[-1])
-    compile_with("g++", "-std=c++17", *STRICT, *include, *sources, "-o", folder / "program")
-    return folder / "program"
 
 
 ANSWER = """
@@ -173,7 +122,7 @@ int main(int, char **argv)
     std::fclose(file);
     for (int i = 0; i < EELBERT_WIDTH; i++)
         logits[i] = std::strtof(argv[i + 2], nullptr);
-    if (eelbert_init() != 0 || eelbert_embed("", 0, embedding) != 0 || EELBERT_CLASSES != 0)
+    if (eelbert_init(arena, sizeof(arena)) != 0 || eelbert_embed("", 0, embedding) != 0 || EELBERT_CLASSES != 0)
         return 1;
     if (eelbert_index_open(&index, data.data(), data.size(), EELBERT_MODEL_CRC32) != 0 ||
         eelbert_index_search(&index, embedding, EELBERT_WIDTH, &best, 1) != 1)
@@ -191,8 +140,8 @@ def test_a_question_is_answered(tmp_path):
     runtime = EelbertRuntime(path)
     texts, answers = ["how do I pay?", "where are you?"], [b"By card.", b"In B\xc3\xb6blingen."]
     Index.build(runtime.embed(texts), texts, answers, model_crc32=runtime.crc32).write(tmp_path / "faq.index")
-    write_kit(tmp_path, path.read_bytes(), runtime.metadata, ["ADD"], 1000)
-    program = compile_kit(tmp_path, STAND_IN_CODE + ANSWER)
+    write(tmp_path, runtime.metadata, path.read_bytes())
+    program = compile_kit(tmp_path, stand_in() + ANSWER)
     for embedding, answer in zip(runtime.embed(texts), answers, strict=True):
         numbers = [format(number, ".9g") for number in embedding]
         done = subprocess.run([program, tmp_path / "faq.index", *numbers], capture_output=True, check=True)
@@ -210,9 +159,8 @@ def test_scores_of_every_task(task, tmp_path):
     """From logits to classes in C++ as in Python; TFLite Micro itself is not here."""
     runtime = EelbertRuntime(trained(task) / FILE)
     logits = runtime.predict([row[0] for row in task_rows(task, 20, seed=3)[1]] + ["who wrote that book?", ""])
-    data, ops = (trained(task) / FILE).read_bytes(), ["ADD"]
-    write_kit(tmp_path, data, runtime.metadata, ops, 1000)
-    program = compile_kit(tmp_path, STAND_IN_CODE + CLASSIFY)
+    write(tmp_path, runtime.metadata, (trained(task) / FILE).read_bytes())
+    program = compile_kit(tmp_path, stand_in() + CLASSIFY)
     arguments = [format(value, ".9g") for value in logits.reshape(-1)]
     run = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)
     outputs = runtime.metadata.outputs
@@ -238,7 +186,7 @@ AVERAGE = """
 int main(int, char **argv)
 {
     float scores[EELBERT_CLASSES];
-    if (eelbert_init() != 0)
+    if (eelbert_init(arena, sizeof(arena)) != 0)
         return 1;
     eelbert_classify(argv[1], std::strlen(argv[1]), scores);
     std::printf("%g %g", scores[0], scores[1]);
@@ -250,12 +198,9 @@ int main(int, char **argv)
 def test_windows_are_averaged(tmp_path):
     """A long text goes through the model window by window; the stand-in gives the bytes that it reads for a logit."""
     metadata = Metadata(8, 24, 2, task="regression", max_windows=3)
-    write_kit(tmp_path, b"model", metadata, ["ADD"], 1000)
-    invoke = (
-        "Invoke() { logits[0] = 0; for (int b : bytes) logits[0] += b != 0; logits[1] = bytes[0]; return kTfLiteOk; }"
-    )
-    code = STAND_IN_CODE.replace("Invoke() { return kTfLiteOk; }", invoke)
-    program = compile_kit(tmp_path, code + AVERAGE)
+    write(tmp_path, metadata)
+    invoke = "logits[0] = 0; for (int b : bytes) logits[0] += b != 0; logits[1] = bytes[0];"
+    program = compile_kit(tmp_path, stand_in(invoke) + AVERAGE)
     for text in ("", "one", "a b c d e f g", "a b c d e f g h i j k l m n o p q r s t u v w", "x" * 30 + " y"):
         windows = metadata.windows
         parts, shares = windows.cut_and_weigh(text)
@@ -266,7 +211,7 @@ def test_windows_are_averaged(tmp_path):
 
 def test_front_end_comes_along(tmp_path):
     folder, _, _ = kit("small")
-    assert {path.name for path in folder.iterdir()} == {*COPIED, HEADER, DATA, OPERATORS}
+    assert set(contents(folder)) == {*COPIED, *WRITTEN, *PROJECT}
     compile_with("gcc", "-std=c99", *STRICT, "-c", folder / "eelbert_front_end.c", "-o", tmp_path / "front_end.o")
 
 
@@ -297,7 +242,7 @@ def test_command(capsys, tmp_path):
     assert main([*options, "--target", "micro"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["kit"] == str(folder)
-    assert {path.name for path in folder.iterdir()} == set(FILES)
+    assert set(contents(folder)) == {*COPIED, *WRITTEN, *PROJECT}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -312,8 +257,10 @@ def test_other_files_in_the_folder_of_a_kit_stay(tmp_path):
         (tmp_path / name).write_bytes(data)
     first, second = (kit(name) for name in ("small", "pair"))
     for folder, data, report in (first, second):
-        metadata = read_metadata(data, report["output"])
-        write_kit(tmp_path, data, metadata, report["ops"], report["arena_bytes"])
+        metadata, tflm = read_metadata(data, report["output"]), TflmRuntime(report["output"])
+        write_kit(
+            tmp_path, data, metadata, report["ops"], report["arena_bytes"], expected(tflm), version("tflite-micro")
+        )
         assert contents(tmp_path) == {**contents(folder), **others}
 
 

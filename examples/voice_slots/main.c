@@ -10,6 +10,8 @@
 
 enum { LINE = 512 };
 
+static EELBERT_ARENA(arena);
+
 /* A string as JSON. */
 static void print_string(const char *text, size_t length)
 {
@@ -59,7 +61,7 @@ static int answer(const char *text, size_t length)
 int main(void)
 {
     static char line[LINE];
-    int failed = eelbert_init();
+    int failed = eelbert_init(arena, sizeof(arena));
 
     while (!failed && fgets(line, sizeof(line), stdin)) {
         failed = answer(line, strcspn(line, "\n"));

@@ -118,10 +118,11 @@ int main()
 {
     static tflite::MicroMutableOpResolver<EELBERT_OPERATORS> resolver;
     static char line[4096];
+    static EELBERT_ARENA(kit_arena);
     std::FILE *texts = std::fopen("texts.txt", "r");
 
 #include "eelbert_model_ops.inc"
-    if (!texts || eelbert_init() != 0)
+    if (!texts || eelbert_init(kit_arena, sizeof kit_arena) != 0)
         return 1;
     start_clock();
     measure_arena(resolver);

@@ -13,6 +13,7 @@ from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.conversion.calibrate import MOST_CALIBRATION_TEXTS
 from eelbert_tf.tflite.conversion.options import check_choice, check_output
 from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS
+from eelbert_tf.tflite.kits.firmware import PREFIX
 from eelbert_tf.tflite.runtimes.models import KerasModel, Model, check_model, open_model
 
 from .evaluate import add_label_arguments, labelled, measure, measure_tags
@@ -36,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots, with [CLS] and [SEP] (the model's)")
     parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes read of a text (the model's)")
     parser.add_argument("--kit", metavar="DIR", help="folder that gets C sources of the model, for --target micro")
+    parser.add_argument(
+        "--kit-prefix",
+        default=PREFIX,
+        metavar="NAME",
+        help=f"what all names in the kit begin with, for several models in one firmware ({PREFIX})",
+    )
     parser.add_argument(
         "--compatible", metavar="R", help="tflite-2.14: a file that TensorFlow Lite 2.14 runs too; mobile only"
     )
@@ -67,9 +74,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             calibration = spread_texts(args.calibrate, args.text_columns, MOST_CALIBRATION_TEXTS)
     from eelbert_tf.tflite.conversion.convert import convert
 
-    limits = (args.max_tokens, args.max_bytes)
     report = convert(
-        args.model, args.output, args.target, args.quantize, *limits, calibration, args.kit, args.compatible, args.task
+        args.model,
+        args.output,
+        args.target,
+        args.quantize,
+        args.max_tokens,
+        args.max_bytes,
+        calibration,
+        args.kit,
+        args.compatible,
+        args.task,
+        args.kit_prefix,
     )
     if args.test is not None:
         report["test"] = measure_both(args)

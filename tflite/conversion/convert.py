@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from eelbert_tf.disk.files import replace_file
@@ -17,7 +18,8 @@ from eelbert_tf.tflite.flatbuffer.finish import finish
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, runtime_name
 from eelbert_tf.tflite.flatbuffer.versions import min_runtime
-from eelbert_tf.tflite.kits.firmware import with_margin, write_kit
+from eelbert_tf.tflite.kits.c_sources import with_margin
+from eelbert_tf.tflite.kits.firmware import PREFIX, write_kit
 from eelbert_tf.tflite.runtimes.copies import check_finite, copy_of, is_float32
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.models import check_model, load_keras, metadata_of
@@ -29,6 +31,7 @@ from .export import check_exportable, to_tflite
 from .micro import to_micro
 from .options import check_options, check_output, check_replaceable, check_runtime
 from .quantize import to_dynamic, to_float16, to_int8_weights
+from .self_test import expected
 
 if TYPE_CHECKING:
     from eelbert_tf.tflite.runtimes.models import ModelOrName
@@ -63,6 +66,7 @@ def convert(
     kit: str | os.PathLike[str] | None = None,
     compatible: str | None = None,
     task: str | None = None,
+    kit_prefix: str = PREFIX,
 ) -> dict[str, Any]:
     """Writes a model as a TFLite file and checks it; a file that fails the check is not written.
 
@@ -81,6 +85,8 @@ def convert(
             weights then have one scale for a whole layer, which costs some accuracy.
         task: "embedding" for the embeddings of the encoder in any model directory or preset; by default what the model
             is for.
+        kit_prefix: what the names of files, functions and constants of the kit begin with; one of its own for each
+            model of a firmware that has several.
 
     Returns:
         The report: size, operators, `min_runtime`, the oldest TensorFlow Lite that has them, and how far the file is
@@ -92,7 +98,7 @@ def convert(
     Raises:
         InputError: the model or an option does not allow it, or the file written is not as good as the model.
     """
-    check_options(target, quantize, calibration, kit, compatible, task)
+    check_options(target, quantize, calibration, kit, compatible, task, kit_prefix)
     check_output(output)
     check_model(model, max_tokens, max_bytes, task)
     with replace_file(output) as temporary:
@@ -134,7 +140,9 @@ def convert(
             report["arena_with_margin"] = with_margin(report["arena_bytes"])
             TflmRuntime(temporary, report["arena_with_margin"])  # it does suffice
         if kit is not None:
-            write_kit(kit, data, metadata, ops, report["arena_bytes"])
+            write_kit(
+                kit, data, metadata, ops, report["arena_bytes"], expected(tflm), version("tflite-micro"), kit_prefix
+            )
             report["kit"] = os.fspath(kit)
         check_replaceable(output)  # it may have come in the meantime
     return {

@@ -11,7 +11,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.scores import EMBEDDING
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS, is_ours, runtime_name
-from eelbert_tf.tflite.kits.firmware import check_kit
+from eelbert_tf.tflite.kits.firmware import PREFIX, check_kit
 
 from .calibrate import LEAST_CALIBRATION_TEXTS
 
@@ -27,6 +27,7 @@ def check_options(
     kit: str | os.PathLike[str] | None = None,
     compatible: str | None = None,
     task: str | None = None,
+    kit_prefix: str = PREFIX,
 ) -> None:
     """Checks the options of a conversion.
 
@@ -48,7 +49,9 @@ def check_options(
             raise InputError(
                 f"--kit writes sources for TFLite Micro: it needs --target micro. Received: --target {target}"
             )
-        check_kit(kit)
+        check_kit(kit, kit_prefix)
+    elif kit_prefix != PREFIX:
+        raise InputError(f"--kit-prefix names what is in a kit: it needs --kit. Received: --kit-prefix {kit_prefix}")
     if target == "micro" and quantize == "int8":
         given = len(calibration or ())
         if given < LEAST_CALIBRATION_TEXTS:

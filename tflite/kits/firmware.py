@@ -1,89 +1,137 @@
-"""The firmware kit: a model as C sources, with its operators and the size of its arena for TFLite Micro."""
+"""The firmware kit: a folder of C sources with a model, for TFLite Micro, which build systems take as it is."""
 
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from eelbert_tf import __version__
 from eelbert_tf.disk.files import FolderKind, check_directory, check_file, replace_directory, replace_file
 from eelbert_tf.errors import InputError
-from eelbert_tf.scores import EMBEDDING
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
+from .c_sources import (
+    DATA,
+    FIRST_LINE,
+    HEADER,
+    OPERATORS,
+    TESTS,
+    Expected,
+    expected_lines,
+    header,
+    resolver_lines,
+    source,
+)
+
+PREFIX = "eelbert"
 SOURCES = Path(__file__).parent / "c"
 # The same for every model.
-COPIED = (
-    "eelbert_classifier.h",
-    "eelbert_classifier.cc",
-    "eelbert_front_end.h",
-    "eelbert_front_end.c",
-    "eelbert_windows.h",
-    "eelbert_windows.c",
-    "eelbert_spans.h",
-    "eelbert_spans.c",
-    "eelbert_index.h",
-    "eelbert_index.c",
+COPIED = tuple(
+    f"eelbert_{name}"
+    for name in (
+        *("classifier.h", "classifier.cc", "arena.h", "self_test.h", "self_test.c", "truncation.h", "truncation.c"),
+        *("front_end.h", "front_end.c", "windows.h", "windows.c", "spans.h", "spans.c", "index.h", "index.c"),
+    )
 )
-HEADER = "eelbert_model.h"
-DATA = "eelbert_model.c"
-OPERATORS = "eelbert_model_ops.inc"
-FILES = (*COPIED, HEADER, DATA, OPERATORS)
-_FIRST_LINE = "/* One model, as `eelbert convert --target micro` wrote it."  # of the header, in every version
-
-# An arena's margin: another version of TFLite Micro, or of its kernels, may want a little more.
-_MARGIN_PERCENT = 5
-_KIB = 1024
-
-_SPELLED = {"CONV_2D": "Conv2D", "CUMSUM": "CumSum", "BATCH_MATMUL": "BatchMatMul"}
+WRITTEN = (HEADER, DATA, OPERATORS, TESTS)
+# Names that a user's own files may have as well: in a folder with other files, such a one stays.
+PROJECT = (
+    *("README.md", "LICENSE", "CMakeLists.txt", "idf_component.yml", "library.properties"),
+    *("zephyr/module.yml", "zephyr/Kconfig", "example/main.c"),
+)
+_MARK = b"ritten by `eelbert convert`"  # in the first lines of each but the licence
 
 
-def with_margin(arena_bytes: int) -> int:
-    """The arena to reserve for a measured need of `arena_bytes`: 5 % more, in whole KiB."""
-    return -(-arena_bytes * (100 + _MARGIN_PERCENT) // (100 * _KIB)) * _KIB
+def renamed(text: str, prefix: str) -> str:
+    """A source, or a file's name, in which everything of the kit begins with `prefix` instead of `eelbert`."""
+    text = re.sub("eelbert_(?!tf)", f"{prefix}_", text)
+    return text.replace("EELBERT_", f"{prefix.upper()}_")
 
 
-def resolver_lines(ops: Iterable[str]) -> list[str]:
-    """The calls of `tflite::MicroMutableOpResolver` for some operators, `resolver.AddConv2D();` for example."""
-    names = (_SPELLED.get(op) or "".join(word.capitalize() for word in op.split("_")) for op in ops)
-    return [f"resolver.Add{name}();" for name in names]
+def check_prefix(prefix: str) -> None:
+    """Checks the beginning of all names in a kit.
+
+    Raises:
+        InputError: it does not make names of C.
+    """
+    if not re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", prefix):
+        raise InputError(
+            "--kit-prefix: expected small letters, digits and single underscores, a letter first, as in wake_words. "
+            f"Received: {prefix!r:.100}"
+        )
 
 
-def check_kit(path: str | os.PathLike[str]) -> None:
+def check_kit(path: str | os.PathLike[str], prefix: str = PREFIX) -> None:
     """Refuses a folder that cannot be written, or that has other files with a kit's names.
 
     Raises:
         InputError: as `write_kit`.
     """
+    check_prefix(prefix)
     folder = Path(os.path.realpath(path))
-    if not _has_other_files(folder):
-        check_directory(path, FolderKind(_is_kit, FILES))
+    if not _has_other_files(folder, prefix):
+        check_directory(path, _kind(prefix))
         return
-    taken = [] if _is_kit(folder) else [name for name in FILES if (folder / name).exists()]
+    names = [renamed(name, prefix) for name in (*COPIED, *WRITTEN)]
+    taken = [] if _is_kit(folder, prefix) else [name for name in names if (folder / name).exists()]
     if taken:
         raise InputError(
             f"{os.fspath(path)}: holds {taken[0]}, which `eelbert convert` did not write; choose another folder"
         )
-    check_file(folder / HEADER)
+    check_file(folder / renamed(HEADER, prefix))
 
 
-def _is_kit(folder: Path) -> bool:
+def _kind(prefix: str) -> FolderKind:
+    names = {renamed(name, prefix).partition("/")[0] for name in (*COPIED, *WRITTEN, *PROJECT)}
+    return FolderKind(lambda folder: _is_kit(folder, prefix), names)
+
+
+def _is_kit(folder: Path, prefix: str) -> bool:
     """Whether a folder holds a kit, which a newer one may replace."""
+    return _begins_with(folder / renamed(HEADER, prefix), FIRST_LINE.encode())
+
+
+def _begins_with(path: Path, data: bytes) -> bool:
     try:
-        with (folder / HEADER).open("rb") as file:
-            return file.read(len(_FIRST_LINE)) == _FIRST_LINE.encode()
+        with path.open("rb") as file:
+            return file.read(len(data)) == data
     except OSError:
         return False
 
 
-def _has_other_files(folder: Path) -> bool:
-    """Whether a folder holds anything but files of a kit's names."""
-    return folder.is_dir() and not set(os.listdir(folder)) <= set(FILES)
+def _is_project_file(path: Path) -> bool:
+    """Whether `eelbert convert` wrote a file whose name others may have, too."""
+    try:
+        with path.open("rb") as file:
+            return _MARK in file.read(200) or _begins_with(path, (SOURCES / "project" / "LICENSE").read_bytes())
+    except OSError:
+        return False
+
+
+def _has_other_files(folder: Path, prefix: str) -> bool:
+    """Whether a folder holds anything but files of a kit."""
+    own = {renamed(name, prefix) for name in (*COPIED, *WRITTEN)}
+    return any(name not in own and not (name in PROJECT and _is_project_file(folder / name)) for name in _files(folder))
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Paths below a folder, "zephyr/Kconfig" for example, of all that is no folder, and of empty folders."""
+    for place, folders, names in os.walk(folder):
+        for name in (*names, *([] if folders or names or Path(place) == folder else [""])):
+            yield Path(place, name).relative_to(folder).as_posix()
 
 
 def write_kit(
-    path: str | os.PathLike[str], data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int
+    path: str | os.PathLike[str],
+    data: bytes,
+    metadata: Metadata,
+    ops: Sequence[str],
+    arena_bytes: int,
+    tests: Sequence[Expected],
+    tflm: str,
+    prefix: str = PREFIX,
 ) -> None:
     """Fills a folder with the sources that firmware compiles; other files in it stay as they are.
 
@@ -93,116 +141,32 @@ def write_kit(
         metadata: of the file.
         ops: names of its operators.
         arena_bytes: memory that it needed when it was measured, without margin.
+        tests: texts, at least one, and what the file gives for them.
+        tflm: version of TFLite Micro in which it does.
+        prefix: what all names of files, functions and constants begin with.
 
     Raises:
-        InputError: the folder cannot be written, or holds files of these names that are not of a kit.
+        InputError: the folder cannot be written, holds files of these names that are not of a kit, or the prefix makes
+            no names of C.
     """
-    check_kit(path)
-    files = {name: (SOURCES / name).read_bytes() for name in COPIED}
-    files[OPERATORS] = "\n".join((*resolver_lines(ops), "")).encode("ascii")
-    files[DATA] = _source(data, metadata).encode("ascii")
-    files[HEADER] = _header(data, metadata, ops, arena_bytes).encode("ascii")
-    if _has_other_files(Path(path)):  # file by file: header and data show whether they belong together
-        for name, content in files.items():
-            with replace_file(Path(path, name)) as temporary:
+    check_kit(path, prefix)
+    files = {name: renamed((SOURCES / name).read_text("utf-8"), prefix) for name in COPIED}
+    files[OPERATORS] = "\n".join((*resolver_lines(ops), ""))
+    files[TESTS] = "\n".join((*expected_lines(tests), ""))
+    files[DATA] = source(data, metadata, prefix)
+    files[HEADER] = renamed(header(data, metadata, ops, arena_bytes, tests, tflm), prefix)
+    project = {name: (SOURCES / "project" / name).read_text("utf-8") for name in PROJECT}
+    files |= {name: renamed(text, prefix).replace("@VERSION@", __version__) for name, text in project.items()}
+    contents = {renamed(name, prefix): text.encode("utf-8") for name, text in files.items()}
+    folder = Path(path)
+    if _has_other_files(folder, prefix):  # file by file: header and data show whether they belong together
+        for name, content in contents.items():
+            if name in PROJECT and (folder / name).exists() and not _is_project_file(folder / name):
+                continue
+            with replace_file(folder / name) as temporary:
                 temporary.write_bytes(content)
     else:
-        with replace_directory(path, FolderKind(_is_kit, FILES)) as folder:
-            for name, content in files.items():
-                (folder / name).write_bytes(content)
-
-
-def _header(data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int) -> str:
-    width = metadata.num_classes if metadata.task == EMBEDDING else 0
-    return f"""\
-{_FIRST_LINE} Its operators stand in {OPERATORS}. */
-#ifndef EELBERT_MODEL_H
-#define EELBERT_MODEL_H
-
-#define EELBERT_MODEL_BYTES {len(data)}
-#define EELBERT_MODEL_CRC32 {_crc32(data)}
-#define EELBERT_MAX_TOKENS {metadata.max_tokens} /* slots, [CLS] and [SEP] included */
-#define EELBERT_MAX_BYTES {metadata.max_bytes} /* read of a text */
-#define EELBERT_MAX_WINDOWS {metadata.max_windows} /* in which a longer text is read; 1 cuts it off */
-#define EELBERT_WINDOW_OVERLAP {metadata.window_overlap} /* tokens that neighbouring windows have in common */
-#define EELBERT_NORMALIZATION {metadata.normalization} /* of the hash */
-#define EELBERT_CLASSES {len(metadata.outputs.names)} /* or numbers of a regression */
-#define EELBERT_OUTPUTS {metadata.num_classes - width} /* of the model: one for a binary task, else as many */
-#define EELBERT_BINARY {int(metadata.task == "binary")} /* one of two classes, from a threshold on */
-#define EELBERT_MULTILABEL {int(metadata.task == "multilabel")} /* any number of classes, each from a threshold on */
-#define EELBERT_WIDTH {width} /* of an embedding; 0 where the model gives none */
-#define EELBERT_SPAN_NAMES {len(metadata.names)} /* of parts of a text */
-#define EELBERT_REGRESSION {int(metadata.task == "regression")}
-#define EELBERT_PAIR {int(metadata.pair)} /* two texts with the byte 0x1F between them */
-#define EELBERT_OPERATORS {len(ops)}
-
-/* The model needed {arena_bytes} bytes on a 64-bit machine with TFLite Micro's reference kernels. */
-#ifndef EELBERT_ARENA_BYTES
-#define EELBERT_ARENA_BYTES {with_margin(arena_bytes)}
-#endif
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-extern const unsigned char eelbert_model[EELBERT_MODEL_BYTES];
-extern const char *const eelbert_model_labels[];
-extern const float eelbert_model_thresholds[];
-extern const char *const eelbert_model_span_names[];
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
-
-
-def _source(data: bytes, metadata: Metadata) -> str:
-    rows = (data[start : start + 24] for start in range(0, len(data), 24))
-    numbers = ",\n".join(",".join(map(str, row)) for row in rows)
-    outputs = metadata.outputs
-    least = [] if metadata.task == EMBEDDING else outputs.least.tolist()
-    thresholds = ", ".join(f"{value:.9e}f" for value in least) or "0"
-    return f"""\
-/* The bytes of a .tflite file, the names of its classes and spans, and from which probability on classes are given. */
-#include "{HEADER}"
-
-#if EELBERT_MODEL_CRC32 != {_crc32(data)}
-#error "{HEADER} and {DATA} are of different conversions: convert the model again"
-#endif
-
-#if !defined(__GNUC__) && !defined(__ICCARM__)
-#error "Say in your compiler's words that eelbert_model is aligned to 16 bytes"
-#endif
-
-const unsigned char eelbert_model[EELBERT_MODEL_BYTES] __attribute__((aligned(16))) = {{
-{numbers}
-}};
-
-const char *const eelbert_model_labels[] = {{
-{_strings(outputs.names)}
-}};
-
-const char *const eelbert_model_span_names[] = {{
-{_strings(metadata.names)}
-}};
-
-const float eelbert_model_thresholds[] = {{ {thresholds} }};
-"""
-
-
-def _strings(names: Sequence[str | None]) -> str:
-    """Lines of an array of C; `None` is a null, and so is what stands in an array of no names: C has no empty ones."""
-    return ",\n".join("    0" if name is None else f"    {c_string(name)}" for name in names) or "    0"
-
-
-def _crc32(data: bytes) -> str:
-    return f"0x{zlib.crc32(data):08x}UL"
-
-
-def c_string(text: str) -> str:
-    """A text as a literal of C, in ASCII: other bytes of its UTF-8, quotes and question marks as octal numbers."""
-    plain = set(range(0x20, 0x7F)) - set(b'"\\?')
-    data = text.encode("utf-8", "surrogatepass")
-    return '"' + "".join(chr(c) if c in plain else f"\\{c:03o}" for c in data) + '"'
+        with replace_directory(path, _kind(prefix)) as draft:
+            for name, content in contents.items():
+                (draft / name).parent.mkdir(exist_ok=True)
+                (draft / name).write_bytes(content)

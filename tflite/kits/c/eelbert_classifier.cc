@@ -1,25 +1,73 @@
-// The functions of eelbert_classifier.h on TFLite Micro's public interface. No heap: interpreter and arena are static.
+// The functions of eelbert_classifier.h on TFLite Micro's public interface. No heap: the arena is the caller's, all
+// else is static.
+// SPDX-License-Identifier: Apache-2.0
 #include "eelbert_classifier.h"
 
 #include <cmath>
 #include <cstdint>
 #include <new>
 
+#include "eelbert_arena.h"
 #include "eelbert_windows.h"
+#include "tensorflow/lite/micro/memory_planner/greedy_memory_planner.h"
+#include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/micro/micro_profiler_interface.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
 namespace {
 
 using Resolver = tflite::MicroMutableOpResolver<EELBERT_OPERATORS>;
 
-alignas(16) std::uint8_t arena[EELBERT_ARENA_BYTES];
-// Room for objects that eelbert_init makes, so that nothing runs before main.
-alignas(Resolver) unsigned char resolver_memory[sizeof(Resolver)];
-alignas(tflite::MicroInterpreter) unsigned char interpreter_memory[sizeof(tflite::MicroInterpreter)];
-tflite::MicroInterpreter *interpreter = nullptr;
-bool ready = false;
+constexpr std::size_t kLeastArena = 1024; // TFLite Micro does not look whether its first objects fit
+
+eelbert_profiler profiler_hook = nullptr;
+
+class Profiler : public tflite::MicroProfilerInterface {
+  public:
+    std::uint32_t BeginEvent(const char *name) override
+    {
+        name_ = name;
+        tell(1);
+        return 0;
+    }
+
+    void EndEvent(std::uint32_t) override { tell(0); }
+
+    void operator delete(void *) {}
+
+  private:
+    void tell(int begins)
+    {
+        if (profiler_hook)
+            profiler_hook(name_, begins);
+    }
+
+    const char *name_ = nullptr; // operators do not nest
+};
+
+// TFLite Micro's interpreter, and what it is made of.
+struct Runner {
+    Runner(const tflite::Model *model, std::uint8_t *memory, std::size_t size)
+        : arena(memory, size), interpreter(model, resolver, tflite::MicroAllocator::Create(&arena, &planner), nullptr,
+                                           profiler_hook ? &profiler : nullptr)
+    {
+#include "eelbert_model_ops.inc"
+    }
+
+    Resolver resolver;
+    Profiler profiler;
+    tflite::GreedyMemoryPlanner planner;
+    Arena arena;
+    tflite::MicroInterpreter interpreter;
+};
+
+// Room for what eelbert_init makes, so that nothing runs before main, and nothing is on a heap.
+alignas(Runner) unsigned char runner_memory[sizeof(Runner)];
+Runner *runner = nullptr;
+tflite::MicroInterpreter *interpreter = nullptr; // once it is ready
+std::size_t arena_missing = 0;
 
 #if EELBERT_SPAN_NAMES
 constexpr int kTags = 2 * EELBERT_SPAN_NAMES + 1, kClassesOutput = 2;
@@ -28,17 +76,51 @@ alignas(float) unsigned char work[EELBERT_SPANS_WORK(EELBERT_MAX_TOKENS, EELBERT
 constexpr int kClassesOutput = 0;
 #endif
 
-bool is_output(int number, TfLiteType type, std::size_t count)
+// Whether a tensor has a type, and a number of elements of four bytes.
+bool is(const TfLiteTensor *tensor, TfLiteType type, std::size_t count)
 {
-    const TfLiteTensor *output = interpreter->output(number);
+    return tensor && tensor->type == type && tensor->bytes == count * 4;
+}
 
-    return output && output->type == type && output->bytes == count * sizeof(float);
+// Whether the interpreter's tensors are what eelbert_model.h says. The file's are: others are read with another layout.
+bool has_expected_tensors(tflite::MicroInterpreter &found)
+{
+    if (!is(found.input(0), kTfLiteInt32, EELBERT_MAX_BYTES))
+        return false;
+#if EELBERT_SPAN_NAMES
+    if (!is(found.output(0), kTfLiteFloat32, EELBERT_MAX_TOKENS * kTags) ||
+        !is(found.output(1), kTfLiteInt32, EELBERT_MAX_TOKENS * 2))
+        return false;
+#endif
+    if (EELBERT_CLASSES && !is(found.output(kClassesOutput), kTfLiteFloat32, EELBERT_OUTPUTS))
+        return false;
+    return !EELBERT_WIDTH || is(found.output(0), kTfLiteFloat32, EELBERT_WIDTH);
+}
+
+bool has_operators(const tflite::Model *model, const Resolver &resolver)
+{
+    for (const tflite::OperatorCode *code : *model->operator_codes())
+        if (!resolver.FindOp(code->builtin_code()))
+            return false;
+    return true;
+}
+
+// Makes the interpreter ready. Returns 0, or an error.
+int prepare(const tflite::Model *model)
+{
+    if (!has_operators(model, runner->resolver))
+        return EELBERT_NO_OPERATOR;
+    const TfLiteStatus status = runner->interpreter.AllocateTensors();
+    arena_missing = runner->arena.missing();
+    if (status != kTfLiteOk)
+        return arena_missing ? EELBERT_NO_MEMORY : EELBERT_FAILED;
+    return has_expected_tensors(runner->interpreter) ? 0 : EELBERT_BAD_BUILD;
 }
 
 // Runs the model on a text.
 int run(const void *text, size_t length)
 {
-    if (!ready)
+    if (!interpreter)
         return EELBERT_NOT_READY;
     const unsigned char *bytes = static_cast<const unsigned char *>(text);
     std::int32_t *input = interpreter->input(0)->data.i32;
@@ -120,34 +202,47 @@ int classes(const float *logits, float *scores)
 
 } // namespace
 
-extern "C" int eelbert_init(void)
+extern "C" int eelbert_init(void *arena, size_t size)
 {
-    if (ready)
+    if (interpreter)
         return 0;
+    arena_missing = 0;
     const tflite::Model *model = tflite::GetModel(eelbert_model);
     if (model->version() != TFLITE_SCHEMA_VERSION)
         return EELBERT_BAD_SCHEMA;
-    if (!interpreter) {
-        Resolver &resolver = *new (resolver_memory) Resolver();
-#include "eelbert_model_ops.inc"
-        interpreter = new (interpreter_memory) tflite::MicroInterpreter(model, resolver, arena, sizeof(arena));
-    }
-    if (interpreter->AllocateTensors() != kTfLiteOk)
+    if (reinterpret_cast<std::uintptr_t>(arena) % EELBERT_ALIGNMENT)
+        return EELBERT_NOT_ALIGNED;
+    if (!arena || size < kLeastArena) {
+        arena_missing = EELBERT_ARENA_BYTES - (arena ? size : 0);
         return EELBERT_NO_MEMORY;
-    const TfLiteTensor *input = interpreter->input(0);
-    if (!input || input->type != kTfLiteInt32 || input->bytes != EELBERT_MAX_BYTES * sizeof(std::int32_t))
-        return EELBERT_BAD_MODEL;
-#if EELBERT_SPAN_NAMES
-    if (!is_output(0, kTfLiteFloat32, EELBERT_MAX_TOKENS * kTags) ||
-        !is_output(1, kTfLiteInt32, EELBERT_MAX_TOKENS * 2))
-        return EELBERT_BAD_MODEL;
-#endif
-    if (EELBERT_CLASSES && !is_output(kClassesOutput, kTfLiteFloat32, EELBERT_OUTPUTS))
-        return EELBERT_BAD_MODEL;
-    if (EELBERT_WIDTH && !is_output(0, kTfLiteFloat32, EELBERT_WIDTH))
-        return EELBERT_BAD_MODEL;
-    ready = true;
-    return 0;
+    }
+    runner = new (runner_memory) Runner(model, static_cast<std::uint8_t *>(arena), size);
+    const int error = prepare(model);
+    if (!error)
+        interpreter = &runner->interpreter;
+    return error;
+}
+
+extern "C" void eelbert_deinit(void)
+{
+    if (interpreter) // one that is half made must not be taken apart
+        runner->~Runner();
+    interpreter = nullptr;
+}
+
+extern "C" size_t eelbert_arena_used(void)
+{
+    return interpreter ? interpreter->arena_used_bytes() : 0;
+}
+
+extern "C" size_t eelbert_arena_missing(void)
+{
+    return arena_missing;
+}
+
+extern "C" void eelbert_set_profiler(eelbert_profiler profiler)
+{
+    profiler_hook = profiler;
 }
 
 #if EELBERT_CLASSES

@@ -2,8 +2,10 @@
  * From the bytes of a text to its class, in TFLite Micro: a few functions for firmware in C or C++.
  *
  * This file and eelbert_classifier.cc are the same for every model; `eelbert convert --target micro --kit` writes them
- * with eelbert_model.h, eelbert_model.c and eelbert_model_ops.inc, which are one model's. There is one model and one
- * arena in a program, and no lock: call from one thread at a time.
+ * with eelbert_model.h, eelbert_model.c and eelbert_model_ops.inc, which are one model's. There is no lock: call from one
+ * thread at a time. A program with several models has a kit of another prefix for each (--kit-prefix).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef EELBERT_CLASSIFIER_H
 #define EELBERT_CLASSIFIER_H
@@ -19,16 +21,42 @@ extern "C" {
 
 /* What the functions return where they fail. */
 enum {
-    EELBERT_BAD_SCHEMA = -1, /* TFLite Micro is of another version than the file */
-    EELBERT_NO_MEMORY = -2,  /* the arena is too small, or an operator is missing: TFLite Micro logs which */
-    EELBERT_BAD_MODEL = -3,  /* the model's input or output is not what eelbert_model.h says */
-    EELBERT_NOT_READY = -4,  /* eelbert_init has not succeeded yet */
-    EELBERT_FAILED = -5,     /* an operator failed */
-    EELBERT_NONE = -6        /* no failure: the text has none of the classes */
+    EELBERT_BAD_SCHEMA = -1,  /* TFLite Micro reads files of another version than this one */
+    EELBERT_NO_MEMORY = -2,   /* the arena is too small: eelbert_arena_missing() */
+    EELBERT_BAD_BUILD = -3,   /* TFLite Micro and the kit disagree about tensors: TF_LITE_STATIC_MEMORY for both, or none */
+    EELBERT_NOT_READY = -4,   /* eelbert_init has not succeeded yet */
+    EELBERT_FAILED = -5,      /* an operator failed, or refuses the model: TFLite Micro logs which */
+    EELBERT_NONE = -6,        /* no failure: the text has none of the classes */
+    EELBERT_NO_OPERATOR = -7, /* eelbert_model_ops.inc lacks an operator of the model */
+    EELBERT_NOT_ALIGNED = -8  /* the arena does not begin at a multiple of EELBERT_ALIGNMENT bytes */
 };
 
-/* Makes the model ready, once. Returns 0, or one of the numbers above. */
-int eelbert_init(void);
+#define EELBERT_ALIGNMENT 16
+
+/* Declares an arena that suffices: `static EELBERT_ARENA(arena);`, with an attribute of a section behind it or none. */
+#define EELBERT_ARENA(name) unsigned char name[EELBERT_ARENA_BYTES] __attribute__((aligned(EELBERT_ALIGNMENT)))
+
+/*
+ * Makes the model ready in `size` bytes of memory, which must stay as they are until eelbert_deinit. Where it is ready
+ * already, nothing happens. Returns 0, or one of the numbers above.
+ */
+int eelbert_init(void *arena, size_t size);
+
+/* Leaves the arena to its owner, for another model for example. */
+void eelbert_deinit(void);
+
+/* Bytes of the arena that are in use, once eelbert_init has succeeded; planning took a little more. 0 before. */
+size_t eelbert_arena_used(void);
+
+/* After EELBERT_NO_MEMORY, by how many bytes the first request failed; what would have come after it is not known. */
+size_t eelbert_arena_missing(void);
+
+/*
+ * Has a function called as each operator begins (1) and ends (0), to read a clock there; NULL for none. Set it before
+ * eelbert_init. TFLite Micro calls it unless TF_LITE_STRIP_ERROR_STRINGS is defined.
+ */
+typedef void (*eelbert_profiler)(const char *name, int begins);
+void eelbert_set_profiler(eelbert_profiler profiler);
 
 #if EELBERT_CLASSES
 /*

@@ -7,6 +7,7 @@ namespace tflite {
 template <unsigned int count>
 class MicroMutableOpResolver : public MicroOpResolver {
   public:
+    const TFLMRegistration *FindOp(BuiltinOperator op) const;
     TfLiteStatus AddAbs();
     TfLiteStatus AddAdd();
     TfLiteStatus AddBatchMatMul();

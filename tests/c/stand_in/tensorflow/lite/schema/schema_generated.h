@@ -19,8 +19,17 @@ struct TfLiteTensor {
 };
 
 namespace tflite {
+enum BuiltinOperator { BuiltinOperator_ADD = 0 };
+struct OperatorCode {
+    BuiltinOperator builtin_code() const;
+};
+struct OperatorCodes {
+    const OperatorCode *const *begin() const;
+    const OperatorCode *const *end() const;
+};
 struct Model {
     std::uint32_t version() const;
+    const OperatorCodes *operator_codes() const;
 };
 const Model *GetModel(const void *data);
 } // namespace tflite

@@ -1,0 +1,173 @@
+"""The parts of the firmware kit that are one model's: header, array, operators and expected results."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from eelbert_tf import __version__
+from eelbert_tf.scores import EMBEDDING
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata
+
+HEADER = "eelbert_model.h"
+DATA = "eelbert_model.c"
+OPERATORS = "eelbert_model_ops.inc"
+TESTS = "eelbert_model_tests.inc"
+FIRST_LINE = "/* One model, as `eelbert convert --target micro` wrote it."  # of the header, in every version
+
+# An arena's margin: another version of TFLite Micro, or of its kernels, may want a little more.
+_MARGIN_PERCENT = 5
+_KIB = 1024
+
+# How far a board's scores may be from those of the conversion: kernels for int8 round in ways of their own.
+TOLERANCES = {"none": 0.001, "int8": 0.05}
+
+_SPELLED = {"CONV_2D": "Conv2D", "CUMSUM": "CumSum", "BATCH_MATMUL": "BatchMatMul"}
+
+
+class Expected(NamedTuple):
+    """What a model gives for a text in TFLite Micro.
+
+    Args:
+        text: its bytes.
+        values: what `eelbert_classify` or `eelbert_embed` fills in; none where a tagger gives texts no class.
+        spans: of a tagger, the name's number, the first byte and the one behind the last.
+    """
+
+    text: bytes
+    values: list[float]
+    spans: list[tuple[int, int, int]]
+
+
+def with_margin(arena_bytes: int) -> int:
+    """The arena to reserve for a measured need of `arena_bytes`: 5 % more, in whole KiB."""
+    return -(-arena_bytes * (100 + _MARGIN_PERCENT) // (100 * _KIB)) * _KIB
+
+
+def resolver_lines(ops: Iterable[str]) -> list[str]:
+    """The calls of `tflite::MicroMutableOpResolver` for some operators, `resolver.AddConv2D();` for example."""
+    names = (_SPELLED.get(op) or "".join(word.capitalize() for word in op.split("_")) for op in ops)
+    return [f"resolver.Add{name}();" for name in names]
+
+
+def expected_lines(tests: Sequence[Expected]) -> list[str]:
+    """The rows of the array of `eelbert_self_test.c`."""
+    lines = []
+    for text, values, spans in tests:
+        numbers = ", ".join(f"{value:.9e}f" for value in values) or "0"
+        found = ", ".join(f"{{{name}, {start}, {end}}}" for name, start, end in spans) or "{0, 0, 0}"
+        lines.append(f"{{{c_string(text)}, {len(text)}, {{{numbers}}}, {len(spans)}, {{{found}}}}},")
+    return lines
+
+
+def header(
+    data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int, tests: Sequence[Expected], tflm: str
+) -> str:
+    """The text of `eelbert_model.h`: see `write_kit` for the arguments."""
+    width = metadata.num_classes if metadata.task == EMBEDDING else 0
+    return f"""\
+{FIRST_LINE} Its operators stand in {OPERATORS}. */
+#ifndef EELBERT_MODEL_H
+#define EELBERT_MODEL_H
+
+#define EELBERT_KIT_VERSION "{__version__}" /* of eelbert-tf, which wrote this */
+#define EELBERT_TFLM_VERSION "{tflm}" /* of TFLite Micro, in which the model was run when it was converted */
+#define EELBERT_MODEL_BYTES {len(data)} /* of flash */
+#define EELBERT_MODEL_CRC32 {_crc32(data)}
+#define EELBERT_MAX_TOKENS {metadata.max_tokens} /* slots, [CLS] and [SEP] included */
+#define EELBERT_MAX_BYTES {metadata.max_bytes} /* read of a text */
+#define EELBERT_MAX_WINDOWS {metadata.max_windows} /* in which a longer text is read; 1 cuts it off */
+#define EELBERT_WINDOW_OVERLAP {metadata.window_overlap} /* tokens that neighbouring windows have in common */
+#define EELBERT_NORMALIZATION {metadata.normalization} /* of the hash */
+#define EELBERT_CLASSES {len(metadata.outputs.names)} /* or numbers of a regression */
+#define EELBERT_OUTPUTS {metadata.num_classes - width} /* of the model: one for a binary task, else as many */
+#define EELBERT_BINARY {int(metadata.task == "binary")} /* one of two classes, from a threshold on */
+#define EELBERT_MULTILABEL {int(metadata.task == "multilabel")} /* any number of classes, each from a threshold on */
+#define EELBERT_WIDTH {width} /* of an embedding; 0 where the model gives none */
+#define EELBERT_SPAN_NAMES {len(metadata.names)} /* of parts of a text */
+#define EELBERT_REGRESSION {int(metadata.task == "regression")}
+#define EELBERT_PAIR {int(metadata.pair)} /* two texts with the byte 0x1F between them */
+#define EELBERT_OPERATORS {len(ops)}
+#define EELBERT_TESTS {len(tests)} /* texts of eelbert_self_test */
+#define EELBERT_TEST_SPANS {max([1, *(len(test.spans) for test in tests)])}
+#define EELBERT_TEST_TOLERANCE {TOLERANCES[metadata.quantize]:g}f
+
+/* The model needed {arena_bytes} bytes on a 64-bit machine with TFLite Micro's reference kernels. */
+#ifndef EELBERT_ARENA_BYTES
+#define EELBERT_ARENA_BYTES {with_margin(arena_bytes)}
+#endif
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+extern const unsigned char eelbert_model[EELBERT_MODEL_BYTES];
+extern const char *const eelbert_model_labels[];
+extern const float eelbert_model_thresholds[];
+extern const char *const eelbert_model_span_names[];
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def source(data: bytes, metadata: Metadata, prefix: str) -> str:
+    """The text of `eelbert_model.c`: see `write_kit` for the arguments. Names of classes may look like the kit's."""
+    capitals = prefix.upper()
+    model_h, model_c = (f"{prefix}_{name.partition('_')[2]}" for name in (HEADER, DATA))
+    rows = (data[start : start + 24] for start in range(0, len(data), 24))
+    numbers = ",\n".join(",".join(map(str, row)) for row in rows)
+    outputs = metadata.outputs
+    least = [] if metadata.task == EMBEDDING else outputs.least.tolist()
+    thresholds = ", ".join(f"{value:.9e}f" for value in least) or "0"
+    return f"""\
+/* The bytes of a .tflite file, the names of its classes and spans, and from which probability on classes are given. */
+#include "{model_h}"
+
+#if {capitals}_MODEL_CRC32 != {_crc32(data)}
+#error "{model_h} and {model_c} are of different conversions: convert the model again"
+#endif
+
+#if !defined(__GNUC__) && !defined(__ICCARM__)
+#error "Say in your compiler's words that {prefix}_model is aligned to 16 bytes"
+#endif
+
+/* Where the model lies, __attribute__((section(".qspi_flash"))) for example; by default with other constants. */
+#ifndef {capitals}_MODEL_SECTION
+#define {capitals}_MODEL_SECTION
+#endif
+
+{capitals}_MODEL_SECTION const unsigned char {prefix}_model[{capitals}_MODEL_BYTES] __attribute__((aligned(16))) = {{
+{numbers}
+}};
+
+const char *const {prefix}_model_labels[] = {{
+{_strings(outputs.names)}
+}};
+
+const char *const {prefix}_model_span_names[] = {{
+{_strings(metadata.names)}
+}};
+
+const float {prefix}_model_thresholds[] = {{ {thresholds} }};
+"""
+
+
+def _strings(names: Sequence[str | None]) -> str:
+    """Lines of an array of C; `None` is a null, and so is what stands in an array of no names: C has no empty ones."""
+    return ",\n".join("    0" if name is None else f"    {c_string(name)}" for name in names) or "    0"
+
+
+def _crc32(data: bytes) -> str:
+    return f"0x{zlib.crc32(data):08x}UL"
+
+
+def c_string(text: str | bytes) -> str:
+    """A text as a literal of C, in ASCII: other bytes of its UTF-8, quotes and question marks as octal numbers."""
+    plain = set(range(0x20, 0x7F)) - set(b'"\\?')
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return '"' + "".join(chr(c) if c in plain else f"\\{c:03o}" for c in data) + '"'
