@@ -15,8 +15,8 @@ import pytest
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests import small_taggers
 from tests.forms import ROOT
-from tests.small_models import LABELS, converted
 from tests.kits import STAND_IN, STRICT, compile_with, stand_in, write
+from tests.small_models import LABELS, converted
 
 
 def example(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -86,6 +87,39 @@ def test_threads():
     with concurrent.futures.ThreadPoolExecutor(64) as pool:
         found = list(pool.map(lambda text: runtime.predict([text])[0], texts))
     np.testing.assert_array_equal(np.stack(found), expected)
+
+
+def test_pickled():
+    """With the file in it: it may be gone where the copy is used."""
+    runtime = EelbertRuntime(converted("small")[0])
+    copied = pickle.loads(pickle.dumps(runtime))
+    assert copied.metadata == runtime.metadata
+    np.testing.assert_array_equal(copied.predict(["a b"]), runtime.predict(["a b"]))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_forked():
+    """While another thread is in the middle of a text, with threads of LiteRT's own."""
+    program = f"""
+import os, signal
+from eelbert_tf.tflite import EelbertRuntime
+runtime = EelbertRuntime({str(converted("small")[0])!r}, threads=2)
+label = runtime.classify("a b")[0]
+with runtime._lock:
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        os._exit(runtime.classify("a b")[0] != label)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert runtime.classify("a b")[0] == label
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_named_as_a_preset():
+    assert EelbertRuntime("uno_en_sst2").classify("a wonderful film")[0][0] == "positive"
+    with pytest.raises(InputError, match="no such file"):
+        EelbertRuntime("uno_en")  # it comes with no file
 
 
 @pytest.mark.parametrize(

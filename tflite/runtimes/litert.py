@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
+from eelbert_tf.saving.folders import preset_file
 from eelbert_tf.scores import EMBEDDING, shorten
 from eelbert_tf.text.spans import answer
 from eelbert_tf.text.strings import Text, TextOrPair, encode_texts, to_bytes
-from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file, read_metadata
 
 from .finite import check_logits
 from .interpreter import LiteRT
@@ -197,10 +199,10 @@ class EelbertRuntime(Runtime):
     """A TFLite file that `eelbert convert` wrote, ready to classify.
 
     Safe to share between threads: a lock lets one text through at a time. For more than one at a time give each
-    thread an object of its own.
+    thread an object of its own. It can be pickled, with the file in it; a forked process loads the file again.
 
     Args:
-        path: the file.
+        path: the file, or the name of a preset that comes with one, `uno_en_sst2` for example.
         threads: threads that LiteRT may use for one text.
 
     Attributes:
@@ -211,12 +213,31 @@ class EelbertRuntime(Runtime):
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
-        data, metadata = read_file(path)
+        data, metadata = read_file(preset_file(os.fspath(path)) or path)
+        self._start(data, metadata, threads, os.fspath(path))
+
+    def _start(self, data: bytes, metadata: Metadata, threads: int, name: str) -> None:
         super().__init__(metadata, zlib.crc32(data))
+        self._data, self._threads, self._name = data, threads, name
+        self._run: LiteRT | None = self._load()
+        _alive.add(self)
+
+    def _load(self) -> LiteRT:
         try:
-            self._run = LiteRT(data, threads)
+            return LiteRT(self._data, self._threads)
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"{os.fspath(path)}: LiteRT cannot load it: {error}") from None
+            raise InputError(f"{self._name}: LiteRT cannot load it: {error}") from None
+
+    def __getstate__(self) -> tuple[bytes, int, str]:
+        return self._data, self._threads, self._name
+
+    def __setstate__(self, state: tuple[bytes, int, str]) -> None:
+        data, threads, name = state
+        self._start(data, read_metadata(data, name), threads, name)
+
+    def renew(self) -> None:
+        """Forgets an interpreter and a lock that a fork has copied: their threads are not here."""
+        self._run, self._lock = None, threading.Lock()
 
     def invoke(self, row: np.ndarray) -> list[np.ndarray]:
         """Runs LiteRT on one text. Called with the lock held.
@@ -230,7 +251,21 @@ class EelbertRuntime(Runtime):
         Raises:
             InputError: LiteRT gives up: the file is damaged in a way that only shows while it runs.
         """
+        if self._run is None:
+            self._run = self._load()
         try:
             return self._run.all_outputs(row)
         except RuntimeError as error:
             raise InputError(f"LiteRT cannot run the model: {error}. Copy or convert its file again") from None
+
+
+_alive: weakref.WeakSet[EelbertRuntime] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for runtime in list(_alive):
+        runtime.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
