@@ -52,6 +52,7 @@ def test_names_of_files(page: Path) -> None:
         "docs",
         "tests",
         "tflite/kits/c",
+        "tflite/kits/c/project",
         "tflite/kits/web",
         "experiments",
         *packages,
