@@ -40,7 +40,7 @@ def _of_text(runtime: Runtime, text: TextOrPair) -> Expected:
     metadata = runtime.metadata
     data = as_data(text, metadata.max_bytes) if isinstance(text, tuple | list) else to_bytes(text)
     if metadata.task == "tagging":
-        (outputs,) = runtime.tag_outputs([text])
+        (outputs,) = runtime.tag_outputs([data])
         spans = decode(outputs["tags"], outputs["positions"], metadata.names, data[: metadata.max_bytes])
         found = [(metadata.names.index(span.label), span.start, span.end) for span in spans]
         values = metadata.outputs.probabilities(outputs["label"]).tolist() if metadata.num_classes else []
