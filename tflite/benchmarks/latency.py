@@ -15,7 +15,7 @@ from eelbert_tf.tflite.runtimes.interpreter import LiteRT
 
 from .timing import interleave, summary
 
-SLOTS = (32, 64, 128)
+SLOTS = (16, 32, 64, 128)
 BYTES_PER_SLOT = 4
 # The shape of each model, and how it is quantized.
 OURS = {
