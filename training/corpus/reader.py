@@ -119,12 +119,13 @@ class Corpus:
         return bool(
             len(self.words) == len(self.counts) > 0
             and lengths.min() >= 0
+            and self.words.starts.min() == 0
             and self.words.starts[-1] + lengths[-1] + 1 == len(self.words.blob)
             and self.counts.min() >= 0
             and self.counts.sum() == self.num_tokens
             and len(documents) > 1
-            and documents[0] == 0
-            and documents[-1] == self.num_tokens
+            and documents[0] == documents.min() == 0  # differences alone may have wrapped
+            and documents[-1] == documents.max() == self.num_tokens
             and np.diff(documents).min() >= 0
             and np.isin(self._shard_starts, documents).all()  # no document spans two shards
             and (not verify or all(shard.max(initial=0) < len(self.words) for shard in self.shards))
@@ -206,6 +207,8 @@ def _read_index(directory: Path) -> dict[str, Any]:
     for entry in [*index["files"], *index["shards"]]:
         if Path(entry["file"]).name != entry["file"]:
             raise InputError(f"{path}: names a file outside of its folder ({entry['file']}); build the corpus again")
+    if missing := _FILES.difference(entry["file"] for entry in index["files"]):
+        raise InputError(f"{path}: does not name {min(missing)}; build the corpus again")
     return dict(index)
 
 
@@ -218,11 +221,7 @@ def _is_index(index: dict[str, Any]) -> bool:
     entries = [entry for found in lists for entry in found]
     numbers += [entry.get(name) for entry in entries for name in ("bytes", "crc32")]
     named = all(isinstance(entry.get("file"), str) for entry in entries)
-    return (
-        named
-        and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
-        and _FILES.issubset(e["file"] for e in lists[0])
-    )
+    return named and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
 
 
 def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:

@@ -42,7 +42,7 @@ class Sequences:
         fill: the share of slots that hold a word; the rest is padding.
 
     Raises:
-        InputError: the corpus has fewer than two documents.
+        InputError: the corpus has fewer than two documents, or those of the split are empty.
         ValueError: `sequence_length` or `split` out of range.
     """
 
@@ -66,6 +66,8 @@ class Sequences:
         self._counts = -(-self._lengths // self.width)  # sequences of each document
         self._ends = np.cumsum(self._counts)
         self.num_tokens = int(self._lengths.sum())
+        if not self.num_tokens:
+            raise InputError(f"{corpus.directory}: all documents of the {split} part are empty; build the corpus again")
         self.fill = self.num_tokens / (len(self) * self.width)
 
     def __len__(self) -> int:
