@@ -69,6 +69,17 @@ def test_files_give_the_models_embeddings(name):
             runtime.classify("a")
 
 
+@pytest.mark.parametrize("target", ["mobile", "micro"])
+def test_an_encoder_whose_lexicon_reaches_the_output(tmp_path, target):
+    """Its files give what Keras gives, at length 1."""
+    encoder = EelbertSentenceEncoder.from_preset(saved("codes"))
+    assert encoder.backbone.config.lexicon_skip
+    expected = encoder.predict(TEXTS, verbose=0)
+    convert(encoder, tmp_path / "a.tflite", target=target)
+    np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(EelbertRuntime(tmp_path / "a.tflite").embed(TEXTS), expected, atol=1e-5)
+
+
 def test_an_encoder_in_memory_and_that_of_a_classifier(tmp_path):
     """Both convert; a model with a class of its own says that it gives no embeddings."""
     encoder = EelbertSentenceEncoder.from_preset(saved("small"))

@@ -52,10 +52,10 @@ class EelbertSentenceEncoder(Task):
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         encoded = self.backbone(inputs, training=training)
         if self.backbone.config.lexicon_skip and not self.backbone.pair:
-            total = ops.cast(encoded["pooled_output"], "float32")  # which `sequence_output` is only a part of
-        else:
-            weights = ops.expand_dims(ops.cast(encoded["padding_mask"], "float32"), -1)
-            total = ops.sum(ops.cast(encoded["sequence_output"], "float32") * weights, axis=1)  # [B, d]
+            # A mean square of 1; `sequence_output` is only a part of it.
+            return ops.cast(encoded["pooled_output"], "float32") * self.num_outputs**-0.5
+        weights = ops.expand_dims(ops.cast(encoded["padding_mask"], "float32"), -1)
+        total = ops.sum(ops.cast(encoded["sequence_output"], "float32") * weights, axis=1)  # [B, d]
         return total * ops.rsqrt(ops.sum(ops.square(total), axis=-1, keepdims=True) + 1e-12)
 
     @property

@@ -105,9 +105,11 @@ def shorten_norms(graph: Graph) -> None:
         centred = int(producers[int(variance.inputs[0])].inputs[0])
         (product,) = consumers[int(root.outputs[0])]
         scaled, *others = consumers[int(product.outputs[0])]
+        if others or graph.name(scaled) != "MUL":
+            continue
         gamma = int(scaled.inputs[1])
         values = graph.constant(gamma)
-        if others or graph.name(scaled) != "MUL" or values is None:  # that of pooled means has none
+        if values is None:  # that of pooled means has none
             continue
         graph.replace(scaled, gamma, graph.add_constant(values * np.sqrt(np.float32(graph.shape(centred)[-1]))))
         unit = graph.operator("L2_NORMALIZATION", [centred], list(product.outputs), schema.L2NormOptionsT())
