@@ -237,9 +237,10 @@ class EelbertBackbone(Saveable, keras.Model):
 
     def _codes(self, tokens: splitting.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
         """The code of the word in each slot: int32 `[B, T]`."""
+        layer, where = self.hash_embedding, (*tokens[:3], slots, num_slots)
         if self.scatter_codes is None:
-            return hashing.word_codes(*tokens[:3], slots, num_slots, self.hash_embedding.hash)
-        return hashing.slot_codes(*tokens[:3], slots, num_slots, self.hash_embedding.hash, self.scatter_codes)[0]
+            return hashing.word_codes(*where, layer.hash)
+        return hashing.slot_codes(*where, layer.hash, self.scatter_codes, layer.block_bytes)[0]
 
     def call(
         self, inputs: Any, training: bool | None = None, pooled_only: bool = False, with_ngrams: bool = False

@@ -74,6 +74,7 @@ class NgramHashEmbedding(keras.layers.Layer):
         # For exporters: columns computed at a time, all of them by default, and whether sums are scattered.
         self.columns: int | None = None
         self.scatter = False
+        self.block_bytes = hashing.BLOCK_BYTES  # likewise: bytes that are summed at once
         self.scatter_bytes = True  # likewise: whether normalization puts bytes to their places or moves them in steps
 
     def build(self, input_shape: Any = None) -> None:
@@ -127,7 +128,13 @@ class NgramHashEmbedding(keras.layers.Layer):
         slots = self.max_tokens if num_slots is None else num_slots
         tokens, layout = splitting.lay_out(tokens, self.max_bytes, slots, self.pair)
         embeddings = hashing.embed_tokens(
-            *tokens[:3], layout.slots, slots, self.hash, columns=self.columns, scatter=self.scatter
+            *tokens[:3],
+            layout.slots,
+            slots,
+            self.hash,
+            columns=self.columns,
+            scatter=self.scatter,
+            block_bytes=self.block_bytes,
         )
         for token, where in ((CLS, layout.classify), (SEP, layout.separate)):
             special = embed_token(token, self.hash).reshape(1, 1, -1)
@@ -262,6 +269,7 @@ class HashLexicon(keras.layers.Layer):
         self.hidden_size = hidden_size
         self.hash = HashConfig(**hash) if isinstance(hash, dict) else hash
         self.scatter: bool | None = None  # for exporters: how `hashing.slot_codes` adds up
+        self.block_bytes = hashing.BLOCK_BYTES  # likewise: bytes that are summed at once
         # Larger than BERT's kernels: the lexicon then weighs about as much as the hash from the start.
         self.projection = keras.layers.Dense(
             hidden_size, use_bias=False, kernel_initializer="glorot_uniform", name="projection", dtype=self.dtype_policy
@@ -284,7 +292,8 @@ class HashLexicon(keras.layers.Layer):
 
     def call(self, tokens: splitting.Split, slots: Tensor, num_slots: int | Tensor) -> Tensor:
         if self.scatter is not None:
-            codes, there = hashing.slot_codes(*tokens[:3], slots, num_slots, self.hash, self.scatter)
+            where = (*tokens[:3], slots, num_slots)
+            codes, there = hashing.slot_codes(*where, self.hash, self.scatter, self.block_bytes)
             found = self._take(hashing.slot_rows(codes, self.size, self.lookups))
             return self._project(ops.reshape(found, (1, num_slots, self.lookups * self.width)), there)
         combinations = self.size**self.lookups

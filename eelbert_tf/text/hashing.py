@@ -111,10 +111,10 @@ def project(signatures: Tensor, h: np.ndarray, axis: int = -2) -> Tensor:
     return ops.expand_dims(signatures, axis) * ops.convert_to_tensor(h.reshape((-1, 1) if axis == -2 else -1))  # wraps
 
 
-def in_blocks(x: Tensor) -> Tensor:
-    """Cuts `[B, L]` in C equal blocks of at most BLOCK_BYTES: `[B, C, W]`, zeros behind the end."""
+def in_blocks(x: Tensor, block_bytes: int = BLOCK_BYTES) -> Tensor:
+    """Cuts `[B, L]` in C equal blocks of at most so many bytes: `[B, C, W]`, zeros behind the end."""
     length = ops.shape(x)[1]
-    count = (length + BLOCK_BYTES - 1) // BLOCK_BYTES
+    count = (length + block_bytes - 1) // block_bytes
     width = (length + count - 1) // count
     spare = count * width - length
     if not isinstance(spare, int) or spare:
@@ -150,9 +150,16 @@ def token_parts(starts: Tensor, byte_to_token: Tensor, num_slots: int) -> tuple[
     return numbers, add_rows(ops.expand_dims(byte_to_token * firsts, 2), numbers, num_slots + count)[..., 0]
 
 
-def membership(starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor) -> Tensor:
+def add_blocks(x: Tensor) -> Tensor:
+    """The sum over blocks: `[B, C, T, c]` to `[B, T, c]`."""
+    return ops.squeeze(x, 1) if x.shape[1] == 1 else ops.sum(x, axis=1)
+
+
+def membership(
+    starts: Tensor, continues: Tensor, slots: Tensor, num_slots: int | Tensor, block_bytes: int = BLOCK_BYTES
+) -> Tensor:
     """1 where a byte belongs to the token in a slot: float32 `[B, C, T, W]`, in blocks."""
-    from_one = in_blocks((slots + 1) * (starts + continues))  # 0 on bytes of no token
+    from_one = in_blocks((slots + 1) * (starts + continues), block_bytes)  # 0 on bytes of no token
     numbers = ops.reshape(ops.arange(num_slots, dtype="int32") + 1, (-1, 1))
     return ops.cast(ops.equal(ops.expand_dims(from_one, 2), numbers), "float32")
 
@@ -166,6 +173,7 @@ def embed_tokens(
     config: HashConfig,
     columns: int | None = None,
     scatter: bool = False,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Tensor:
     """Hash embeddings of the tokens in a batch of byte strings.
 
@@ -182,6 +190,7 @@ def embed_tokens(
         columns: how many columns to compute at a time, all of them by default: where memory is small.
         scatter: whether each byte's row is added to its slot one by one: the same sums, and faster than the product
             where the batch is one text and nothing computes in parallel.
+        block_bytes: bytes whose rows are added up at once: fewer operators, and for very long tokens less exact sums.
 
     Returns:
         float32 `[B, T, config.size]`; zero in a slot without a token, and in block i for a token of fewer bytes.
@@ -199,7 +208,7 @@ def embed_tokens(
         length = add_rows(ops.cast(ops.expand_dims(inside, 2), "float32"), byte_to_token, num_slots)
         numbers, owners = token_parts(starts, byte_to_token, num_slots)
     else:
-        member = membership(starts, continues, slots, num_slots)
+        member = membership(starts, continues, slots, num_slots, block_bytes)
         length = ops.expand_dims(ops.sum(member, axis=(1, 3)), 2)  # [B, T, 1]
     # Of each order at once; a word's signature is one, whatever the token's length.
     divisors = ops.maximum(length - np.arange(len(config.widths), dtype="float32"), 1.0)
@@ -218,10 +227,13 @@ def embed_tokens(
         else:
             step = columns or width
             chunks = [h[first : min(first + step, end)] for first in range(begin, end, step)]
-            counted = in_blocks(counted)
+            counted = in_blocks(counted, block_bytes)
             rows = [ops.cast(project(counted, chunk), "float32") for chunk in chunks]  # [B, C, columns, W]
-            sums = [ops.sum(ops.matmul(member, ops.transpose(row, (0, 1, 3, 2))), axis=1) for row in rows]
+            sums = [ops.matmul(member, ops.transpose(row, (0, 1, 3, 2))) for row in rows]  # [B, C, T, columns]
+            if member.shape[1] != 1:
+                sums = [ops.sum(x, axis=1) for x in sums]
             total = sums[0] if len(sums) == 1 else ops.concatenate(sums, axis=-1)
+            total = ops.squeeze(total, 1) if member.shape[1] == 1 else total  # once for all columns
         parts.append(total / divisor)
     return ops.concatenate(parts, axis=-1)
 
@@ -299,6 +311,7 @@ def slot_codes(
     num_slots: int,
     config: HashConfig,
     scatter: bool,
+    block_bytes: int = BLOCK_BYTES,
 ) -> tuple[Tensor, Tensor]:
     """`word_codes` in few operators: for exporters, whose shapes are fixed.
 
@@ -313,6 +326,7 @@ def slot_codes(
         num_slots: T, slots of the output.
         config: the hash.
         scatter: whether bytes are added to their slot one by one, or by a product with their membership.
+        block_bytes: as in `embed_tokens`; sums are exact with any.
 
     Returns:
         int32 `[1, T]`: codes; int32 `[1, T]`: 1 in slots with a token.
@@ -330,15 +344,15 @@ def slot_codes(
             add_rows(ops.stack([units, lasts], axis=-1) * powers, byte_to_token, num_slots), axis=-1
         )
     else:
-        both = ops.stack([in_blocks(units), in_blocks(lasts)], axis=2)  # [1, C, 2, W]
+        both = ops.stack([in_blocks(x, block_bytes) for x in (units, lasts)], axis=2)  # [1, C, 2, W]
         _, count, _, width = both.shape
         powers = np.stack([_powers(*x, count * width).reshape(count, width) for x in ((-1, 1), (1, h))], axis=1)
         both = both * powers
-        # Halves of 16 bits, of which float32 adds up 64 exactly.
+        # Halves of 16 bits, of which float32 adds up 64 exactly: a word's signature takes no more.
         high = ops.cast(ops.cast(both, "float32") * 2.0**-16, "int32")
         halves = ops.cast(ops.concatenate([high, both - high * 2**16], axis=2), "float32")
-        member = membership(starts, continues, slots, num_slots)
-        sums = ops.sum(ops.matmul(member, ops.transpose(halves, (0, 1, 3, 2))), axis=1)  # [1, T, 4]
+        member = membership(starts, continues, slots, num_slots, block_bytes)
+        sums = add_blocks(ops.matmul(member, ops.transpose(halves, (0, 1, 3, 2))))  # [1, T, 4]
         sums = ops.unstack(ops.cast(sums, "int32") * np.array([2**16, 2**16, 1, 1], np.int32), axis=-1)
         total, power = sums[0] + sums[2], sums[1] + sums[3]
     return total * power, ops.cast(ops.not_equal(power, 0), "int32")  # no power of an odd number is 0

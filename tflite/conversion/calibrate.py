@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -38,6 +38,28 @@ def measure_ranges(data: bytes, rows: np.ndarray, tensors: Iterable[int]) -> dic
             least[tensor] = min(least[tensor], float(values.min()))
             greatest[tensor] = max(greatest[tensor], float(values.max()))
     return {tensor: (least[tensor], greatest[tensor]) for tensor in least}
+
+
+def measure_channels(data: bytes, rows: np.ndarray, tensors: Sequence[int]) -> dict[int, np.ndarray]:
+    """The largest size of each channel, the last axis, of some tensors over all texts.
+
+    Args:
+        data: a float TFLite file.
+        rows: int32 `[n, L]`, bytes of texts.
+        tensors: numbers of the tensors.
+
+    Returns:
+        float32 `[width]` for each tensor.
+    """
+    run = LiteRT(data, keep_tensors=True)
+    sizes: dict[int, np.ndarray] = {}
+    for row in rows:
+        run(row[None])
+        for tensor in tensors:
+            values = np.abs(run.tensor(tensor))
+            largest = values.reshape(-1, values.shape[-1]).max(axis=0)
+            sizes[tensor] = np.maximum(sizes.get(tensor, largest), largest)
+    return sizes
 
 
 def measure_errors(data: bytes, quantized: bytes, twins: dict[int, int], rows: np.ndarray) -> dict[int, float]:

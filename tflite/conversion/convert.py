@@ -18,7 +18,7 @@ from eelbert_tf.tflite.flatbuffer.finish import finish
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, runtime_name
 from eelbert_tf.tflite.flatbuffer.versions import min_runtime
-from eelbert_tf.tflite.kits.c_sources import with_margin
+from eelbert_tf.tflite.kits.c_sources import arena_on_32_bits, with_margin
 from eelbert_tf.tflite.kits.firmware import PREFIX, write_kit
 from eelbert_tf.tflite.runtimes.copies import check_finite, copy_of, is_float32
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
@@ -91,7 +91,8 @@ def convert(
     Returns:
         The report: size, operators, `min_runtime`, the oldest TensorFlow Lite that has them, and how far the file is
         from the Keras model. For "micro" also `arena_bytes`, the
-        memory that TFLite Micro needed on this 64-bit machine, and `arena_with_margin`, what to reserve. For int8 on
+        memory that TFLite Micro needed on this 64-bit machine, `arena_with_margin`, what to reserve, and
+        `arena_bytes_32_bit`, what it needs with shorter pointers, predicted. For int8 on
         "micro" also how far it is from the model on the texts for calibration, and the error of each layer there, as a
         share of the layer's own size (both as root mean squares).
 
@@ -138,6 +139,7 @@ def convert(
                 report |= {f"calibration_{key}": value for key, value in on_own.items()}
             report["arena_bytes"] = tflm.arena_bytes()
             report["arena_with_margin"] = with_margin(report["arena_bytes"])
+            report["arena_bytes_32_bit"] = arena_on_32_bits(report["arena_bytes"], len(graph.operators))
             TflmRuntime(temporary, report["arena_with_margin"])  # it does suffice
         if kit is not None:
             write_kit(

@@ -15,6 +15,7 @@ from keras import ops
 
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 
+from .comparisons import merge_comparisons
 from .export import (
     check_exportable,
     drop_selects,
@@ -24,6 +25,7 @@ from .export import (
     to_concrete_function,
     translate,
 )
+from .products import convolutions_as_products, keep_rows, sums_as_products
 from .quantize_int8 import to_int8
 
 Tensor = Any
@@ -68,11 +70,15 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> tuple[Graph, list[d
     shorten_norms(graph)
     move_shifts(graph)
     drop_selects(graph)
+    keep_rows(graph)
+    merge_comparisons(graph)
     graph.schedule()
     errors: list[dict[str, Any]] = []
     if quantize == "int8":
         errors = to_int8(graph, rows, [layer.name for layer in model._flatten_layers()])
-        graph.schedule()
+    sums_as_products(graph)
+    convolutions_as_products(graph)
+    graph.schedule()
     return graph, errors
 
 
@@ -81,13 +87,16 @@ def prepare(model: Any, quantize: str) -> None:
 
     Args:
         model: what is only to be exported.
-        quantize: with "int8" the GELU stays one operator, which quantization makes a table of.
+        quantize: with "int8" the GELU stays one operator, which quantization makes a table of, and the rows of all
+            bytes are summed at once, since the last bits of such a sum are rounded away.
     """
-    model.backbone.hash_embedding.columns = COLUMNS
-    model.backbone.hash_embedding.scatter_bytes = False
+    layer, lexicon = model.backbone.hash_embedding, model.backbone.lexicon
+    layer.columns = COLUMNS
+    layer.scatter_bytes = False
+    layer.block_bytes = model.backbone.config.max_bytes if quantize == "int8" else layer.block_bytes
     model.backbone.scatter_codes = False
-    if model.backbone.lexicon is not None:
-        model.backbone.lexicon.scatter = False
+    if lexicon is not None:
+        lexicon.scatter, lexicon.block_bytes = False, layer.block_bytes
     for block in model.backbone.blocks:
         if block.hidden_act == "gelu" and quantize != "int8":
             block.activation = gelu

@@ -1,6 +1,6 @@
 """8-bit arithmetic in the encoder of a TFLite file; the front end stays in int32 and float32.
 
-Normalisations stay in float32 as well: they cost little, and no other step would lose as much in 8 bits. Ranges of
+Normalisations and the sums before them stay in float32 as well: no other step would lose as much in 8 bits. Ranges of
 activations come from calibration. The scheme is TFLite's: activations (integer - zero point) * scale with one scale per
 tensor, weights symmetric about 0.
 """
@@ -20,6 +20,7 @@ from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.flatbuffer.versions import set_versions
 
 from .calibrate import ROWS_MEASURED, Range, measure_errors, measure_ranges
+from .equalize import equalize_residuals, residual_sums
 from .quantize import SMALLEST, quantize_rows
 
 _SAME_SCALE = {"PAD", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE"}
@@ -63,6 +64,7 @@ def to_int8(graph: Graph, rows: np.ndarray, layers: Sequence[str]) -> list[dict[
         For each quantized operator that computes, in order: its `layer`, its `operator`, and its `error`, the RMS of
         the change by int8 divided by the RMS of the result.
     """
+    equalize_residuals(graph, rows)
     quantizer = _Quantizer(graph, rows)
     results = quantizer.results(layers)
     quantizer.run()
@@ -96,6 +98,9 @@ class _Quantizer:
     def __init__(self, graph: Graph, rows: np.ndarray) -> None:
         self.graph = graph
         self.data = graph.to_bytes()  # first: it gives tensors the numbers that they have in the file
+        self.readers = graph.consumers()
+        self.producers = graph.producers()
+        self.residuals = {id(operator) for operator in residual_sums(graph)}
         self.chosen = self._choose()
         computed = {
             int(i)
@@ -124,6 +129,7 @@ class _Quantizer:
             and int(operator.outputs[0]) not in last
             and not self._is_of_text(operator)
             and not self._is_of_norm(operator)
+            and id(operator) not in self.residuals
         ]
 
     def _logits(self) -> set[int]:
@@ -171,6 +177,8 @@ class _Quantizer:
                 self._quantize(operator)
                 if output in outside:
                     self.result.append(graph.operator("DEQUANTIZE", [self.ready[output]], [output]))
+            elif id(operator) in self.residuals:
+                self._add_integers(operator)
             elif graph.name(operator) == "GATHER":
                 self._gather(operator)
             else:
@@ -223,6 +231,47 @@ class _Quantizer:
         operator.outputs = np.array([self._twin(output, self._output_scale(name, inputs, output))], np.int32)
         self.result.append(operator)
 
+    def _add_integers(self, operator: Any) -> None:
+        """A sum before a normalisation, in float32, of the integers of int8 tensors, each times a factor.
+
+        A normalisation takes away what its input is multiplied with, and what is added to all channels: scale and zero
+        point of the first term, and zero points where a factor is one number. Only the others' scales remain.
+        """
+        graph = self.graph
+        terms: list[tuple[int, Any]] = []
+        for source in (int(i) for i in operator.inputs):
+            factor: Any = 1.0
+            product: Any = self.producers.get(source)
+            if self._is_equalized(product):
+                source, factor = int(product.inputs[0]), graph.constant(int(product.inputs[1]))
+            if source in self.ready or graph.constant(source) is not None:
+                twin = self._input(source)
+                terms.append((twin, factor * self.scales[source].scale))
+            else:  # nothing before it is int8
+                terms.append((source, factor))
+        unit = next((f for tensor, f in terms if not graph.is_float(tensor) and np.ndim(f) == 0), 1.0)
+        for place, (number, factor) in enumerate(terms):
+            if not graph.is_float(number):
+                number = self._append("CAST", [number], schema.CastOptionsT())
+            if np.ndim(factor) or factor != unit:
+                constant = graph.add_constant(np.asarray(factor / unit, np.float32))
+                number = self._append("MUL", [number, constant], schema.MulOptionsT())
+            operator.inputs[place] = number
+        self.result.append(operator)
+
+    def _append(self, name: str, inputs: list[int], options: Any) -> int:
+        """An operator whose result is a new float32 tensor of the shape of its first input."""
+        output = self.graph.add_tensor(self.graph.shape(inputs[0]), np.float32)
+        self.result.append(self.graph.operator(name, inputs, [output], options))
+        return output
+
+    def _is_equalized(self, operator: Any) -> bool:
+        """Whether an operator multiplies the channels of a dense layer, as `equalize_residuals` lets it."""
+        if operator is None or self.graph.name(operator) != "MUL":
+            return False
+        before = self.producers.get(int(operator.inputs[0]))
+        return before is not None and self.graph.name(before) == "FULLY_CONNECTED"
+
     def _feeds(self, name: str, tensor: int) -> bool:
         """Whether an operator of this name, to be quantized too, reads a tensor."""
         return any(self.graph.name(o) == name and int(o.inputs[0]) == tensor for o in self.chosen)
@@ -234,7 +283,10 @@ class _Quantizer:
             return Scale(1 / 256, -128)
         if name == "TANH":
             return Scale(1 / 128, 0)
-        return Scale.of(*self._range(name, inputs, output))
+        least, greatest = self._range(name, inputs, output)
+        if any(self._is_equalized(reader) for reader in self.readers[output]):  # see `_add_integers`
+            return Scale(max(-least, greatest, 1e-9) / 127.0, 0)
+        return Scale.of(least, greatest)
 
     def _range(self, name: str, inputs: list[int], output: int) -> Range:
         """The range of an output; attention scores do not reach down to what the mask adds."""

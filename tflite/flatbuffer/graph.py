@@ -189,19 +189,21 @@ class Graph:
         """Orders the operators so that little memory is in use at a time.
 
         Each operator runs as late as its result allows; of those with several inputs, which is computed first is
-        chosen one by one.
+        chosen one by one, until no single choice saves memory.
         """
         flows = self._flows()
         last_first: set[int] = set()
         best = self._ordered(flows, last_first)
         least = self._memory(flows, best)
-        for number, flow in enumerate(flows):
-            if len(flow.before) < 2:
-                continue
-            tried = self._ordered(flows, last_first ^ {number})
-            memory = self._memory(flows, tried)
-            if memory < least:
-                best, least, last_first = tried, memory, last_first ^ {number}
+        choices = [number for number, flow in enumerate(flows) if len(flow.before) > 1]
+        improved = True
+        while improved:
+            improved = False
+            for number in choices:
+                tried = self._ordered(flows, last_first ^ {number})
+                memory = self._memory(flows, tried)
+                if memory < least:
+                    best, least, last_first, improved = tried, memory, last_first ^ {number}, True
         self.operators[:] = [self.operators[number] for number in best]
 
     def memory(self) -> tuple[int, int]:

@@ -19,6 +19,8 @@ FIRST_LINE = "/* One model, as `eelbert convert --target micro` wrote it."  # of
 # An arena's margin: another version of TFLite Micro, or of its kernels, may want a little more.
 _MARGIN_PERCENT = 5
 _KIB = 1024
+# Of an operator and its tensors, bytes that TFLite Micro keeps less where pointers have 32 bits.
+_SHORTER_POINTERS = 56
 
 # How far a board's scores may be from those of the conversion: kernels for int8 round in ways of their own.
 TOLERANCES = {"none": 0.001, "int8": 0.05}
@@ -38,6 +40,16 @@ class Expected(NamedTuple):
     text: bytes
     values: list[float]
     spans: list[tuple[int, int, int]]
+
+
+def arena_on_32_bits(arena_bytes: int, operators: int) -> int:
+    """The arena that a model needs where pointers have 32 bits, predicted from that of a 64-bit machine.
+
+    Args:
+        arena_bytes: the smallest arena on a 64-bit machine.
+        operators: how many the model has.
+    """
+    return arena_bytes - _SHORTER_POINTERS * operators
 
 
 def with_margin(arena_bytes: int) -> int:
