@@ -287,13 +287,17 @@ def _is_about(error: BaseException, target: Path) -> bool:
 
 
 def _check_replaceable(target: Path, path: str | os.PathLike[str], kind: FolderKind) -> None:
-    """Checks that there is nothing in the way of a directory.
+    """Checks that there is nothing in the way of a directory; another writer may take the old one away meanwhile.
 
     Raises:
         InputError: there is.
         PermissionError: it may not be changed.
     """
-    if not target.is_dir():
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
         raise InputError(f"{os.fspath(path)}: is a file; give the name of a folder to write")
     names = sorted(os.listdir(target))
     if names and not kind.is_ours(target):
