@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,21 @@ def randomize(model: Any, seed: int = 0) -> Any:
             spread = weight.shape[0] ** -0.5 if weight.path.endswith("kernel") else 0.3
             weight.assign(rng.normal(centre, spread, weight.shape).astype(np.float32))
     return model
+
+
+@contextmanager
+def interrupted_after(passes: int) -> Iterator[None]:
+    """Interrupts a training of the command `finetune` behind so many passes, each of which is saved at once."""
+    from eelbert_tf.training.finetune.passes import AfterPass
+
+    after = AfterPass.on_epoch_end
+
+    def stopped(self: AfterPass, epoch: int, logs: Any = None) -> None:
+        self._saved_until = 0.0
+        after(self, epoch, logs)
+        if epoch + 1 == passes:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AfterPass, "on_epoch_end", stopped)
+        yield

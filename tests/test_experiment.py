@@ -23,11 +23,12 @@ from eelbert_tf.training.finetune import experiment
 from eelbert_tf.training.finetune.experiment import Validation, run_experiment, search, variants
 from eelbert_tf.training.finetune.heads import in_words
 from eelbert_tf.training.finetune.labelled import Labelled
-from eelbert_tf.training.finetune.passes import AfterPass, Passes
+from eelbert_tf.training.finetune.passes import Passes
 from eelbert_tf.training.finetune.recipe import Recipe
 from eelbert_tf.training.finetune.run import Options, Restart, Trained, finetune, score
 from eelbert_tf.training.finetune.scoring import without_loss
 from eelbert_tf.training.finetune.validation import folds, split
+from tests.conftest import interrupted_after
 
 NOUNS = ("lamp", "light", "radio", "heating", "tv", "fan", "oven", "bell", "door", "pump", "hall", "desk", "bed")
 DATA = Labelled(
@@ -224,16 +225,8 @@ def test_resume_is_exact(
     whole = json.loads(captured.out)
     assert "words and word pairs beside it (held-out loss " in captured.err
 
-    after, stop = AfterPass.on_epoch_end, 2
-
-    def stopped(self: AfterPass, epoch: int, logs: Any = None) -> None:
-        self._saved_until = 0.0
-        after(self, epoch, logs)
-        if epoch + 1 == stop:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(AfterPass, "on_epoch_end", stopped)
-    assert main([*words, "--output", "part"]) == 130
+    with interrupted_after(2):
+        assert main([*words, "--output", "part"]) == 130
     assert "part holds the best pass so far; --resume goes on" in capsys.readouterr().err
     state = (tmp_path / "part" / TRAINING_FILE).read_bytes()
     assert main([*words, "--output", "part", "--resume", "--seed", "3"]) == 2
@@ -242,7 +235,6 @@ def test_resume_is_exact(
     assert main([*words, "--output", "part", "--resume"]) == 2
     assert "damaged (its checksum differs); train again without --resume" in capsys.readouterr().err
     (tmp_path / "part" / TRAINING_FILE).write_bytes(state)
-    stop = 0
     assert main([*words, "--output", "part", "--resume"]) == 0
     resumed = json.loads(capsys.readouterr().out)
     assert resumed["loss"] == whole["loss"]

@@ -20,11 +20,11 @@ from eelbert_tf.training.finetune import experiment
 from eelbert_tf.training.finetune.calibrate import calibrate_tags
 from eelbert_tf.training.finetune.experiment import Validation, run_experiment
 from eelbert_tf.training.finetune.labelled import Tagged
-from eelbert_tf.training.finetune.passes import AfterPass
 from eelbert_tf.training.finetune.recipe import Recipe
 from eelbert_tf.training.finetune.run import Options, score
 from eelbert_tf.training.finetune.tagging import commonest_tags, tagging_recipe
 from tests import small_taggers
+from tests.conftest import interrupted_after
 
 
 def tagged(line: int, text: str, *spans: tuple[str, str], intent: str | None = None) -> TaggedText:
@@ -164,18 +164,9 @@ def test_a_stopped_training_goes_on_exactly(tmp_path: Path, capsys: Any, monkeyp
     assert report["baseline"]["name"] == "the commonest tag of each word"
     assert "<h2>Intents</h2>" in (tmp_path / "whole" / "report.html").read_text("utf-8")
 
-    after, stop = AfterPass.on_epoch_end, 1
-
-    def stopped(self: AfterPass, epoch: int, logs: Any = None) -> None:
-        self._saved_until = 0.0
-        after(self, epoch, logs)
-        if epoch + 1 == stop:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(AfterPass, "on_epoch_end", stopped)
-    assert main([*words, "--output", "part"]) == 130
+    with interrupted_after(1):
+        assert main([*words, "--output", "part"]) == 130
     assert (tmp_path / "part" / TRAINING_FILE).exists()
-    stop = 0
     capsys.readouterr()
     assert main([*words, "--output", "part", "--resume"]) == 0
     resumed = json.loads(capsys.readouterr().out)

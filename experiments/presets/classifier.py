@@ -22,8 +22,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "teachers"))
 from batches import matrix
-from student import Reader, entries, preset_student
-from train import ENCODER
+from student import Reader, entries, preset_student, shape_of
 
 NOISE, LABELS, DROPOUT = 1 / 3, 0.5, 0.1
 
@@ -111,8 +110,7 @@ def main():
         kernel, bias = (parameter.detach().numpy() for parameter in head.parameters())
         weights = {"classifier/kernel": kernel.T, "classifier/bias": bias}
         np.savez(args.output / "weights.npz", **model.weights(codes), **weights)
-        shape = {name: config[name] for name in ENCODER if name in config}
-        notes = {"config": shape | {"pooling": "mean", "max_position_embeddings": 128}, "passes": number + 1}
+        notes = {"config": shape_of(config), "passes": number + 1}
         notes |= {"texts": texts.count, "batch_size": args.batch, "rate": args.rate, "seed": args.seed}
         (args.output / "run.json").write_text(json.dumps(notes | {"seconds": seconds, "dev": score}, indent=1))
 

@@ -13,7 +13,7 @@ import pathlib
 import pickle
 
 import numpy as np
-from prepare import CLS, HASH, SEP, Vocabulary, embed_token, noisy
+from prepare import Vocabulary, noisy
 
 from eelbert_tf.disk.tables import read_table
 from eelbert_tf.training.distill.soft_targets import make_up
@@ -58,9 +58,8 @@ def main():
     np.save(arguments.output / "offsets.npy", np.cumsum([0, *map(len, found)]))
     truth = np.array([names.index(str(label)) for label in dev.labels])
     (arguments.output / "dev.pickle").write_bytes(pickle.dumps((held, truth, names)))
-    embeddings, rows = vocabulary.tables(arguments.output)
-    ends = [embed_token(CLS, HASH), embed_token(SEP, HASH), np.zeros(HASH.size)]
-    np.save(arguments.output / "table.npy", np.concatenate([embeddings, ends]).astype(np.float16))
+    table, rows = vocabulary.tables(arguments.output)
+    np.save(arguments.output / "table.npy", table)
     np.save(arguments.output / "rows.npy", rows)
     print(f"{len(labels)} labelled texts, {len(kept)} others, {len(rows)} distinct words")
 

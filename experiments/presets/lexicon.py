@@ -171,10 +171,10 @@ def main():
     ]
     codes = np.stack([code for _, code in found], 1)
     books = np.stack([book for book, _ in found]).astype(np.float32)
-    kept = {"to_answers": turn.T[:, : args.dims], "to_own": turn.T[:, args.dims :]}
+    maps = {"to_answers": turn.T[:, : args.dims], "to_own": turn.T[:, args.dims :]}
     if basis is not None:
-        kept["own_basis"] = basis / factor
-    np.savez(args.output, codes=codes, books=books, **kept)
+        maps["own_basis"] = basis / factor
+    np.savez(args.output, codes=codes, books=books, **maps)
     after = dense(books, codes) @ turn.T
     print(f"quantized: STS-B dev {similarity(after[:, : args.dims], rows, args.words):.2f}", flush=True)
 

@@ -83,12 +83,17 @@ class Vocabulary:
             yield np.array([self.numbers.setdefault(word, len(self.numbers)) for word in words], np.int32)
 
     def tables(self, folder):
-        """Hash embeddings float32 `[V, 128]`, and 24 bits for the lexicon, int32 `[V]`."""
+        """Hash embeddings float16 `[V + 3, 128]`, and 24 bits for the lexicon, int32 `[V]`.
+
+        The last three embeddings are those of [CLS], [SEP] and padding.
+        """
         blob = np.frombuffer(b"".join(word + b"\n" for word in self.numbers), np.uint8)
         words = Words(blob, np.cumsum([len(word) + 1 for word in self.numbers]))
         fingerprint = hashlib.sha256(blob).hexdigest()[:16]
         corpus = types.SimpleNamespace(words=words, directory=folder, fingerprint=fingerprint)
-        return embedding_table(corpus, HASH), lexicon_table(corpus, HASH, CODES)
+        ends = [embed_token(CLS, HASH), embed_token(SEP, HASH), np.zeros(HASH.size)]
+        table = np.concatenate([embedding_table(corpus, HASH), ends]).astype(np.float16)
+        return table, lexicon_table(corpus, HASH, CODES)
 
 
 def labelled(data, held_out, vocabulary, chance):
@@ -134,11 +139,8 @@ def main():
     (arguments.output / "sets.pickle").write_bytes(pickle.dumps(sets))
     np.save(arguments.output / "ids.npy", np.concatenate(found))
     np.save(arguments.output / "offsets.npy", np.cumsum([0, *map(len, found)]))
-    embeddings, rows = vocabulary.tables(arguments.output)
+    table, rows = vocabulary.tables(arguments.output)
     number = len(rows)
-    table = np.zeros((number + 3, HASH.size), np.float16)
-    table[:number] = embeddings
-    table[number], table[number + 1] = embed_token(CLS, HASH), embed_token(SEP, HASH)
     np.save(arguments.output / "table.npy", table)
     np.save(arguments.output / "rows.npy", rows)
     kept = {name: padded(side, number) for name, side in sides.items()}

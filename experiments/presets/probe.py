@@ -20,7 +20,7 @@ SHOTS, DRAWS = 10, 5
 
 def prepare(folders, words):
     """Texts in word numbers with tables of their own."""
-    from prepare import CLS, HASH, SEP, Vocabulary, embed_token  # beside this file
+    from prepare import Vocabulary  # beside this file
 
     from eelbert_tf.disk.tables import read_table
 
@@ -30,9 +30,7 @@ def prepare(folders, words):
         rows = np.random.default_rng(0).permutation(len(table))[:MOST]
         read = list(vocabulary.read([str(table.texts[row]) for row in rows], 62))
         sets.append((folder.name, read, np.array([str(table.labels[row]) for row in rows])))
-    embeddings, rows = vocabulary.tables(words)
-    table = np.concatenate([embeddings, [embed_token(CLS, HASH), embed_token(SEP, HASH), np.zeros(HASH.size)]])
-    (words / "probe.pickle").write_bytes(pickle.dumps((sets, table.astype(np.float16), rows)))
+    (words / "probe.pickle").write_bytes(pickle.dumps((sets, *vocabulary.tables(words))))
 
 
 def features(run, lexicon, table, rows, texts):

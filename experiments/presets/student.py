@@ -33,6 +33,19 @@ class Block(nn.Module):
         return self.output_norm(x + self.output(functional.gelu(self.intermediate(x))))
 
 
+# What makes an encoder's shape, of all that a preset's config.json says.
+SHAPE = (
+    *("hidden_size", "num_hidden_layers", "num_hidden_groups", "num_attention_heads", "intermediate_size"),
+    *("lexicon_size", "lexicon_width", "lexicon_lookups", "lexicon_codes", "lexicon_skip"),
+)
+
+
+def shape_of(config):
+    """The part of a configuration that run.json has, with what all of these encoders have in common."""
+    found = {name: config[name] for name in SHAPE if name in config}
+    return found | {"pooling": "mean", "max_position_embeddings": 128}
+
+
 def preset_weights(folder):
     """Configuration and weights of a preset's folder."""
     from safetensors.numpy import load_file

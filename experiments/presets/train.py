@@ -29,7 +29,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "teachers"))
 from batches import OWN_SPREAD, Data, matrix, paired
-from student import Reader, Student, entries, preset_student, preset_weights, quantized_start
+from student import Reader, Student, entries, preset_student, preset_weights, quantized_start, shape_of
 from task_heads import read_heads
 
 SHAPES = {
@@ -38,8 +38,6 @@ SHAPES = {
     "tiny": {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512},
     "mini": {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024},
 }
-# What makes an encoder's shape, of all that a preset's config.json says.
-ENCODER = (*SHAPES["uno"], "lexicon_size", "lexicon_width", "lexicon_lookups", "lexicon_codes", "lexicon_skip")
 LOSSES = ("contrast", "cosine", "wide", "sets", "right")
 
 
@@ -86,11 +84,13 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
     rows, codes = np.load(args.words / "rows.npy"), None
-    config = preset_weights(args.start)[0] if args.start else SHAPES[args.shape]
+    if args.start:
+        model, config, codes = preset_student(args.start)
+    else:
+        config = SHAPES[args.shape]
     width = config["hidden_size"]
     data, shared = Data(args, width), width - args.own
     if args.start:
-        model, config, codes = preset_student(args.start)
         data.align(Reader(model, args.words, entries(rows, config, codes)))
     if args.lexicon:
         lexicon, config = configured(args, config | ({"num_hidden_groups": None} if args.shape == "tiny" else {}))
@@ -210,8 +210,7 @@ def main():
             (args.output / "run.json").write_text(
                 json.dumps(
                     {
-                        "config": {name: config[name] for name in ENCODER if name in config}
-                        | {"pooling": "mean", "max_position_embeddings": 128},
+                        "config": shape_of(config),
                         "steps": done,
                         "of": args.steps,
                         "batch_size": args.batch,
