@@ -1,13 +1,12 @@
-"""Draws quality against bytes, the picture of the README, from experiments/picture.json.
+"""Keeps experiments/picture.json: sizes and scores of models that are no presets, which the plots show beside these.
 
-    python experiments/picture.py                                       # draws docs/picture.png
     python experiments/picture.py --sizes sizes.json                    # takes rows of `eelbert benchmark --suite size`
     python experiments/picture.py --glue glue.json --bytes tfidf=224231 # takes scores of `eelbert glue`
-    python experiments/picture.py --tasks SST-2 MNLI                    # a panel for each task
+    python experiments/results.py                                       # draws the plots anew
 
-New points replace points of the same model and format, and are kept in the JSON file. The accuracy of a size suite is
-that of the task named with --sizes-task. `eelbert glue` reports no sizes: the bytes of its models are those of the
-preset's weights, or the ones that --bytes gives.
+New points replace points of the same model and format. The accuracy of a size suite is that of the task named with
+--sizes-task. `eelbert glue` reports no sizes: the bytes of its models are those of the preset's weights, or the ones
+that --bytes gives.
 """
 
 from __future__ import annotations
@@ -20,17 +19,10 @@ from statistics import fmean, median
 from typing import Any
 
 from eelbert_tf.disk.files import replace_file
-from eelbert_tf.disk.reports import byte_axis, save_plot
 from eelbert_tf.saving.folders import PRESETS, WEIGHTS_FILE
 
 FOLDER = Path(__file__).parent
-KINDS = {"ours": "this project", "baseline": "baselines, measured here", "published": "published, float32"}
-_LOOKS = {
-    "ours": {"color": "C3", "marker": "o", "markersize": 8},
-    "baseline": {"color": "C0", "marker": "s", "markersize": 6},
-    "published": {"color": "0.45", "marker": "D", "markersize": 6, "markerfacecolor": "white"},
-}
-
+KINDS = ("ours", "baseline", "published")
 Point = dict[str, Any]
 
 
@@ -102,36 +94,11 @@ def merged(points: Sequence[Point], new: Sequence[Point]) -> list[Point]:
     return list(table.values())
 
 
-def draw(points: Sequence[Point], tasks: Sequence[str], path: Path) -> None:
-    """One panel for each task: score against bytes on a logarithmic scale, formats of one model joined by a line."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.5 * max(2, len(tasks)), 4.2), layout="constrained")
-    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
-        shown = [point for point in points if task in point["scores"]]
-        for model in dict.fromkeys(point["model"] for point in shown):
-            group = sorted((p for p in shown if p["model"] == model), key=lambda p: p["bytes"])
-            x, y = [p["bytes"] for p in group], [p["scores"][task] for p in group]
-            axes.plot(x, y, linewidth=1, **_LOOKS[group[0]["kind"]])
-            axes.annotate(model, (x[-1], y[-1]), (0, 7), textcoords="offset points", ha="center", fontsize="small")
-        for kind, label in KINDS.items():
-            if any(point["kind"] == kind for point in shown):
-                axes.plot([], [], linestyle="", label=label, **_LOOKS[kind])
-        byte_axis(axes, "size of the model")
-        axes.margins(0.16, 0.15)
-        axes.set_ylabel(f"{task}, development set, %")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small", loc="lower right")
-    save_plot(figure, path)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Takes what is new, keeps it, draws."""
+    """Takes what is new, and keeps it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--points", type=Path, default=FOLDER / "picture.json", metavar="F.json", help="what is drawn, and kept")
-    add("--output", type=Path, default=FOLDER.parent / "docs" / "picture.png", metavar="F.png")
-    add("--tasks", nargs="+", default=["SST-2"], metavar="TASK", help="a panel for each")
+    add("--points", type=Path, default=FOLDER / "picture.json", metavar="F.json", help="what is kept")
     add("--sizes", nargs="+", type=Path, default=[], metavar="F.json", help="of `eelbert benchmark --suite size`")
     add("--sizes-task", default="SST-2", metavar="TASK", help="what these were tested on")
     add("--glue", nargs="+", type=Path, default=[], metavar="F.json", help="of `eelbert glue`")
@@ -149,7 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text = f'{{\n "about": {json.dumps(kept["about"], ensure_ascii=False)},\n "points": [\n{lines}\n ]\n}}\n'
         with replace_file(args.points) as temporary:
             temporary.write_text(text, "utf-8")
-    draw(points, args.tasks, args.output)
 
 
 if __name__ == "__main__":

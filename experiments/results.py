@@ -1,9 +1,10 @@
-"""Writes the tables of figures that stand on more than one page, from experiments/results.json.
+"""Writes the tables of figures that stand on more than one page, and the plots, from experiments/results.json.
 
-    python experiments/results.py            # rewrites what stands between the marks of README.md and docs/results.md
-    python experiments/results.py --check    # changes nothing; exits with 1 if a page says something else
+    python experiments/results.py            # rewrites what stands between the marks of the pages, and docs/*.svg
+    python experiments/results.py --check    # changes nothing; exits with 1 if a page or plot shows something else
 
-A table stands between `<!-- results: NAME -->` and `<!-- end -->`; NAME is one of `TABLES`.
+A table stands between `<!-- results: NAME -->` and `<!-- end -->`; NAME is one of `TABLES`. Figures that a script of
+this folder measured are read from its own file beside results.json.
 """
 
 from __future__ import annotations
@@ -19,9 +20,38 @@ from eelbert_tf.disk.files import replace_file
 from eelbert_tf.disk.reports import markdown_table
 from eelbert_tf.saving.folders import PRESETS, WEIGHTS_FILE
 
+sys.path.insert(0, str(Path(__file__).parent))
+from plots import drawn
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "experiments" / "results.json"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+BESIDE = ("languages", "lexical", "picture")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "languages.md")
+LANGUAGES = {
+    "ar": "Arabic",
+    "cs": "Czech",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "fi": "Finnish",
+    "fr": "French",
+    "hi": "Hindi",
+    "hu": "Hungarian",
+    "id": "Indonesian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ro": "Romanian",
+    "ru": "Russian",
+    "sv": "Swedish",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
 _MARKED = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Results = dict[str, Any]
@@ -48,7 +78,21 @@ def scores(results: Results) -> str:
     return markdown_table(header, ([name, *(_score(model, key) for key in measures)] for name, model in models.items()))
 
 
-TABLES = {"presets": presets, "scores": scores}
+def languages(results: Results) -> str:
+    """How often a translation is found: a row for each language."""
+    found, mean = results["languages"]["languages"], results["languages"]["mean"]
+    models = [name for name in mean if name in results["models"]]
+    columns = [*models, *(name for name in mean if name not in models)]
+    best = models[-1]
+    rows = [
+        [LANGUAGES[code], f"{row['pairs']:,}", *(f"{row[name]:.1f}" for name in columns)]
+        for code, row in sorted(found.items(), key=lambda pair: -pair[1][best])
+    ]
+    names = [f"`{name}`" if name in models else name for name in columns]
+    return markdown_table(["language", "pairs", *names], [*rows, ["mean", "", *(f"{mean[n]:.1f}" for n in columns)]])
+
+
+TABLES = {"presets": presets, "scores": scores, "languages": languages}
 
 
 def _score(model: Results, measure: str, spread: bool = True) -> str:
@@ -65,25 +109,32 @@ def written(page: str, results: Results) -> str:
     return _MARKED.sub(lambda match: match[1] + TABLES[match[2]](results) + match[3], page)
 
 
+def read_results() -> Results:
+    """results.json, with what stands in the files beside it under their names."""
+    beside = {name: json.loads((SOURCE.parent / f"{name}.json").read_text("utf-8")) for name in BESIDE}
+    return json.loads(SOURCE.read_text("utf-8")) | beside
+
+
+def outdated(results: Results) -> dict[Path, str]:
+    """Pages and plots that show something else than the results, with what they should hold."""
+    wanted = {page: written(page.read_text("utf-8"), results) for page in PAGES}
+    wanted |= {ROOT / "docs" / name: text for name, text in drawn(results).items()}
+    return {path: text for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text}
+
+
 def main() -> int:
-    """Rewrites the pages, or compares them."""
+    """Rewrites pages and plots, or compares them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page differs")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page or plot differs")
     args = parser.parse_args()
-    results = json.loads(SOURCE.read_text("utf-8"))
-    for page in PAGES:
-        old = page.read_text("utf-8")
-        new = written(old, results)
-        if new == old:
-            continue
+    old = outdated(read_results())
+    for path, text in old.items():
         if args.check:
-            print(
-                f"{page.relative_to(ROOT)}: other figures than in experiments/results.json; run experiments/results.py"
-            )
-            return 1
-        with replace_file(page) as temporary:
-            temporary.write_text(new, "utf-8")
-    return 0
+            print(f"{path.relative_to(ROOT)}: not what experiments/results.json says; run experiments/results.py")
+        else:
+            with replace_file(path) as temporary:
+                temporary.write_text(text, "utf-8")
+    return int(args.check and bool(old))
 
 
 if __name__ == "__main__":

@@ -111,8 +111,8 @@ def test_picture_of_the_hash() -> None:
     assert figure.OUTPUT.read_text("utf-8") == figure.figure()
 
 
-def test_points_of_the_picture() -> None:
-    """Every point has what the picture shows, and says where it comes from."""
+def test_points_of_the_pictures() -> None:
+    """Every point has what a plot shows, and says where it comes from."""
     kept = json.loads((ROOT / "experiments" / "picture.json").read_text("utf-8"))
     picture = script("picture")
     for point in kept["points"]:
@@ -123,7 +123,7 @@ def test_points_of_the_picture() -> None:
 
 
 def test_picture_takes_results(tmp_path: Path) -> None:
-    """Of the size suite and of GLUE; what was there is brought up to date, and a PNG is drawn."""
+    """Of the size suite and of GLUE; what was there is brought up to date."""
     points = tmp_path / "points.json"
     old = {"model": "uno", "format": "float32", "kind": "ours", "bytes": 1, "scores": {"MNLI": 50.0}, "source": ""}
     points.write_text(json.dumps({"about": "a test", "points": [old]}))
@@ -142,15 +142,14 @@ def test_picture_takes_results(tmp_path: Path) -> None:
     results["tfidf: MNLI choosing 0 0"] = {"sets": {"held-out": {"accuracy": 1.0}}, "seconds": 1}
     (tmp_path / "glue.json").write_text(json.dumps({"settings": {}, "results": results}))
     picture = script("picture")
-    files = ["--points", str(points), "--output", str(tmp_path / "picture.png")]
+    files = ["--points", str(points)]
     new = ["--sizes", str(tmp_path / "sizes.json"), "--glue", str(tmp_path / "glue.json")]
     with pytest.raises(SystemExit, match="--bytes tfidf=N"):
         picture.main([*files, *new])
-    picture.main([*files, *new, "--bytes", "tfidf=200", "--tasks", "SST-2", "MNLI"])
+    picture.main([*files, *new, "--bytes", "tfidf=200"])
     found = {(p["model"], p["format"]): p for p in json.loads(points.read_text())["points"]}
     assert found["uno", "float32"]["scores"] == {"MNLI": 50.0, "SST-2": 80.0}
     assert found["uno", "int8 weights"]["bytes"] == 300
     assert found["tfidf", "float32"]["scores"] == {"SST-2": 71.0}
     assert [found[key]["kind"] for key in (("uno", "float32"), ("tfidf", "float32"))] == ["ours", "baseline"]
     assert len(found) == 3
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import math
 import re
+from itertools import combinations
+from xml.etree import ElementTree as ET
 
 import pytest
 import safetensors
@@ -14,7 +16,9 @@ from eelbert_tf.saving.info import read_info
 from tests.pages import script
 
 RESULTS = script("results")
-KEPT = json.loads(RESULTS.SOURCE.read_text("utf-8"))
+PLOTS = script("plots")
+SVG = script("svg")
+KEPT = RESULTS.read_results()
 
 
 @pytest.mark.parametrize("page", RESULTS.PAGES, ids=lambda page: page.name)
@@ -33,6 +37,44 @@ def test_tables_are_replaced() -> None:
     assert text.endswith("|\n<!-- end -->\nbelow\n")
     assert "old" not in text
     assert RESULTS.written(text, KEPT) == text
+
+
+@pytest.mark.parametrize("name", PLOTS.drawn(KEPT))
+def test_plots(name: str) -> None:
+    """Each is what the script draws, is XML, light, and reads well on dark pages too."""
+    text = PLOTS.drawn(KEPT)[name]
+    assert (RESULTS.ROOT / "docs" / name).read_text("utf-8") == text, "run experiments/results.py"
+    ET.fromstring(text)
+    assert len(text) < 12_000
+    assert "prefers-color-scheme:dark" in text
+
+
+def test_plots_show_the_figures() -> None:
+    """A better score stands higher, a larger file further right; other scores give other plots."""
+    other = copy.deepcopy(KEPT)
+    other["models"]["uno_en"] |= {"int8_mb": 9.0, "scores": {"stsb": 79.9, "ten": 70.0, "sst2": [86.0, 85.0, 87.0]}}
+    old, new = PLOTS.drawn(KEPT), PLOTS.drawn(other)
+    assert old["picture.svg"] != new["picture.svg"]
+    assert old["latency.svg"] == new["latency.svg"]
+    for name in ("picture.svg", "quality.svg"):
+        (x, y), (new_x, new_y) = (_place(drawn[name], "uno_en") for drawn in (old, new))
+        assert new_x > x
+        assert new_y < y
+
+
+def _place(drawing: str, name: str) -> tuple[float, float]:
+    """Where a plot has a name last."""
+    found = re.findall(rf'x="([0-9.]+)" y="([0-9.]+)"[^>]*>{name}<', drawing)
+    return float(found[-1][0]), float(found[-1][1])
+
+
+def test_names_in_plots_cover_nothing() -> None:
+    """Points close to one another: each name stands beside the others, and within the picture."""
+    points = [SVG.Point(1e6 * (1 + i / 9), 70 + i / 9, f"model_{i}") for i in range(5)]
+    drawing = SVG.drawing([SVG.Panel("a", "b", "c", [SVG.Series("a", points)])], "a test")
+    places = [_place(drawing, point.name) for point in points]
+    assert all(abs(a[1] - b[1]) > 11 or abs(a[0] - b[0]) > 40 for a, b in combinations(places, 2))
+    assert all(40 < x < SVG.WIDTH and 20 < y < SVG.HEIGHT for x, y in places)
 
 
 def test_every_preset_is_there() -> None:

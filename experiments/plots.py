@@ -1,0 +1,113 @@
+"""The plots of README and docs: what is drawn in each, from experiments/results.json and the files beside it.
+
+experiments/results.py writes them with the tables.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from svg import LOOKS, Panel, Point, Series, drawing
+
+Results = dict[str, Any]
+
+BYTES = "size of the file"
+CURVE = 3  # numbers of examples that a model must have been measured with to be drawn
+
+
+def quality(results: Results) -> list[Panel]:
+    """Scores against bytes: SST-2, few examples, similarity, translations."""
+    published = [
+        Series(look, [Point(p["bytes"], p["scores"]["SST-2"], p["model"]) for p in _points(results, kind)])
+        for kind, look in (("baseline", "b"), ("published", "c"))
+    ]
+    panels = [
+        Panel("SST-2, 67,349 texts", BYTES, "accuracy, %", [_ours(results, "sst2"), *published]),
+        Panel("Ten examples of each class, eight sets", BYTES, "accuracy, %", *_measured(results, "ten")),
+        Panel("STS-B, similarity without training", BYTES, "rank correlation", *_measured(results, "stsb")),
+    ]
+    means = results["languages"]["mean"]
+    models = results["models"]
+    found = [Point(_bytes(models[name]), mean, name) for name, mean in means.items() if name in models]
+    levels = {name: mean for name, mean in means.items() if name not in models}
+    title = f"Translations found, {len(results['languages']['languages'])} languages"
+    return [*panels, Panel(title, BYTES, "nearest of all, %", [Series("a", found)], levels=levels, from_zero=True)]
+
+
+def latency(results: Results) -> list[Panel]:
+    """Milliseconds for a text against the length that a file reads."""
+    series = []
+    for look, (name, points) in zip(LOOKS, results["latency"]["series"].items(), strict=False):
+        found = []
+        for slots, value in points.items():
+            low, high = value if isinstance(value, list) else (None, None)
+            found.append(Point(int(slots), fmean(value) if isinstance(value, list) else value, "", low, high))
+        series.append(Series(look, found, name))
+    slots = sorted({int(point.x) for one in series for point in one.points})
+    ticks = [(value, str(value)) for value in slots]
+    return [Panel("Latency, one text, one thread", "token slots of the file", "ms", series, ticks, from_zero=True)]
+
+
+def examples(results: Results) -> list[Panel]:
+    """Accuracy against the number of examples of each class: means of the sets that were measured with every number."""
+    rows = [row for row in results["lexical"] if row["shots"] is not None]
+    shots = {name: sorted({row["shots"] for row in rows if row["preset"] == name}) for name in _today(results)}
+    measured = [name for name, numbers in shots.items() if len(numbers) >= CURVE]
+    if not measured:
+        return []
+    columns = [(name, name, "heads") for name in measured] + [("TF-IDF", measured[0], "tfidf")]
+    series = []
+    for look, (name, preset, column) in zip(LOOKS, columns, strict=False):
+        mine = [row for row in rows if row["preset"] == preset]
+        means = [fmean(row[column] for row in mine if row["shots"] == number) for number in shots[preset]]
+        series.append(Series(look, [Point(*pair) for pair in zip(shots[preset], means, strict=True)], name))
+    ticks = [(number, str(number)) for number in sorted({row["shots"] for row in rows})]
+    return [Panel("Few examples, mean of eight sets", "examples of each class", "accuracy, %", series, ticks)]
+
+
+def drawn(results: Results) -> dict[str, str]:
+    """Every plot by the name of its file in docs/."""
+    panels = quality(results)
+    found = {
+        "picture.svg": drawing(panels[:2], "Accuracy against the size of the file, on SST-2 and from few examples"),
+        "quality.svg": drawing(panels[2:], "Similarity and translations against the size of the file"),
+        "latency.svg": drawing(latency(results), "Latency against length"),
+    }
+    if curves := examples(results):
+        found["examples.svg"] = drawing(curves, "Accuracy against the number of examples of each class")
+    return found
+
+
+def _points(results: Results, kind: str) -> list[dict[str, Any]]:
+    return [p for p in results["picture"]["points"] if p["kind"] == kind and "SST-2" in p["scores"]]
+
+
+def _ours(results: Results, measure: str) -> Series:
+    """Today's models that have a score."""
+    scored = {name: one for name, one in _today(results).items() if measure in one["scores"]}
+    return Series("a", [_scored(name, one, one["scores"][measure]) for name, one in scored.items()])
+
+
+def _today(results: Results) -> dict[str, Any]:
+    """The models but those of the first version, which would only hide their successors."""
+    return {name: one for name, one in results["models"].items() if not name.endswith("_v1")}
+
+
+def _measured(results: Results, measure: str) -> tuple[Sequence[Series], tuple[()], dict[str, float]]:
+    """Today's models, and the baselines as levels: their size depends on the texts."""
+    levels = {name: one["scores"][measure] for name, one in results["baselines"].items() if measure in one["scores"]}
+    return [_ours(results, measure)], (), levels
+
+
+def _scored(name: str, model: dict[str, Any], score: float | list[float]) -> Point:
+    middle, low, high = score if isinstance(score, list) else (score, None, None)
+    return Point(_bytes(model), middle, name, low, high)
+
+
+def _bytes(model: dict[str, Any]) -> float:
+    return 1e6 * float(model["int8_mb"])
