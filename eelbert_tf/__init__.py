@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 from .registration import register_classes
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "EelbertConfig": "config",

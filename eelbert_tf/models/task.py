@@ -472,9 +472,9 @@ class Task(Saveable, keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """The inverse of `get_config`."""
+        """The inverse of `get_config`; files of version 0.1 name no preprocessor."""
         config = dict(config)
-        for name in ("backbone", "preprocessor"):
+        for name in {"backbone", "preprocessor"} & config.keys():
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls.restore(config)
 
