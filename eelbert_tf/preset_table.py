@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from .saving.folders import PRESETS, WEIGHTS_FILE, preset_file, preset_names
 from .saving.info import read_info
 
-COLUMNS = ("preset", "kind", "languages", "numbers", "hidden_size", "max_tokens", "STS-B", "labels")
+SCORES = PRESETS / "scores.json"  # experiments/results.py writes it; docs/results.md says how they were measured
+_MEASURES = {"stsb": "STS-B", "ten": "ten examples", "sst2": "SST-2"}
+COLUMNS = ("preset", "kind", "languages", "numbers", "hidden_size", "max_tokens", *_MEASURES.values(), "labels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +28,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:  # noqa: ARG001, as every c
         For each preset its `kind`, `languages`, `numbers` (learned numbers), `weights_bytes`, `hidden_size`,
         `max_tokens`, `labels`, `tflite_bytes` of a file that comes with it, and `scores`.
     """
-    found = {name: _described(name) for name in preset_names()}
+    scores = json.loads(SCORES.read_text("utf-8"))
+    found = {name: _described(name) | {"scores": scores.get(name, {})} for name in preset_names()}
     rows = [COLUMNS]
     for name, one in found.items():
-        similarity = one["scores"].get("stsb_dev")
+        scores = (one["scores"].get(measure) for measure in _MEASURES)
         rows.append(
             (
                 name,
@@ -37,7 +41,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:  # noqa: ARG001, as every c
                 f"{one['numbers']:,}",
                 str(one["hidden_size"]),
                 str(one["max_tokens"]),
-                "" if similarity is None else f"{similarity:.1f}",
+                *("" if score is None else f"{score:.1f}" for score in scores),
                 " ".join(one["labels"] or ()),
             )
         )
@@ -63,7 +67,6 @@ def _described(name: str) -> dict[str, Any]:
         "max_tokens": info.config.max_tokens,
         "labels": info.labels,
         "tflite_bytes": None if file is None else file.stat().st_size,
-        "scores": info.notes.get("scores", {}),
     }
 
 

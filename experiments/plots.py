@@ -54,20 +54,26 @@ def latency(results: Results) -> list[Panel]:
 
 
 def examples(results: Results) -> list[Panel]:
-    """Accuracy against the number of examples of each class: means of the sets that were measured with every number."""
+    """Accuracy against examples of each class: the mean of the sets that a model was measured on with every number."""
     rows = [row for row in results["lexical"] if row["shots"] is not None]
-    shots = {name: sorted({row["shots"] for row in rows if row["preset"] == name}) for name in _today(results)}
-    measured = [name for name, numbers in shots.items() if len(numbers) >= CURVE]
-    if not measured:
-        return []
-    columns = [(name, name, "heads") for name in measured] + [("TF-IDF", measured[0], "tfidf")]
-    series = []
-    for look, (name, preset, column) in zip(LOOKS, columns, strict=False):
+    series, sets = [], 0
+    for preset in _today(results):
         mine = [row for row in rows if row["preset"] == preset]
-        means = [fmean(row[column] for row in mine if row["shots"] == number) for number in shots[preset]]
-        series.append(Series(look, [Point(*pair) for pair in zip(shots[preset], means, strict=True)], name))
-    ticks = [(number, str(number)) for number in sorted({row["shots"] for row in rows})]
-    return [Panel("Few examples, mean of eight sets", "examples of each class", "accuracy, %", series, ticks)]
+        shots = sorted({row["shots"] for row in mine})
+        if len(shots) < CURVE:
+            continue
+        common = set.intersection(*({row["set"] for row in mine if row["shots"] == number} for number in shots))
+        sets = len(common)
+        names = {"heads": preset} | ({} if series else {"tfidf": "TF-IDF"})
+        for column, name in names.items():
+            points = [
+                Point(number, fmean(row[column] for row in mine if row["shots"] == number and row["set"] in common))
+                for number in shots
+            ]
+            series.append(Series(LOOKS[len(series) % len(LOOKS)], points, name))
+    ticks = [(point.x, f"{point.x:g}") for point in series[0].points] if series else []
+    title = f"Few examples, mean of {sets} sets"
+    return [Panel(title, "examples of each class", "accuracy, %", series, ticks)] if series else []
 
 
 def drawn(results: Results) -> dict[str, str]:

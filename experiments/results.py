@@ -1,8 +1,9 @@
-"""Writes the tables of figures that stand on more than one page, and the plots, from experiments/results.json.
+"""Writes what shows figures in several places from experiments/results.json: tables, plots, cards, `eelbert presets`.
 
-    python experiments/results.py            # rewrites what stands between the marks of the pages, and docs/*.svg
-    python experiments/results.py --check    # changes nothing; exits with 1 if a page or plot shows something else
+    python experiments/results.py            # rewrites all of it
+    python experiments/results.py --check    # changes nothing; exits with 1 if something shows other figures
 
+Plots are docs/*.svg; a preset's card gets a row of scores, and `eelbert presets` reads them from a file beside cards.
 A table stands between `<!-- results: NAME -->` and `<!-- end -->`; NAME is one of `TABLES`. Figures that a script of
 this folder measured are read from its own file beside results.json.
 """
@@ -14,19 +15,35 @@ import json
 import re
 import sys
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, named_config
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.disk.reports import markdown_table
+from eelbert_tf.preset_table import SCORES
 from eelbert_tf.saving.folders import PRESETS, WEIGHTS_FILE
 
 sys.path.insert(0, str(Path(__file__).parent))
 from plots import drawn
 
 ROOT = Path(__file__).parents[1]
+MEASURED = "scores, measured alike"  # a row of a preset's card
 SOURCE = ROOT / "experiments" / "results.json"
-BESIDE = ("languages", "lexical", "picture")
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "languages.md")
+BESIDE = ("languages", "lexical", "picture", "transfer")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "languages", "ablations", "paper")))
+QUESTIONS = {  # that the paper's text asks of the input, by the rows of `ablation`
+    "the paper's hash": "hash, random or learned?",
+    "random vector per word": "",
+    "whole-word signature": "",
+    "a learned table of 30,522 word pieces, in BERT-tiny": "",
+    "N = 1": "which n-grams?",
+    "N = 2": "",
+    "N = 4": "",
+    "wider for longer n-grams": "",
+    "boundary markers": "",
+    "norms rescaled": "mean or sum?",
+}
 LANGUAGES = {
     "ar": "Arabic",
     "cs": "Czech",
@@ -92,16 +109,92 @@ def languages(results: Results) -> str:
     return markdown_table(["language", "pairs", *names], [*rows, ["mean", "", *(f"{mean[n]:.1f}" for n in columns)]])
 
 
-TABLES = {"presets": presets, "scores": scores, "languages": languages}
+def transfer(results: Results) -> str:
+    """Intents in other languages, from English examples and from ten of the language: a row for each."""
+    found = {name: rows for name, rows in results["transfer"].items() if name in results["models"]}
+    first = next(iter(found.values()))
+    sides = {"english": ("characters",), "ten": ("words", "characters")}
+    columns: list[tuple[str, Results, str]] = []
+    for side, baselines in sides.items():
+        columns += [(f"{side.capitalize()}: `{name}`", rows, side) for name, rows in found.items()]
+        columns += [(f"{side.capitalize()}: {baseline}", first, f"{side}, {baseline}") for baseline in baselines]
+    codes = sorted(first, key=lambda code: -_middle(first[code]["english"]))
+    cells = [[_middle(rows[code][key]) for _, rows, key in columns] for code in codes]
+    rows = [
+        [LANGUAGES[code], str(first[code]["intents"]), *(f"{value:.1f}" for value in row)]
+        for code, row in zip(codes, cells, strict=True)
+    ]
+    means = [f"{fmean(column):.1f}" for column in zip(*cells, strict=True)]
+    return markdown_table(["language", "intents", *(name for name, *_ in columns)], [*rows, ["mean", "", *means]])
+
+
+def _middle(score: float | list[float]) -> float:
+    return score[0] if isinstance(score, list) else score
+
+
+def ablation(results: Results) -> str:
+    """What each part of the input is worth: a row for each."""
+    return markdown_table(["input", "parameters", "SST-2"], (_ablated(results, name) for name in results["ablation"]))
+
+
+def questions(results: Results) -> str:
+    """The rows of `ablation` that answer what the paper asks."""
+    rows = ([question, *_ablated(results, name)] for name, question in QUESTIONS.items())
+    return markdown_table(["question", "input", "parameters", "SST-2"], rows)
+
+
+def _ablated(results: Results, name: str) -> list[str]:
+    parameters, *scores = results["ablation"][name]
+    return [name, f"{parameters:,}", _spread(scores)]
+
+
+def shapes(results: Results) -> str:
+    """The paper's models and the BERTs that they are of, counted: a row for each."""
+    header = ["model", "layers", "width", "heads", "inner width", "parameters", "float32", "word table's part", "paper"]
+    rows = []
+    for name in (f"{family}_{size}" for size in ("base", "mini", "tiny", "uno") for family in ("bert", "eelbert")):
+        if name not in CONFIG_NAMES:
+            continue
+        config = named_config(name)
+        total, table = parameters(config), (config.vocab_size or 0) * config.hidden_size
+        shape = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
+        share = f"{100 * table / total:.0f} %" if table else "none"
+        said = results["paper"].get(name, "")
+        rows.append([f"`{name}`", *map(str, shape), f"{total:,}", f"{4e-6 * total:.2f} MB", share, said])
+    return markdown_table(header, rows)
+
+
+def parameters(config: EelbertConfig, num_classes: int = 2) -> int:
+    """Numbers of a classifier of one of the paper's shapes, counted without building it: of 86 million, say."""
+    width, inner = config.hidden_size, config.intermediate_size
+    embeddings = (config.vocab_size or 0) + config.max_position_embeddings + config.type_vocab_size
+    norm, dense = 2 * width, width * width + width
+    block = 4 * dense + 2 * width * inner + inner + width + 2 * norm
+    return embeddings * width + norm + config.num_hidden_layers * block + dense + width * num_classes + num_classes
+
+
+TABLES = {
+    "presets": presets,
+    "scores": scores,
+    "languages": languages,
+    "transfer": transfer,
+    "ablation": ablation,
+    "questions": questions,
+    "shapes": shapes,
+}
 
 
 def _score(model: Results, measure: str, spread: bool = True) -> str:
     """A score, and between which seeds it lies; empty where it was not measured."""
     value = model["scores"].get(measure)
     if isinstance(value, list):
-        middle, least, greatest = value
-        return f"{middle:.1f} ({least:.1f} to {greatest:.1f})" if spread else f"{middle:.1f}"
+        return _spread(value) if spread else f"{value[0]:.1f}"
     return "" if value is None else f"{value:.1f}"
+
+
+def _spread(values: list[float]) -> str:
+    middle, least, greatest = values
+    return f"{middle:.1f} ({least:.1f} to {greatest:.1f})"
 
 
 def written(page: str, results: Results) -> str:
@@ -115,17 +208,44 @@ def read_results() -> Results:
     return json.loads(SOURCE.read_text("utf-8")) | beside
 
 
+def measured(name: str, results: Results) -> str:
+    """A row of a preset's card: every score that it has, or nothing where it has none."""
+    names = ((measure["name"], _score(results["models"][name], key)) for key, measure in results["measures"].items())
+    scores = "; ".join(f"{words}: {score}" for words, score in names if score)
+    return f"| {MEASURED} | {scores} |\n" if scores else ""
+
+
+def card(text: str, row: str) -> str:
+    """A preset's card with the row of its scores in place of an older one, or as the last of its first table."""
+    text = re.sub(rf"^\| {MEASURED} \|.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"((?:^\|.*\n)+)", lambda match: match[1] + row, text, count=1, flags=re.MULTILINE)
+
+
+def scores_by_preset(results: Results) -> str:
+    """What `eelbert presets` shows: the middle of each score, by preset."""
+    rows = {
+        name: {key: _middle(score) for key, score in model["scores"].items()}
+        for name, model in results["models"].items()
+    }
+    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(scores)}" for name, scores in rows.items())
+    return f"{{\n{lines}\n}}\n"
+
+
 def outdated(results: Results) -> dict[Path, str]:
-    """Pages and plots that show something else than the results, with what they should hold."""
+    """Files that show something else than the results, with what they should hold."""
     wanted = {page: written(page.read_text("utf-8"), results) for page in PAGES}
     wanted |= {ROOT / "docs" / name: text for name, text in drawn(results).items()}
+    for name in results["models"]:
+        path = PRESETS / name / "README.md"
+        wanted[path] = card(path.read_text("utf-8"), measured(name, results))
+    wanted[SCORES] = scores_by_preset(results)
     return {path: text for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text}
 
 
 def main() -> int:
-    """Rewrites pages and plots, or compares them."""
+    """Rewrites the files, or compares them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page or plot differs")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a file differs")
     args = parser.parse_args()
     old = outdated(read_results())
     for path, text in old.items():

@@ -41,6 +41,8 @@ def test_names_of_files(page: Path) -> None:
         "report.html",
         "report.json",
         "config.json",
+        "eelbert.json",
+        "index.json",
         "run.json",
         "eelbert_model.c",
         "eelbert_model.h",

@@ -11,6 +11,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import safetensors
 
+from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.folders import PRESETS, WEIGHTS_FILE, preset_file, preset_names
 from eelbert_tf.saving.info import read_info
 from tests.pages import script
@@ -75,6 +77,23 @@ def test_names_in_plots_cover_nothing() -> None:
     places = [_place(drawing, point.name) for point in points]
     assert all(abs(a[1] - b[1]) > 11 or abs(a[0] - b[0]) > 40 for a, b in combinations(places, 2))
     assert all(40 < x < SVG.WIDTH and 20 < y < SVG.HEIGHT for x, y in places)
+
+
+def test_nothing_is_outdated() -> None:
+    """Cards and what `eelbert presets` shows, too; a card's row is replaced, not repeated."""
+    assert not RESULTS.outdated(KEPT), "run experiments/results.py"
+    text = "# a\n\n| | |\n|---|---|\n| shape | b |\n\nEnd.\n"
+    once = RESULTS.card(text, RESULTS.measured("uno_en", KEPT))
+    assert once.count("STS-B") == 1
+    assert RESULTS.card(once, RESULTS.measured("uno_en", KEPT)) == once
+    assert once.index("shape") < once.index("STS-B") < once.index("End.")
+
+
+@pytest.mark.parametrize("name", ["eelbert_uno", "eelbert_tiny", "bert_tiny"])
+def test_shapes_are_counted(name: str) -> None:
+    """Without being built, as Keras counts them; test_encoder.py has all."""
+    model = EelbertClassifier(EelbertBackbone.from_name(name), num_classes=2)
+    assert RESULTS.parameters(model.backbone.config) == model.count_params()
 
 
 def test_every_preset_is_there() -> None:
