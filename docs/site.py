@@ -21,6 +21,7 @@ PAGES = {
     "c.md": "tflite/kits/c/README.md",
     "spam-filter.md": "examples/spam_filter/README.md",
     "support-mail.md": "examples/support_mail/README.md",
+    "many-languages.md": "examples/many_languages/README.md",
     "view-model.md": "examples/android_view_model/README.md",
     "voice-slots.md": "examples/voice_slots/README.md",
     "changelog.md": "CHANGELOG.md",

@@ -63,7 +63,16 @@ def anchors(page: Path) -> set[str]:
 
 def script(name: str) -> Any:
     """A script of experiments/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "experiments" / f"{name}.py")
+    return _module(ROOT / "experiments" / f"{name}.py")
+
+
+def example(name: str) -> Any:
+    """A file of examples/ as a module."""
+    return _module(ROOT / "examples" / f"{name}.py")
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import subprocess
 from collections import Counter
@@ -16,17 +15,8 @@ from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests import small_taggers
 from tests.forms import ROOT
 from tests.kits import STAND_IN, STRICT, compile_with, stand_in, write
+from tests.pages import example
 from tests.small_models import LABELS, converted
-
-
-def example(name: str) -> Any:
-    """A file of examples/ as a module."""
-    spec = importlib.util.spec_from_file_location(name.replace("/", "_"), ROOT / "examples" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_messages() -> None:
@@ -147,3 +137,14 @@ def test_mails() -> None:
     rows = example("support_mail/mails").mails(0)
     assert len({text for text, _ in rows}) == len(rows) == 160
     assert Counter(queue for _, queue in rows) == dict.fromkeys(("billing", "delivery", "defect", "account"), 40)
+
+
+def test_house_requests() -> None:
+    """Learned is English alone; other languages have as many texts of each matter, and all stand on the page."""
+    house = example("many_languages/house_requests")
+    english, others = house.english(), house.others()
+    assert all(text.isascii() for text, _ in english)
+    assert set(Counter((matter, language) for _, matter, language in others).values()) == {2}
+    assert {matter for _, matter, _ in others} == {matter for _, matter in english}
+    languages = {text: language for text, _, language in others}
+    assert sorted(languages[text] for text in house.page_examples()) == sorted(set(languages.values()))
