@@ -65,7 +65,7 @@ links:
 	@ln -s "$(CURDIR)"/eelbert_tf/* "$(CURDIR)/training" "$(CURDIR)/tflite" $(VENV)/typed/eelbert_tf/
 	@ln -s "$(CURDIR)/tests" $(VENV)/typed/
 
-package:  ## the wheel and the sdist, in dist/, tried in an empty environment
+package:  ## both wheels and the sdist, in dist/, tried in empty environments
 	@PYTHON="$(PYTHON)" .ci/package
 
 clean:  ## remove .venv, caches and build folders

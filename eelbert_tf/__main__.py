@@ -48,6 +48,10 @@ COMMANDS = {
 }
 
 
+# What training and conversion need, and a distribution that only runs TFLite files lacks.
+LEFT_OUT = ("eelbert_tf", "keras", "safetensors", "scipy", "sklearn", "tensorflow")
+
+
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows a default where there is one that says something, and the text does not say it already."""
 
@@ -94,6 +98,17 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
+def _as_input_error(error: Exception, output: str) -> InputError | None:
+    """What to tell the user of an error; `None` for one that is the program's own."""
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, MemoryError):
+        return InputError("not enough memory for this input; give a smaller one, or a machine with more")
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in LEFT_OUT:
+        return InputError(f"needs {error.name}, which is not installed: pip install eelbert-tf")
+    return system_error(error, output)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status is 0, 2 for bad input, 130 after an interrupt, or 143 after SIGTERM."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -117,9 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         silence(sys.stdout)
         return 0
     except Exception as error:
-        known = error if isinstance(error, InputError) else system_error(error, output)
-        if isinstance(error, MemoryError):
-            known = InputError("not enough memory for this input; give a smaller one, or a machine with more")
+        known = _as_input_error(error, output)
         if known is None:
             raise
         complain(f"eelbert {command}: {known}")

@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:  # noqa: ARG001, as every c
 
     Returns:
         For each preset its `kind`, `languages`, `numbers` (learned numbers), `weights_bytes`, `hidden_size`,
-        `max_tokens`, `labels`, `tflite_bytes` of a file that comes with it, and `scores`.
+        `max_tokens`, `labels`, `tflite_bytes` of a file that comes with it, and `scores`. `numbers` and `weights_bytes`
+        are `None` in a distribution without weights.
     """
     scores = json.loads(SCORES.read_text("utf-8"))
     found = {name: _described(name) | {"scores": scores.get(name, {})} for name in preset_names()}
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:  # noqa: ARG001, as every c
                 name,
                 one["kind"],
                 _shortened(one["languages"]),
-                f"{one['numbers']:,}",
+                "" if one["numbers"] is None else f"{one['numbers']:,}",
                 str(one["hidden_size"]),
                 str(one["max_tokens"]),
                 *("" if score is None else f"{score:.1f}" for score in scores),
@@ -61,8 +62,8 @@ def _described(name: str) -> dict[str, Any]:
     return {
         "kind": info.kind,
         "languages": info.notes.get("languages", ["en"]),
-        "numbers": _numbers(weights),
-        "weights_bytes": weights.stat().st_size,
+        "numbers": _numbers(weights) if weights.is_file() else None,
+        "weights_bytes": weights.stat().st_size if weights.is_file() else None,
         "hidden_size": info.config.hidden_size,
         "max_tokens": info.config.max_tokens,
         "labels": info.labels,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import email
+import importlib.util
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.forms import ROOT
-from tests.small_models import saved
+from tests.small_models import converted, saved
 
 MOST_BYTES = 12_000_000  # of the wheel; presets are most of it
 BUILD = """
@@ -30,6 +31,8 @@ getattr(build_meta, sys.argv[2])(sys.argv[3])
 
 def build(tree: Path, hook: str, folder: Path) -> Path:
     """What a hook of the build, `build_wheel` or `build_sdist`, makes of a tree: as `python -m build` calls them."""
+    pytest.importorskip("setuptools")
+    pytest.importorskip("wheel")
     folder.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", BUILD, tree, hook, folder], capture_output=True, text=True, check=False
@@ -39,14 +42,29 @@ def build(tree: Path, hook: str, folder: Path) -> Path:
     return file
 
 
+def copy_tree(folder: Path) -> None:
+    """The repository without what was built in it."""
+    unwanted = shutil.ignore_patterns(".*", "build", "dist", "runs", "node_modules", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT, folder, ignore=unwanted)
+
+
+def install(wheel: Path, venv: Path) -> Path:
+    """Makes an environment with nothing but a wheel; the folder that it is in."""
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
+        pytest.skip("needs pip")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    python = venv / "bin" / "python"
+    options = ["--quiet", "--no-index", "--no-deps", "--no-compile", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", *options, wheel], check=True)
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
+
+
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The source distribution of a copy of this tree with one more preset, and the wheel made of it."""
-    pytest.importorskip("setuptools")
-    pytest.importorskip("wheel")
     folder = tmp_path_factory.mktemp("packaging")
-    unwanted = shutil.ignore_patterns(".*", "build", "dist", "runs", "node_modules", "__pycache__", "*.egg-info")
-    shutil.copytree(ROOT, folder / "tree", ignore=unwanted)
+    copy_tree(folder / "tree")
     shutil.copytree(saved("small"), folder / "tree" / "eelbert_tf" / "saving" / "presets" / "one_more")
     sdist = build(folder / "tree", "build_sdist", folder / "sdist")
     shutil.unpack_archive(sdist, folder / "unpacked")
@@ -90,15 +108,7 @@ def test_the_distributions_are_complete(distributions: tuple[Path, Path]) -> Non
 
 def test_the_wheel_works_outside_the_repository(distributions: tuple[Path, Path], tmp_path: Path) -> None:
     """Installed without what it needs, which comes from the running environment; `make package` installs all of it."""
-    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
-        pytest.skip("needs pip")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    options = ["--quiet", "--no-index", "--no-deps", "--no-compile", "--disable-pip-version-check"]
-    install = [sys.executable, "-m", "pip", "--python", python, "install", *options, distributions[1]]
-    subprocess.run(install, check=True)
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    packages = Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
+    packages, python = install(distributions[1], tmp_path / "venv"), tmp_path / "venv" / "bin" / "python"
     others = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     (packages / "others.pth").write_text("\n".join(others) + "\n")
     (tmp_path / "elsewhere").mkdir()
@@ -115,6 +125,73 @@ def test_the_wheel_works_outside_the_repository(distributions: tuple[Path, Path]
     assert Path(result["home"]) == packages / "eelbert_tf"
     assert "one_more" in result["presets"]
     assert run(tmp_path / "venv" / "bin" / "eelbert", "--help").startswith("usage: eelbert")
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the runtime."""
+    folder = tmp_path_factory.mktemp("runtime")
+    copy_tree(folder / "tree")
+    return build(folder / "tree" / "runtime", "build_wheel", folder / "wheel")
+
+
+def test_the_runtime_is_a_part_of_the_package(runtime: Path) -> None:
+    """Whole packages, each preset that has a file, without its weights; and the versions that the package asks for."""
+    with zipfile.ZipFile(runtime) as archive:
+        own = {name for name in archive.namelist() if name.startswith("eelbert_tf/")}
+        metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith("METADATA"))
+        assert any(name.endswith("eelbert-runtime/LICENSE") for name in archive.namelist())
+    packages = {name.rpartition("/")[0] for name in own if name.endswith(".py")}
+    every = installed_files()
+    assert {name for name in every if name.rpartition("/")[0] in packages} <= own <= every
+    ready = {name.rpartition("/")[0] for name in every if name.endswith("/model.tflite")}
+    presets = {name for name in own if "/presets/" in name}
+    assert presets == {f"{folder}/{name}" for folder in ready for name in ("config.json", "model.tflite")}
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    assert email.message_from_string(metadata)["Version"] == config["metadata"]["version"]
+    for line in ("ai-edge-litert>=2.0,<3", "numpy>=1.26,<3"):
+        assert line in config["options"]["install_requires"]
+        assert line in (ROOT / "runtime" / "pyproject.toml").read_text()
+
+
+def test_the_runtime_needs_numpy_and_litert_alone(runtime: Path, tmp_path: Path) -> None:
+    """In an environment that has nothing else: every command that runs a file, and what others say."""
+    packages = install(runtime, tmp_path / "venv")
+    for name in ("numpy", "ai_edge_litert"):
+        module = Path(importlib.util.find_spec(name).origin).parent
+        for folder in (module, Path(f"{module}.libs")):
+            if folder.exists():
+                (packages / folder.name).symlink_to(folder)
+    (tmp_path / "t.csv").write_text("text,label\nturn it on,play_music\nturn it off,lights_on\n")
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*command: str | Path) -> tuple[int, str, str]:
+        program = tmp_path / "venv" / "bin" / command[0]
+        done = subprocess.run(
+            [program, *command[1:]], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    classifier, encoder = converted("small")[0], converted("encoder")[0]
+    commands: list[tuple[str | Path, ...]] = [
+        ("predict", "--model", "uno_en_sst2", "--text", "a fine film"),
+        ("evaluate", "--model", classifier, "--test", "t.csv", "--report", "r.html", "--predictions", "p.csv"),
+        ("embed", "--model", encoder, "--input", "t.csv", "--output", "e.npy"),
+        ("index", "--model", encoder, "--texts", "t.csv", "--output", "t.index"),
+        ("search", "--model", encoder, "--index", "t.index", "--query", "on"),
+        ("presets",),
+    ]
+    for command in commands:
+        status, said, complaints = run("eelbert", *command)
+        assert status == 0, complaints
+        assert isinstance(json.loads(said.splitlines()[-1]), dict)
+    code = "from eelbert_tf.tflite import EelbertRuntime; print(EelbertRuntime('uno_en_sst2').classify('fine')[0][0])"
+    assert run("python", "-c", code)[1] == "positive\n"
+    for command in [("predict", "--model", saved("small"), "--text", "a"), ("finetune", "--help")]:
+        status, _, complaints = run("eelbert", *command)
+        assert status == 2
+        assert re.fullmatch(r"eelbert \w+: needs [\w.]+, which is not installed: pip install eelbert-tf\n", complaints)
 
 
 def test_every_folder_of_modules_is_a_package_of_the_distribution():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
+
+from eelbert_tf.errors import InputError
 
 from .stderr import without_notes
 
@@ -20,6 +23,7 @@ class LiteRT:
     Raises:
         ValueError: LiteRT does not take the file.
         RuntimeError: LiteRT cannot prepare it.
+        InputError: LiteRT is not installed.
 
     Example:
 
@@ -28,15 +32,14 @@ class LiteRT:
     """
 
     def __init__(self, data: bytes, threads: int = 1, keep_tensors: bool = False) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
+        runtime = _installed()
         options: dict[str, Any] = {}
         if keep_tensors:
-            options["experimental_op_resolver_type"] = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            options["experimental_op_resolver_type"] = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             options["experimental_preserve_all_tensors"] = True
         self._data = data  # the interpreter reads it in place
         with without_notes():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
-            self._interpreter = Interpreter(model_content=data, num_threads=threads, **options)
+            self._interpreter = runtime.Interpreter(model_content=data, num_threads=threads, **options)
             self._interpreter.allocate_tensors()
         (self._input,) = (entry["index"] for entry in self._interpreter.get_input_details())
         self._scales = {d["index"]: d["quantization"] for d in self._interpreter.get_tensor_details()}
@@ -68,3 +71,19 @@ class LiteRT:
         """What the integers of a tensor stand for: its scale and its zero point."""
         scale, zero_point = self._scales[number]
         return float(scale), int(zero_point)
+
+
+def _installed() -> Any:
+    """The module with `Interpreter`: LiteRT's, or that of its predecessor, which alone has wheels for 32-bit ARM.
+
+    Raises:
+        InputError: neither is installed.
+        ModuleNotFoundError: one is, and lacks something itself.
+    """
+    for package in ("ai_edge_litert", "tflite_runtime"):
+        try:
+            return importlib.import_module(f"{package}.interpreter")
+        except ModuleNotFoundError as error:
+            if error.name != package:
+                raise
+    raise InputError("LiteRT is not installed: pip install ai-edge-litert")
