@@ -11,7 +11,7 @@ import pytest
 
 from eelbert_tf.tflite.conversion.self_test import TEXTS
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
-from eelbert_tf.tflite.kits.c_sources import Expected
+from eelbert_tf.tflite.kits.c_sources import Arena, Expected
 from eelbert_tf.tflite.kits.firmware import PREFIX, write_kit
 
 STAND_IN = Path(__file__).parent / "c" / "stand_in"
@@ -128,7 +128,7 @@ def write(
     if tests is None:
         values = [0.0] * (metadata.num_classes if metadata.task == "embedding" else len(metadata.outputs.names))
         tests = [Expected(str(text).encode(), values, []) for text in TEXTS]
-    write_kit(folder, data, metadata, ["ADD"], 1000, tests, "0.dev0", prefix)
+    write_kit(folder, data, metadata, ["ADD"], Arena(1000, 944), tests, "0.dev0", prefix)
 
 
 def compile_kit(folder: Path, main_code: str, prefixes: Sequence[str] = (PREFIX,), standard: str = "c++17") -> Path:

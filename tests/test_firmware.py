@@ -21,7 +21,7 @@ from eelbert_tf.tflite.conversion.convert import convert
 from eelbert_tf.tflite.conversion.self_test import expected
 from eelbert_tf.tflite.flatbuffer.file import operators, parse
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_metadata
-from eelbert_tf.tflite.kits.c_sources import DATA, HEADER, OPERATORS, c_string, resolver_lines, with_margin
+from eelbert_tf.tflite.kits.c_sources import DATA, HEADER, OPERATORS, Arena, c_string, resolver_lines, with_margin
 from eelbert_tf.tflite.kits.firmware import COPIED, PROJECT, WRITTEN, write_kit
 from eelbert_tf.tflite.runtimes.index import Index
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
@@ -218,13 +218,23 @@ def test_front_end_comes_along(tmp_path):
 @pytest.mark.parametrize("name", ["small", "pair"])
 def test_arena_with_margin_suffices(name):
     """The model runs in what the header reserves, and not in less than it was said to need."""
-    folder, _, report = kit(name)
+    _, _, report = kit(name)
     size = report["arena_with_margin"]
     assert size == with_margin(report["arena_bytes"]) >= 1.05 * report["arena_bytes"]
-    assert f"#define EELBERT_ARENA_BYTES {size}\n" in (folder / HEADER).read_text()
     assert TflmRuntime(report["output"], size).metadata.target == "micro"
     with pytest.raises(InputError, match="TFLite Micro cannot run it"):
         TflmRuntime(report["output"], report["arena_bytes"] - 64)
+
+
+def test_arena_of_a_32_bit_target(tmp_path):
+    """Shorter pointers take less of an arena; the header has the figure of either target, with the same margin."""
+    folder, _, report = kit("small")
+    program = tmp_path / "arena.c"
+    sizes = {bits: with_margin(report[f"arena_bytes{end}"]) for bits, end in ((64, ""), (32, "_32_bit"))}
+    assert sizes[32] < sizes[64]
+    for bits, size in sizes.items():
+        program.write_text(f'#include "{HEADER}"\n_Static_assert(EELBERT_ARENA_BYTES == {size}, "");\n')
+        compile_with("gcc", f"-m{bits}", "-ffreestanding", "-fsyntax-only", "-I", folder, program)
 
 
 def test_strings():
@@ -258,9 +268,8 @@ def test_other_files_in_the_folder_of_a_kit_stay(tmp_path):
     first, second = (kit(name) for name in ("small", "pair"))
     for folder, data, report in (first, second):
         metadata, tflm = read_metadata(data, report["output"]), TflmRuntime(report["output"])
-        write_kit(
-            tmp_path, data, metadata, report["ops"], report["arena_bytes"], expected(tflm), version("tflite-micro")
-        )
+        arena = Arena(report["arena_bytes"], report["arena_bytes_32_bit"])
+        write_kit(tmp_path, data, metadata, report["ops"], arena, expected(tflm), version("tflite-micro"))
         assert contents(tmp_path) == {**contents(folder), **others}
 
 

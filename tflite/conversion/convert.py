@@ -18,7 +18,7 @@ from eelbert_tf.tflite.flatbuffer.finish import finish
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, runtime_name
 from eelbert_tf.tflite.flatbuffer.versions import min_runtime
-from eelbert_tf.tflite.kits.c_sources import arena_on_32_bits, with_margin
+from eelbert_tf.tflite.kits.c_sources import Arena, arena_on_32_bits, with_margin
 from eelbert_tf.tflite.kits.firmware import PREFIX, write_kit
 from eelbert_tf.tflite.runtimes.copies import check_finite, copy_of, is_float32
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
@@ -142,9 +142,8 @@ def convert(
             report["arena_bytes_32_bit"] = arena_on_32_bits(report["arena_bytes"], len(graph.operators))
             TflmRuntime(temporary, report["arena_with_margin"])  # it does suffice
         if kit is not None:
-            write_kit(
-                kit, data, metadata, ops, report["arena_bytes"], expected(tflm), version("tflite-micro"), kit_prefix
-            )
+            arena = Arena(report["arena_bytes"], report["arena_bytes_32_bit"])
+            write_kit(kit, data, metadata, ops, arena, expected(tflm), version("tflite-micro"), kit_prefix)
             report["kit"] = os.fspath(kit)
         check_replaceable(output)  # it may have come in the meantime
     return {

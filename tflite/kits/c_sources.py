@@ -28,6 +28,18 @@ TOLERANCES = {"none": 0.001, "int8": 0.05}
 _SPELLED = {"CONV_2D": "Conv2D", "CUMSUM": "CumSum", "BATCH_MATMUL": "BatchMatMul"}
 
 
+class Arena(NamedTuple):
+    """The memory that TFLite Micro needs for a model, in bytes, without margin.
+
+    Args:
+        measured: on a 64-bit machine.
+        on_32_bits: where pointers have 32 bits, as `arena_on_32_bits` predicts it.
+    """
+
+    measured: int
+    on_32_bits: int
+
+
 class Expected(NamedTuple):
     """What a model gives for a text in TFLite Micro.
 
@@ -74,7 +86,7 @@ def expected_lines(tests: Sequence[Expected]) -> list[str]:
 
 
 def header(
-    data: bytes, metadata: Metadata, ops: Sequence[str], arena_bytes: int, tests: Sequence[Expected], tflm: str
+    data: bytes, metadata: Metadata, ops: Sequence[str], arena: Arena, tests: Sequence[Expected], tflm: str
 ) -> str:
     """The text of `eelbert_model.h`: see `write_kit` for the arguments."""
     width = metadata.num_classes if metadata.task == EMBEDDING else 0
@@ -82,6 +94,8 @@ def header(
 {FIRST_LINE} Its operators stand in {OPERATORS}. */
 #ifndef EELBERT_MODEL_H
 #define EELBERT_MODEL_H
+
+#include <stdint.h>
 
 #define EELBERT_KIT_VERSION "{__version__}" /* of eelbert-tf, which wrote this */
 #define EELBERT_TFLM_VERSION "{tflm}" /* of TFLite Micro, in which the model was run when it was converted */
@@ -105,9 +119,14 @@ def header(
 #define EELBERT_TEST_SPANS {max([1, *(len(test.spans) for test in tests)])}
 #define EELBERT_TEST_TOLERANCE {TOLERANCES[metadata.quantize]:g}f
 
-/* The model needed {arena_bytes} bytes on a 64-bit machine with TFLite Micro's reference kernels. */
+/* The model needed {arena.measured} bytes on a 64-bit machine with TFLite Micro's reference kernels, {arena.on_32_bits}
+   where pointers have 32 bits (predicted); with a margin of {_MARGIN_PERCENT} %, in whole KiB: */
 #ifndef EELBERT_ARENA_BYTES
-#define EELBERT_ARENA_BYTES {with_margin(arena_bytes)}
+#if UINTPTR_MAX > 0xFFFFFFFF
+#define EELBERT_ARENA_BYTES {with_margin(arena.measured)}
+#else
+#define EELBERT_ARENA_BYTES {with_margin(arena.on_32_bits)}
+#endif
 #endif
 
 #ifdef __cplusplus

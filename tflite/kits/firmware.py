@@ -18,6 +18,7 @@ from .c_sources import (
     HEADER,
     OPERATORS,
     TESTS,
+    Arena,
     Expected,
     expected_lines,
     header,
@@ -128,7 +129,7 @@ def write_kit(
     data: bytes,
     metadata: Metadata,
     ops: Sequence[str],
-    arena_bytes: int,
+    arena: Arena,
     tests: Sequence[Expected],
     tflm: str,
     prefix: str = PREFIX,
@@ -140,7 +141,7 @@ def write_kit(
         data: the TFLite file, for the target "micro".
         metadata: of the file.
         ops: names of its operators.
-        arena_bytes: memory that it needed when it was measured, without margin.
+        arena: memory that it needs.
         tests: texts, at least one, and what the file gives for them.
         tflm: version of TFLite Micro in which it does.
         prefix: what all names of files, functions and constants begin with.
@@ -154,7 +155,7 @@ def write_kit(
     files[OPERATORS] = "\n".join((*resolver_lines(ops), ""))
     files[TESTS] = "\n".join((*expected_lines(tests), ""))
     files[DATA] = source(data, metadata, prefix)
-    files[HEADER] = renamed(header(data, metadata, ops, arena_bytes, tests, tflm), prefix)
+    files[HEADER] = renamed(header(data, metadata, ops, arena, tests, tflm), prefix)
     project = {name: (SOURCES / "project" / name).read_text("utf-8") for name in PROJECT}
     files |= {name: renamed(text, prefix).replace("@VERSION@", __version__) for name, text in project.items()}
     contents = {renamed(name, prefix): text.encode("utf-8") for name, text in files.items()}
