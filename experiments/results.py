@@ -30,7 +30,7 @@ from plots import drawn
 ROOT = Path(__file__).parents[1]
 MEASURED = "scores, measured alike"  # a row of a preset's card
 SOURCE = ROOT / "experiments" / "results.json"
-BESIDE = ("languages", "lexical", "picture", "transfer")
+BESIDE = ("languages", "lexical", "picture", "transfer", "lengths")
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "languages", "ablations", "paper")))
 QUESTIONS = {  # that the paper's text asks of the input, by the rows of `ablation`
     "the paper's hash": "hash, random or learned?",
@@ -128,6 +128,22 @@ def transfer(results: Results) -> str:
     return markdown_table(["language", "intents", *(name for name, *_ in columns)], [*rows, ["mean", "", *means]])
 
 
+def lengths(results: Results) -> str:
+    """Bytes and tokens of sentences: a row for each language."""
+    found = results["lengths"]
+    header = ["language", "bytes", "tokens", *(f"{key.replace(', ', ' tokens, ')} bytes" for key in _files(found))]
+    rows = []
+    for code, row in sorted(found.items(), key=lambda pair: LANGUAGES[pair[0]]):
+        spans = ["{} ({})".format(*row[name]) for name in ("bytes", "tokens")]
+        rows.append([LANGUAGES[code], *spans, *(f"{row[key]} %" for key in _files(found))])
+    return markdown_table(header, rows)
+
+
+def _files(found: Results) -> list[str]:
+    """The limits that lengths were held against."""
+    return [key for key in next(iter(found.values())) if ", " in key]
+
+
 def _middle(score: float | list[float]) -> float:
     return score[0] if isinstance(score, list) else score
 
@@ -178,6 +194,7 @@ TABLES = {
     "scores": scores,
     "languages": languages,
     "transfer": transfer,
+    "lengths": lengths,
     "ablation": ablation,
     "questions": questions,
     "shapes": shapes,

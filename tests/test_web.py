@@ -29,6 +29,7 @@ from eelbert_tf.text.windows import Windows
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests import browser, small_taggers
+from tests.pages import example
 from tests.small_models import FILE, TASKS, converted, trained
 from tests.task_texts import task_rows
 
@@ -317,6 +318,23 @@ def test_examples(page):
     window.type("#file", str(converted("regression")[0]))
     window.wait("return document.querySelector('#examples').hidden", bool)
     assert window.script("return document.querySelector('#examples').hidden")
+
+
+def test_examples_in_many_languages(page):
+    """Those of examples/many_languages, with a model that folds the letters of all alphabets."""
+    path = converted("normalized", quantize="int8")[0]
+    runtime, examples = EelbertRuntime(path), example("many_languages/house_requests").page_examples()
+    window, address = page
+    folder = window.site / "languages"
+    folder.mkdir()
+    for file in (*(path for path in WEB.glob("*.[hc]*")), *WEB.glob("*.js"), VENDORED):
+        (folder / file.name).symlink_to(file)
+    (folder / "model.tflite").symlink_to(path)
+    (folder / "examples.json").write_text(json.dumps(examples), "utf-8")
+    window = _open((window, f"{address}languages/"))
+    for number, text in enumerate(examples):
+        window.script(f"document.querySelectorAll('#examples button')[{number}].click()")
+        _assert_shown(window, runtime, text)
 
 
 def _ready(page: tuple[browser.Browser, str]) -> browser.Browser:
