@@ -13,7 +13,7 @@ from eelbert_tf.tflite.flatbuffer.metadata import read_file
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 from tests.small_models import FILE, TASKS, trained
-from tests.task_texts import task_rows
+from tests.task_texts import task_rows, write_task
 
 LEAST = {  # what the models reach is well above
     "classification": {"accuracy": 0.95, "macro_f1": 0.95, "kept": 0.85, "auroc": 0.9, "refused": 0.5},
@@ -114,6 +114,16 @@ def test_options_that_do_not_suit_a_task(tmp_path, capsys):
     for values, message in ((["1.5"], "must lie between 0 and 1"), ([".9", ".8"], "takes one file and one share")):
         assert main(["finetune", "--train", str(path), "--output", str(tmp_path / "m"), "--unknown", *values]) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("untraced")
+def test_a_share_that_cannot_be_kept(tmp_path, capsys):
+    """Where too few known texts are held out to keep a share of them, the command says so."""
+    path = write_task(tmp_path / "a.csv", "classification", 12)
+    config = trained("binary") / "tiny.json"
+    arguments = ["--config", str(config), "--epochs", "1", "--unknown", "--output", str(tmp_path / "m")]
+    assert main(["finetune", "--train", str(path), *arguments]) == 0
+    assert "too few to keep a share of them" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("untraced")

@@ -20,6 +20,7 @@ from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.folders import TRAINING_FILE, weights_digest
 from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.finetune import experiment
+from eelbert_tf.training.finetune.calibrate import LEAST_TEXTS
 from eelbert_tf.training.finetune.experiment import Validation, run_experiment, search, variants
 from eelbert_tf.training.finetune.heads import in_words
 from eelbert_tf.training.finetune.labelled import Labelled
@@ -72,16 +73,17 @@ def test_folds_are_stratified() -> None:
 
 def test_what_is_held_out() -> None:
     """A file where there is one, a part of many texts, all of few in turn, none of very few; rows are named."""
-    many = Labelled([f"text {i}" for i in range(300)], ["a", "b"] * 150, range(2, 302))
+    many = Labelled([f"text {i}" for i in range(400)], ["a", "b"] * 200, range(2, 402))
     assert Validation.choose(many, DATA).dev is DATA
     found = Validation.choose(many, None)
     assert found.how == "split"
-    assert Counter(found.dev.labels) == {"a": 15, "b": 15}
+    assert Counter(found.dev.labels) == {"a": 20, "b": 20}
     assert found.facts["rows"] == found.dev.rows
     assert [many.texts[row - 2] for row in found.dev.rows] == found.dev.texts
     assert Validation.choose(DATA, None).describe() == {"how": "cross-validation", "parts": 5, "seed": 0}
     assert Validation.choose(many, None, share=0.0).how == "none"
     assert Validation.choose(DATA.part(np.arange(10)), None).how == "none"
+    assert len(Validation.choose(many.part(np.arange(201)), None).dev) >= LEAST_TEXTS
 
 
 def test_cross_validation(tiny: EelbertConfig) -> None:

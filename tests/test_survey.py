@@ -46,6 +46,11 @@ def test_facts(tmp_path: Path) -> None:
     numbers = look(tmp_path, [("a", 1.5), ("b", 2)], task="regression")
     assert numbers.facts["labels"] == {"least": 1.5, "greatest": 2.0, "mean": 1.75}
     assert "labels from 1.5 to 2, on average 1.75" in numbers.lines()[0]
+    path = tmp_path / "houses.csv"
+    path.write_text("text,price,size\na,1e6,0.003\nb,2e6,0.006\n")
+    several = survey(read_table(path, None, ["price", "size"], "regression"), None, "regression", UNO)
+    assert several.facts["labels"]["size"] == {"least": 0.003, "greatest": 0.006, "mean": 0.0045}
+    assert "price from 1e+06 to 2e+06, on average 1.5e+06; size from 0.003 to 0.006, on" in several.lines()[0]
 
 
 @pytest.mark.parametrize(

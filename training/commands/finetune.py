@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 from eelbert_tf.disk.files import check_directory
 from eelbert_tf.disk.inputs import spread_texts
 from eelbert_tf.disk.tables import Table, Text, check_labels, read_table
-from eelbert_tf.errors import InputError
+from eelbert_tf.errors import InputError, InputWarning
 from eelbert_tf.saving.folders import MODEL_FOLDER, read_config
 from eelbert_tf.scores import TASKS
 from eelbert_tf.training.finetune.foreign import foreign_texts
@@ -43,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.1,
         metavar="X",
-        help="share of every class in --train that is held out where there is no --dev (up to 200 texts are "
-        "cross-validated instead); 0 holds out nothing, and keeps the last pass",
+        help="share of every class in --train that is held out where there is no --dev, but about 36 texts "
+        "or more (up to 200 are cross-validated instead); 0 holds out nothing, and keeps the last pass",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="model directory to write")
     parser.add_argument(
@@ -166,7 +167,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     import keras
 
-    from eelbert_tf.training.finetune.calibrate import Unknown
+    from eelbert_tf.training.finetune.calibrate import LEAST_TEXTS, Unknown
     from eelbert_tf.training.finetune.experiment import Validation, run_convex, run_experiment
     from eelbert_tf.training.finetune.heads import LEXICAL, in_words, suited_method
     from eelbert_tf.training.finetune.labelled import Labelled
@@ -212,6 +213,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             found = run_convex(model, validation, recipe, LEXICAL[args.lexical], options)
         else:
             found = run_experiment(model, validation, recipe, args.trials, options)
+    if unknown is not None and "kept" not in found.calibration:
+        warnings.warn(
+            f"--unknown: fewer than {LEAST_TEXTS} known texts are held out, too few to keep a share of them; give "
+            "--dev, or more texts in --train",
+            InputWarning,
+            stacklevel=2,
+        )
     if not args.quiet and (said := in_words(found.fitted, found.trained, recipe.criterion(args.task))):
         print(f"eelbert finetune: {said}", file=sys.stderr)
     return write_report(args, model, found, understood) | {"preset": preset, "config": origin}

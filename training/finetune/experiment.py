@@ -18,7 +18,7 @@ from .passes import Passes
 from .recipe import Recipe
 from .run import Learner, Options, Restart, Trained, finetune
 from .scoring import best_of, better, figures, shown, without_loss
-from .validation import FEWEST, FOLDS, SMALL, folds, split
+from .validation import FEWEST, FOLDS, LEAST, SMALL, folds, split
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Validation:
         Args:
             train: labelled texts.
             dev: texts that the user holds out, if any.
-            share: of the training texts that is held out otherwise; 0 for none.
+            share: of the training texts that is held out otherwise, more where that is too few; 0 for none.
             seed: fixes the draw.
             unknown: texts of no class.
         """
@@ -72,7 +72,7 @@ class Validation:
         if len(train) <= SMALL:
             parts = folds(train.texts, labels, FOLDS, seed)
             return cls("cross-validation", train, None, parts, {"parts": FOLDS, "seed": seed}, unknown)
-        left, held_out = split(train.texts, labels, share, seed)
+        left, held_out = split(train.texts, labels, max(share, LEAST / len(train)), seed)
         dev = train.part(held_out)
         facts = {"texts": len(dev), "seed": seed, "rows": list(map(int, dev.rows or held_out + 1))}
         return cls("split", train.part(left), dev, None, facts, unknown)

@@ -39,9 +39,9 @@ class Survey:
     """What was found in labelled files.
 
     Args:
-        facts: for the report: `rows`, `classes` with their counts (or `labels` of a regression; of tagged texts `spans`
-            and `intents`), `words` and `tokens` of a text, `truncated`, `windows` where long texts are read in several,
-            and the same of the development file as `dev`.
+        facts: for the report: `rows`, `classes` with their counts (or `labels` of a regression, by column where there
+            are several; of tagged texts `spans` and `intents`), `words` and `tokens` of a text, `truncated`, `windows`
+            where long texts are read in several, and the same of the development file as `dev`.
         warnings: a line for each thing that is probably a mistake, each with the fix.
     """
 
@@ -58,7 +58,10 @@ class Survey:
                 named = ", ".join(f"{name} {count:,}" for name, count in counts[:_SHOWN])
                 found.insert(-1, f"{len(counts):,} {called}: {named}" + (", ..." if len(counts) > _SHOWN else ""))
         if "labels" in facts:
-            found.insert(1, "labels from {least:g} to {greatest:g}, on average {mean:.4g}".format(**facts["labels"]))
+            labels = facts["labels"]
+            several = labels if isinstance(next(iter(labels.values())), dict) else {"labels": labels}
+            for name, numbers in reversed(several.items()):
+                found.insert(1, "{} from {least:g} to {greatest:g}, on average {mean:.4g}".format(name, **numbers))
         lines = [f"{facts['file']}: {'; '.join(found)}"]
         if "dev" in facts:
             lines.append(f"{facts['dev']['file']}: {facts['dev']['rows']:,} rows; {_lengths(facts['dev'])}")
@@ -95,9 +98,11 @@ def survey(
     facts, counts = _facts(train, config), Counter(_names(train))
     warnings: list[str] = []
     if task == "regression":
-        columns_of_numbers = np.asarray(train.labels, np.float64)
-        least, greatest, mean = (float(f(columns_of_numbers)) for f in (np.min, np.max, np.mean))
-        facts["labels"] = {"least": least, "greatest": greatest, "mean": round(mean, 4)}
+        numbers = np.asarray(train.labels, np.float64).reshape(len(train), -1).T
+        if train.columns:
+            facts["labels"] = dict(zip(train.columns, map(_about_numbers, numbers), strict=True))
+        else:
+            facts["labels"] = _about_numbers(numbers[0])
     else:
         found = sort_labels(counts) if task == TAGGING else check_labels(train, task) or sorted(counts)
         facts["spans" if task == TAGGING else "classes"] = {name: counts[name] for name in found}
@@ -118,6 +123,10 @@ def survey(
             facts["dev"]["unseen"] = dict(unseen)
             warnings.append(f"{dev.path}: {unseen_labels(unseen)}")
     return Survey(facts, warnings)
+
+
+def _about_numbers(numbers: np.ndarray) -> dict[str, float]:
+    return {"least": float(numbers.min()), "greatest": float(numbers.max()), "mean": float(f"{numbers.mean():.5g}")}
 
 
 def _names(table: Table) -> list[str]:
@@ -177,8 +186,9 @@ def _about_classes(counts: Counter[str], table: Table, task: str) -> Iterable[st
         yield f"{scale}; if they are amounts or grades and no kinds, give --task regression"
     few = {name: count for name, count in counts.items() if count < FEW}
     if few:
-        what = "1 class has" if len(few) == 1 else f"{len(few)} classes have"
-        yield f"{what} fewer than {FEW} texts: {_some(few)}; add some, or merge it with another class"
+        one, more = ("name", "names") if task == TAGGING else ("class", "classes")
+        what, them = (f"1 {one} has", "it") if len(few) == 1 else (f"{len(few)} {more} have", "them")
+        yield f"{what} fewer than {FEW} texts: {_some(few)}; add some, or merge {them} with another {one}"
     twins = defaultdict(list)
     for name in counts:
         twins[_same(name)].append(name)

@@ -15,6 +15,7 @@ FEWEST = 20  # texts: of fewer none are held out
 SMALL = 200  # texts: up to so many are cross-validated
 FOLDS = 5
 MOST = 2000  # texts that a split holds out
+LEAST = 36  # likewise, of more than `SMALL`: a few more than calibration needs, since classes are dealt by themselves
 
 
 def folds(texts: Sequence[TextOrPair], labels: Sequence[Any], count: int, seed: int = 0) -> np.ndarray:
