@@ -76,7 +76,7 @@ def _train(folder: Path) -> None:
     finetune(model, Tagged.of(train), None, Recipe(9, 16, 0.02), Options(folder / "model", quiet=True))
 
 
-def converted(target: str, quantize: str) -> tuple[Path, dict[str, Any]]:
+def converted(target: str, quantize: str, lengths: tuple[int, ...] | None = None) -> tuple[Path, dict[str, Any]]:
     """A TFLite file of `trained()`, and the report of its conversion."""
 
     def build(folder: Path) -> None:
@@ -85,8 +85,8 @@ def converted(target: str, quantize: str) -> tuple[Path, dict[str, Any]]:
 
         folder.mkdir(exist_ok=True)
         texts = [row.text for row in read_tagged(trained() / "train.csv")] if quantize == "int8" else None
-        report = convert(trained() / "model", folder / FILE, target, quantize, calibration=texts)
+        report = convert(trained() / "model", folder / FILE, target, quantize, calibration=texts, lengths=lengths)
         (folder / "report.json").write_text(json.dumps(report), "utf-8")
 
-    folder = once(f"tagger-{target}-{quantize}", build)
+    folder = once(f"tagger-{target}-{quantize}-{lengths}", build)
     return folder / FILE, json.loads((folder / "report.json").read_text("utf-8"))

@@ -53,6 +53,7 @@ class Java:
         )
         self.runtime: EelbertRuntime | None = None
         self.loaded: list[int] = []  # checksums of the models that the helper gave to LiteRT
+        self.signatures: list[str] = []  # of the graphs that ran
 
     def __call__(self, name: str, *arguments: Any) -> str:
         """The answer to a call."""
@@ -65,13 +66,16 @@ class Java:
         for line in self._jvm.stdout:
             if line.startswith("="):
                 return line[1:].rstrip("\n")
-            kind, *values = line.split()
+            kind, name, *values = line.split()
             if kind == "load":
-                self.loaded.append(int(values[0], 16))
+                self.loaded.append(int(name, 16))
             else:
                 assert kind == "run"
                 assert self.runtime is not None
-                outputs = self.runtime.invoke(np.array([values], np.int32))
+                metadata = self.runtime.metadata
+                (length,) = (one for one in (*metadata.shorter, metadata.whole) if metadata.signature(one) == name)
+                self.signatures.append(name)
+                outputs = self.runtime.invoke(np.array([values], np.int32), length)
                 self._write(" ".join(str(bits) for values in outputs for bits in values.view(np.uint32).ravel()))
         raise AssertionError("the JVM ended")
 
@@ -176,6 +180,31 @@ def test_the_same_bytes_words_and_cuts_as_in_python(java, pair, normalization):
             assert java("words", "x" + data.hex(), *limits) == expected, data
     if pair:
         assert java("join", _hex("a b"), _hex("c"), 64) == join_pair("a b", "c", 64).hex()
+
+
+@pytest.mark.parametrize("name", ["small", "normalized_pair"])
+def test_lengths(java, name):
+    """Each text goes through the graph that Python takes for it."""
+    path = converted(name, lengths=[6, 10])[0]
+    java.runtime = runtime = EelbertRuntime(path)
+    java.signatures.clear()
+    metadata, expected = runtime.metadata, []
+    for first in (
+        "on",
+        "",
+        "turn on the lights",
+        "é" * 20,
+        "a-b-c-d",
+        "one two three four five six seven eight nine",
+        "x" * 36,
+    ):
+        second = None if name == "small" else "now"
+        text = first if second is None else (first, second)
+        expected.append(metadata.signature(metadata.length_for(as_data(text, metadata.max_bytes))))
+        found = float(java("predict", path, _hex(first), _hex(second)))
+        assert found == runtime.predict([text])[0, 0]
+    assert java.signatures == expected
+    assert len(set(expected)) == 3
 
 
 def test_golden_windows_in_java(java):

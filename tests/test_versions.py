@@ -51,7 +51,8 @@ def tensorflows_own(function: str, data: bytes) -> bytes:
 def versions(data: bytes) -> list[tuple[str, int]]:
     """Each operator of a file with its version."""
     model = parse(data)
-    codes = [model.operatorCodes[operator.opcodeIndex] for operator in model.subgraphs[0].operators]
+    operators = (operator for graph in model.subgraphs for operator in graph.operators)
+    codes = [model.operatorCodes[operator.opcodeIndex] for operator in operators]
     return [(operator_name(code), code.version) for code in codes]
 
 
@@ -59,7 +60,7 @@ def recomputed(data: bytes) -> list[tuple[str, int]]:
     """The same with the versions that TensorFlow gives: each operator gets a code of its own, of version 0, first."""
     model = parse(data)
     codes = []
-    for number, operator in enumerate(model.subgraphs[0].operators):
+    for number, operator in enumerate(operator for graph in model.subgraphs for operator in graph.operators):
         known, code = model.operatorCodes[operator.opcodeIndex], schema.OperatorCodeT()
         code.builtinCode, code.deprecatedBuiltinCode, code.version = known.builtinCode, known.deprecatedBuiltinCode, 0
         codes.append(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import functools
 import http.server
 import json
@@ -27,6 +28,7 @@ from eelbert_tf.text.strings import as_data, encode_texts
 from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.text.windows import Windows
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs, hard_texts
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from tests import browser, small_taggers
 from tests.pages import example
@@ -110,10 +112,12 @@ def test_the_same_bytes_words_and_cuts_as_in_python(pair, normalization):
         metadata = {"max_tokens": max_tokens, "max_bytes": max_bytes, "pair": pair, "config": config}
         for text in texts:
             first, second = text if pair else (text, None)
-            calls += [["encode", first, second, max_bytes], ["read", first, second, metadata]]
+            calls += [["inputs", first, second, metadata], ["read", first, second, metadata]]
             words = _words(as_data(text, max_bytes), max_tokens, max_bytes, pair, normalization)
             truncated = is_truncated(text, max_tokens, max_bytes, pair, normalization)
-            expected += [encode_texts([text], max_bytes)[0].tolist(), {"words": words, "truncated": truncated}]
+            data = encode_texts([text], max_bytes)[0].tolist()
+            expected.append([{"input": data, "signature": "serving_default", "share": 1}])
+            expected.append({"words": words, "truncated": truncated})
         for data in (as_data(text, max_bytes) for text in hard_inputs(pair, 400)):
             calls.append(["tokenize", list(data), max_tokens, max_bytes, pair, normalization])
             expected.append(_words(data, max_tokens, max_bytes, pair, normalization))
@@ -146,6 +150,19 @@ def test_windows_in_javascript():
             for row, data in zip(found, wanted[0].tolist(), strict=True):
                 words = [_words(bytes(d).rstrip(b"\0"), 9, 40, False, 1) for d in (row["input"], data)]
                 assert words[0] == words[1]
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_lengths_in_javascript(pair):
+    """The shortest graph that holds a text is the one that Python takes."""
+    metadata = Metadata(40, 200, 2, pair=pair, config={"hash": {"normalization": 1}}, lengths=[(6, 30), (12, 70)])
+    texts = [as_data(text, 200) for text in hard_inputs(pair, 300)]
+    fields = dataclasses.asdict(metadata)
+    lengths = [metadata.length_for(data) for data in texts]
+    assert len(set(lengths)) == 3
+    for found, length in zip(_node([["fit", list(data), fields] for data in texts]), lengths, strict=True):
+        assert found["signature"] == metadata.signature(length)
+        assert len(found["input"]) == length.bytes
 
 
 # Reads the path of a file and logits, and writes an answer and what `classify` needs for each text.
@@ -233,7 +250,7 @@ def page(tmp_path_factory) -> Iterator[tuple[browser.Browser, str]]:
     site = tmp_path_factory.mktemp("site")
     for file in (*WEB.glob("*.html"), *WEB.glob("*.css"), *WEB.glob("*.js"), VENDORED):
         (site / file.name).symlink_to(file)
-    (site / "model.tflite").symlink_to(converted("small", quantize="int8")[0])
+    (site / "model.tflite").symlink_to(converted("small", quantize="int8", lengths=[6, 10])[0])
     with _served(site) as address, browser.start(*programs, _free_port()) as window:
         window.site = site
         yield window, address
@@ -275,7 +292,7 @@ def _open(page: tuple[browser.Browser, str]) -> browser.Browser:
 def test_page_shows_what_python_computes(page):
     """Typed text, key by key; nothing is asked of any other machine."""
     window = _open(page)
-    path = converted("small", quantize="int8")[0]
+    path = converted("small", quantize="int8", lengths=[6, 10])[0]
     runtime = EelbertRuntime(path)
     assert window.script(SHOWN)["size"] == f"{round(path.stat().st_size / 1000)} kB"
     assert window.script(SHOWN)["label"] == "–"
@@ -389,13 +406,13 @@ SORTED = """return Object.fromEntries([...document.querySelectorAll("section li"
 def test_support_mail_is_sorted(page):
     """The page of examples/support_mail, on the small model: each mail is in the queue that Python says."""
     window, address = page
-    runtime = EelbertRuntime(converted("small", quantize="int8")[0])
+    runtime = EelbertRuntime(converted("small", quantize="int8", lengths=[6, 10])[0])
     folder = window.site / "support"
     folder.mkdir()
     mails = ["my parcel is late", "größer, bitte", "where is my invoice?"]
     for file in (*WEB.glob("*.js"), *(ROOT / "examples" / "support_mail").glob("*.[hcj]*"), VENDORED):
         (folder / file.name).symlink_to(file)
-    (folder / "model.tflite").symlink_to(converted("small", quantize="int8")[0])
+    (folder / "model.tflite").symlink_to(converted("small", quantize="int8", lengths=[6, 10])[0])
     (folder / "mails.json").write_text(json.dumps(mails))
     window.open(f"{address}support/index.html")
     window.wait(SORTED, lambda found: len(found) == len(mails))
@@ -410,7 +427,7 @@ def test_logits_of_hard_texts(page):
     window = _open(page)
     texts = [text for text in hard_texts(300) if isinstance(text, str)]
     found = np.array(window.script(PREDICT.replace("TEXTS", json.dumps(texts))))
-    expected = EelbertRuntime(converted("small", quantize="int8")[0]).predict(texts)
+    expected = EelbertRuntime(converted("small", quantize="int8", lengths=[6, 10])[0]).predict(texts)
     assert abs(found - expected).max() < 1e-5
     assert np.ptp(expected, axis=0).min() > 0.1
 

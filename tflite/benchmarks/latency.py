@@ -1,7 +1,8 @@
-"""Latency of one text, from string to logits: EELBERT-UNO and `uno_en` on bytes beside BERT-tiny on WordPiece ids."""
+"""Latency of one text, from string to logits: EELBERT and its presets on bytes beside BERT-tiny on WordPiece ids."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,25 +11,29 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.text.strings import encode_texts
-from eelbert_tf.tflite.runtimes.interpreter import LiteRT
+from eelbert_tf.text.strings import as_data, pad_bytes
+from eelbert_tf.tflite.flatbuffer.metadata import Metadata
+from eelbert_tf.tflite.runtimes.interpreter import LiteRT, Signatures
 
 from .timing import interleave, summary
 
 SLOTS = (16, 32, 64, 128)
 BYTES_PER_SLOT = 4
-# The shape of each model, and how it is quantized.
+# The shape of each model, how it is quantized, and whether its file has shorter graphs.
 OURS = {
-    "eelbert_uno": ("eelbert_uno", "none"),
-    "eelbert_uno_int8": ("eelbert_uno", "int8"),
-    "uno_en_int8": ("uno_en", "int8"),
+    "eelbert_uno": ("eelbert_uno", "none", False),
+    "eelbert_uno_int8": ("eelbert_uno", "int8", False),
+    "uno_en_int8": ("uno_en", "int8", False),
+    "uno_en_int8_lengths": ("uno_en", "int8", True),
+    "tiny_en_int8_lengths": ("tiny_en", "int8", True),
 }
 METHOD = (
     "LiteRT, one thread, one text at a time, random weights, two classes. The models take turns on every text, in one "
     "process; p50 and p95 are over all texts and rounds. EELBERT, in float32 and with int8 weights, is given the UTF-8 "
-    "bytes of the text and splits and hashes them inside the model; BERT-tiny, in float32, is given the ids of 30,522 "
+    "bytes of the text and splits and hashes them inside the model; where its file has several lengths, its runtime "
+    "counts tokens and takes the shortest graph that holds them. BERT-tiny, in float32, is given the ids of 30,522 "
     "WordPieces, and its tokenization is timed in the same turn. ratio = median of EELBERT / (median of BERT-tiny + "
-    "median of its tokenization)."
+    "median of its tokenization). Texts are as they are, or joined until they fill all slots."
 )
 
 
@@ -86,13 +91,17 @@ def ids_to_tflite(model: Any) -> bytes:
     return converter.convert()
 
 
-def bytes_to_tflite(name: str, slots: int, quantize: str) -> bytes:
+def bytes_to_tflite(name: str, slots: int, quantize: str, lengths: bool = False) -> tuple[bytes, Metadata]:
     """An EELBERT classifier on bytes as `eelbert convert` writes it: int32 `[1, L]` to float32 `[1, 2]`.
 
     Args:
         name: a named size, or a preset whose shape it is.
         slots: T.
         quantize: as `convert` takes it.
+        lengths: whether it has shorter graphs.
+
+    Returns:
+        The file, and what it says of itself.
     """
     from eelbert_tf.config import CONFIG_NAMES, named_config
     from eelbert_tf.models.backbone import EelbertBackbone
@@ -100,20 +109,46 @@ def bytes_to_tflite(name: str, slots: int, quantize: str) -> bytes:
     from eelbert_tf.saving.folders import find_model
     from eelbert_tf.saving.info import read_info
     from eelbert_tf.tflite.conversion.convert import MOBILE
-    from eelbert_tf.tflite.conversion.export import to_tflite
+    from eelbert_tf.tflite.conversion.lengths import shorter_lengths, to_graphs
     from eelbert_tf.tflite.flatbuffer.finish import finish
     from eelbert_tf.tflite.runtimes.models import metadata_of
 
     limits = {"max_position_embeddings": slots, "max_tokens": slots, "max_bytes": slots * BYTES_PER_SLOT}
     config = named_config(name) if name in CONFIG_NAMES else read_info(find_model(name))[0].config
     model = EelbertClassifier(EelbertBackbone(config.replace(**limits)), 2)
-    graph = to_tflite(model)
-    MOBILE[quantize](graph)
-    return finish(graph, metadata_of(model, "mobile", quantize))
+    metadata = metadata_of(model, "mobile", quantize)
+    shorter = shorter_lengths(None if lengths else [], metadata.whole)
+    metadata = dataclasses.replace(metadata, lengths=shorter)
+    graphs = to_graphs(model, shorter)
+    for graph in graphs:
+        MOBILE[quantize](graph)
+    return finish(graphs[0], metadata, graphs[1:]), metadata
 
 
-def _run_bytes(run: Callable[[np.ndarray], np.ndarray], width: int, text: str) -> np.ndarray:
-    return run(encode_texts([text], width))
+def fill(texts: Sequence[str], slots: int) -> list[str]:
+    """As many texts, each followed by the next ones until they have a word for every slot."""
+    words = [text.split() for text in texts]
+    joined = []
+    for number in range(len(texts)):
+        some: list[str] = []
+        while len(some) < slots:
+            some += words[number % len(words)] or ["-"]
+            number += 1
+        joined.append(" ".join(some))
+    return joined
+
+
+class _Ours:
+    """A file of bytes, from text to logits."""
+
+    def __init__(self, data: bytes, metadata: Metadata) -> None:
+        self._run, self._metadata = Signatures(data), metadata
+
+    def __call__(self, text: str) -> np.ndarray:
+        data = as_data(text, self._metadata.max_bytes)
+        length = self._metadata.length_for(data)
+        row = pad_bytes([data], length.bytes).astype(np.int32)
+        return self._run(self._metadata.signature(length), row)["logits"]
 
 
 def _run_ids(run: Callable[[np.ndarray], np.ndarray], ids: dict[str, np.ndarray], text: str) -> np.ndarray:
@@ -128,27 +163,36 @@ def run_suite(texts: Sequence[str], rounds: int = 5) -> dict[str, Any]:
         rounds: passes over the texts.
 
     Returns:
-        The method, and for each length the times, the file sizes and the ratio.
+        The method, and for each length and kind of text the times, the file sizes and the ratio.
     """
     vocabulary = wordpiece_vocabulary(texts)
     rows = []
     for slots in SLOTS:
-        width = slots * BYTES_PER_SLOT
-        ours = {name: bytes_to_tflite(shape, slots, quantize) for name, (shape, quantize) in OURS.items()}
-        theirs = ids_to_tflite(bert_classifier("bert_tiny", slots))
-        tokenize = rust_tokenizer(vocabulary, slots)
-        ids = {text: tokenize(text) for text in texts}
-        calls: dict[str, Callable[[str], Any]] = {
-            **{name: partial(_run_bytes, LiteRT(model), width) for name, model in ours.items()},
-            "tokenization": tokenize,
-            "bert_tiny": partial(_run_ids, LiteRT(theirs), ids),
+        ours = {
+            name: bytes_to_tflite(shape, slots, quantize, several) for name, (shape, quantize, several) in OURS.items()
         }
-        times = interleave(calls, texts, rounds)
-        medians = {name: float(np.median(values)) for name, values in times.items()}
-        baseline = medians["bert_tiny"] + medians["tokenization"]
-        figures: dict[str, Any] = {name: summary(values) for name, values in times.items()}
-        figures["bert_tiny"]["bytes"] = len(theirs)
-        for name, model in ours.items():
-            figures[name] |= {"bytes": len(model), "ratio": round(medians[name] / baseline, 3)}
-        rows.append({"max_tokens": slots, "max_bytes": width, **figures})
+        theirs = ids_to_tflite(bert_classifier("bert_tiny", slots))
+        sizes = {"bert_tiny": len(theirs)} | {name: len(model) for name, (model, _) in ours.items()}
+        tokenize, bert = rust_tokenizer(vocabulary, slots), LiteRT(theirs)
+        files = {name: _Ours(*file) for name, file in ours.items()}
+        for kind, some in (("as they are", texts), ("filling all slots", fill(texts, slots))):
+            ids = {text: tokenize(text) for text in some}
+            on_ids = partial(_run_ids, bert, ids)
+            figures = _measure({**files, "tokenization": tokenize, "bert_tiny": on_ids}, some, rounds, sizes)
+            rows.append({"max_tokens": slots, "max_bytes": slots * BYTES_PER_SLOT, "texts": kind, **figures})
     return {"method": METHOD, "texts": len(texts), "rounds": rounds, "rows": rows}
+
+
+def _measure(
+    calls: dict[str, Callable[[str], Any]], texts: Sequence[str], rounds: int, sizes: dict[str, int]
+) -> dict[str, Any]:
+    """Times of all models and of the tokenization, sizes of files, and ratios of our own."""
+    times = interleave(calls, texts, rounds)
+    medians = {name: float(np.median(values)) for name, values in times.items()}
+    baseline = medians["bert_tiny"] + medians["tokenization"]
+    figures: dict[str, Any] = {name: summary(values) for name, values in times.items()}
+    for name, size in sizes.items():
+        figures[name]["bytes"] = size
+    for name in OURS:
+        figures[name]["ratio"] = round(medians[name] / baseline, 3)
+    return figures

@@ -199,7 +199,8 @@ def our_files(
             continue
         for target, quantize in with_progress(formats, "file"):
             path = folder / f"{name}-{target}-{quantize}.tflite"
-            report = convert(model, path, target, quantize, max_tokens, max_bytes, train.texts)
+            one = [max_tokens] if target == "mobile" else None  # length
+            report = convert(model, path, target, quantize, max_tokens, max_bytes, train.texts, lengths=one)
             files.append(EelbertFile(name, target, quantize, path, report.get("arena_bytes")))
     if not any(isinstance(file, BertFile) for file in files):
         path = folder / "bert_tiny.tflite"

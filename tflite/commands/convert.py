@@ -36,6 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-tokens", type=int, metavar="N", help="token slots, with [CLS] and [SEP] (the model's)")
     parser.add_argument("--max-bytes", type=int, metavar="N", help="bytes read of a text (the model's)")
+    parser.add_argument(
+        "--lengths",
+        nargs="+",
+        type=int,
+        metavar="N",
+        help="token slots of shorter graphs in the file, for short texts: half as many as the whole, a quarter and so "
+        "on down to 16 by default; the number of --max-tokens for none; mobile only",
+    )
     parser.add_argument("--kit", metavar="DIR", help="folder that gets C sources of the model, for --target micro")
     parser.add_argument(
         "--kit-prefix",
@@ -86,6 +94,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.compatible,
         args.task,
         args.kit_prefix,
+        args.lengths,
     )
     if args.test is not None:
         report["test"] = measure_both(args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -27,7 +28,8 @@ from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 
 from .calibrate import MOST_CALIBRATION_TEXTS
 from .compare import CALIBRATED, TOLERANCES, compare, compare_embeddings, compare_tags
-from .export import check_exportable, to_tflite
+from .export import check_exportable
+from .lengths import shorter_lengths, to_graphs
 from .micro import to_micro
 from .options import check_options, check_output, check_replaceable, check_runtime
 from .quantize import to_dynamic, to_float16, to_int8_weights
@@ -67,6 +69,7 @@ def convert(
     compatible: str | None = None,
     task: str | None = None,
     kit_prefix: str = PREFIX,
+    lengths: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Writes a model as a TFLite file and checks it; a file that fails the check is not written.
 
@@ -87,6 +90,9 @@ def convert(
             is for.
         kit_prefix: what the names of files, functions and constants of the kit begin with; one of its own for each
             model of a firmware that has several.
+        lengths: token slots of shorter graphs beside the whole, for the target "mobile": a text goes through the
+            shortest that holds it. Half of `max_tokens`, a quarter and so on down to 16 by default; `[max_tokens]` for
+            none.
 
     Returns:
         The report: size, operators, `min_runtime`, the oldest TensorFlow Lite that has them, and how far the file is
@@ -99,7 +105,7 @@ def convert(
     Raises:
         InputError: the model or an option does not allow it, or the file written is not as good as the model.
     """
-    check_options(target, quantize, calibration, kit, compatible, task, kit_prefix)
+    check_options(target, quantize, calibration, kit, compatible, task, kit_prefix, lengths)
     check_output(output)
     check_model(model, max_tokens, max_bytes, task)
     with replace_file(output) as temporary:
@@ -109,19 +115,23 @@ def convert(
         if not is_float32(keras_model):
             keras_model = copy_of(keras_model)
         metadata = metadata_of(keras_model, target, quantize)
+        if target == "mobile":
+            metadata = dataclasses.replace(metadata, lengths=shorter_lengths(lengths, metadata.whole))
         calibration = calibration_texts(calibration, metadata)
         report: dict[str, Any] = {}
         to_export = copy_of(keras_model)  # exporting changes layers
         if metadata.task == "regression":
             to_export.fold_unit()
         if target == "mobile":
-            graph = to_tflite(to_export)
-            (MOBILE_BEFORE_2_17 if compatible else MOBILE)[quantize](graph)
+            graph, *shorter = to_graphs(to_export, metadata.shorter)
+            for one in (graph, *shorter):
+                (MOBILE_BEFORE_2_17 if compatible else MOBILE)[quantize](one)
         else:
             graph, layer_errors = to_micro(to_export, quantize, encode_texts(calibration, metadata.max_bytes))
+            shorter = []
             report |= {"layer_errors": layer_errors} if layer_errors else {}
-        data = finish(graph, metadata)
-        needed = min_runtime(graph)
+        data = finish(graph, metadata, shorter)
+        needed = min_runtime(graph, *shorter)
         check_runtime(needed, compatible)
         ops = check_operators(graph.model)
         temporary.write_bytes(data)
@@ -153,6 +163,7 @@ def convert(
         "quantize": quantize,
         "input_shape": [1, metadata.max_bytes],
         "max_tokens": metadata.max_tokens,
+        "lengths": [length.tokens for length in (*metadata.shorter, metadata.whole)],
         **({"max_windows": metadata.max_windows} if metadata.windows else {}),
         "task": metadata.task,
         "labels": metadata.labels,

@@ -16,7 +16,7 @@ from eelbert_tf.tflite.flatbuffer.graph import Graph
 
 Tensor = Any
 
-INPUT_NAME, OUTPUT_NAME, SIGNATURE = "bytes", "logits", "serving_default"
+INPUT_NAME, OUTPUT_NAME = "bytes", "logits"
 
 
 def with_constant_weights(model: Any) -> Callable[[Any], Any]:

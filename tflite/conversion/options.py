@@ -28,6 +28,7 @@ def check_options(
     compatible: str | None = None,
     task: str | None = None,
     kit_prefix: str = PREFIX,
+    lengths: Sequence[int] | None = None,
 ) -> None:
     """Checks the options of a conversion.
 
@@ -44,6 +45,8 @@ def check_options(
         check_choice("compatible", compatible, tuple(COMPATIBLE))
         if target != "mobile":
             raise InputError(f"--compatible is for --target mobile. Received: --target {target}")
+    if lengths is not None and target != "mobile":
+        raise InputError(f"--lengths is for --target mobile. Received: --target {target}")
     if kit is not None:
         if target != "micro":
             raise InputError(

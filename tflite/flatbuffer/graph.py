@@ -31,7 +31,7 @@ class _Flow(NamedTuple):
 
 
 class Graph:
-    """The one subgraph of a TFLite file.
+    """The first subgraph of a TFLite file; those of shorter lengths are left out.
 
     Args:
         data: the file.
@@ -43,7 +43,9 @@ class Graph:
 
     def __init__(self, data: bytes) -> None:
         self.model = parse(data)
-        (self._subgraph,) = self.model.subgraphs
+        self._subgraph, *_ = self.model.subgraphs
+        self.model.subgraphs = [self._subgraph]
+        self.model.signatureDefs = [s for s in self.model.signatureDefs or [] if s.subgraphIndex == 0]
         self.operators: list[Any] = self._subgraph.operators
         self.tensors: list[Any] = self._subgraph.tensors
 
@@ -301,8 +303,25 @@ class Graph:
         used = {*self.inputs, *self.outputs}
         for operator in self.operators:
             used.update(int(i) for i in (*operator.inputs, *operator.outputs) if i >= 0)
-        numbers = {old: new for new, old in enumerate(sorted(used))} | {-1: -1}
-        self.tensors[:] = [self.tensors[old] for old in sorted(used)]
+        numbers = {old: new for new, old in enumerate(sorted(used))}
+        self.renumber(numbers)
+        entries = (*self.tensors, *(self.model.metadata or []))
+        full = sorted({entry.buffer for entry in entries if self._is_full(entry.buffer)})
+        buffers = {old: new for new, old in enumerate(full, start=1)}
+        self.model.buffers = [self.model.buffers[0], *(self.model.buffers[old] for old in full)]
+        for entry in entries:
+            entry.buffer = buffers.get(entry.buffer, 0)  # by convention the empty one
+        return numbers
+
+    def renumber(self, numbers: dict[int, int]) -> None:
+        """Gives tensors other numbers.
+
+        Args:
+            numbers: the new number of each tensor that is used, by its old one: from 0 on, and none left out.
+        """
+        numbers = numbers | {-1: -1}
+        old = {new: tensor for tensor, new in numbers.items() if new >= 0}
+        self.tensors[:] = [self.tensors[old[new]] for new in range(len(old))]
         self._subgraph.inputs = np.array([numbers[i] for i in self.inputs], np.int32)
         self._subgraph.outputs = np.array([numbers[i] for i in self.outputs], np.int32)
         for operator in self.operators:
@@ -312,13 +331,6 @@ class Graph:
         for signature in self.model.signatureDefs or []:
             for entry in (*signature.inputs, *signature.outputs):
                 entry.tensorIndex = numbers[entry.tensorIndex]
-        entries = (*self.tensors, *(self.model.metadata or []))
-        full = sorted({entry.buffer for entry in entries if self._is_full(entry.buffer)})
-        buffers = {old: new for new, old in enumerate(full, start=1)}
-        self.model.buffers = [self.model.buffers[0], *(self.model.buffers[old] for old in full)]
-        for entry in entries:
-            entry.buffer = buffers.get(entry.buffer, 0)  # by convention the empty one
-        return numbers
 
     def _is_full(self, buffer: int) -> bool:
         data = self.model.buffers[buffer].data

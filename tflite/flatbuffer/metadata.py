@@ -7,13 +7,15 @@ TFLite may abort the process on a damaged one.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import mmap
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eelbert_tf.config import NORMALIZATIONS
 from eelbert_tf.disk.refusals import read_error
@@ -22,6 +24,7 @@ from eelbert_tf.scores import EMBEDDING, TASKS, Outputs
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.text.truncation import is_truncated
 from eelbert_tf.text.windows import Windows
+from eelbert_tf.text.words import split_words
 
 from .tables import DamagedFileError
 from .verify import verify
@@ -31,6 +34,7 @@ FORMAT_VERSION = 1
 TARGETS = ("mobile", "micro")
 QUANTIZE = ("none", "float16", "dynamic", "int8")
 METADATA_NAME = "eelbert.json"
+SIGNATURE = "serving_default"  # of the whole length
 
 _BLANK_CRC32 = "--------"
 _START = f'{{"format": "{FORMAT}", "format_version": '.encode()
@@ -39,6 +43,13 @@ _FILE_BYTES = b'"file_bytes": '
 _FILE_BYTES_WIDTH = 12
 _TFLITE_IDENTIFIER = b"TFL3"
 _LARGEST = 2**24  # of any number that a file says of itself
+
+
+class Length(NamedTuple):
+    """How much of a text a graph reads."""
+
+    tokens: int  # T, token slots
+    bytes: int  # L, of its input
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ class Metadata:
         thresholds: least probabilities of a binary task's second class, or of each of several labels; `None` for 0.5.
         max_windows: inputs that a text may be read in, whose logits are then averaged; 1 for a text that is cut off.
         window_overlap: tokens that a window has in common with the one before.
+        lengths: shorter graphs of the same model in the file, the shortest first: `(tokens, bytes)` of each.
     """
 
     max_tokens: int
@@ -75,6 +87,7 @@ class Metadata:
     thresholds: list[float] | None = None
     max_windows: int = 1
     window_overlap: int = 0
+    lengths: Sequence[Sequence[int]] = ()
 
     def __post_init__(self) -> None:
         """Checks types and limits: a file may say anything of itself.
@@ -90,6 +103,7 @@ class Metadata:
         rules["task"] = self.task in (*TASKS, EMBEDDING, "tagging")
         rules["pair"] = isinstance(self.pair, bool)
         rules["target"], rules["quantize"] = self.target in TARGETS, self.quantize in QUANTIZE
+        rules["lengths"] = _are_lengths([*self.lengths, self.whole]) if _is_list(self.lengths, list | tuple) else False
         rules["config"] = isinstance(self.config, dict) and _normalization(self.config) in NORMALIZATIONS
         if wrong := [name for name, holds in rules.items() if not holds]:
             raise ValueError(f"`{wrong[0]}` cannot be {getattr(self, wrong[0])!r:.100}")
@@ -100,6 +114,36 @@ class Metadata:
             raise ValueError(f"{len(self.thresholds)} thresholds for {self.num_classes} outputs")
         if self.window_overlap >= self.max_tokens - 2:
             raise ValueError(f"`window_overlap` cannot be {self.window_overlap} of {self.max_tokens} tokens")
+
+    def signature(self, length: Length) -> str:
+        """The name of a graph's signature."""
+        return SIGNATURE if length == self.whole else f"tokens_{length.tokens}"
+
+    @property
+    def whole(self) -> Length:
+        """The length of the file's first graph: the longest."""
+        return Length(self.max_tokens, self.max_bytes)
+
+    @property
+    def shorter(self) -> list[Length]:
+        """The lengths of its other graphs, the shortest first."""
+        return [Length(*length) for length in self.lengths]
+
+    def length_for(self, data: bytes) -> Length:
+        """The shortest length that gives what the whole gives for a text.
+
+        Args:
+            data: its bytes, as `as_data` gives them.
+        """
+        # A token that touches the last byte read is dropped, so that one byte has to stay free.
+        fitting = [length for length in self.shorter if len(data) < length.bytes]
+        if not fitting:
+            return self.whole
+        special = 3 if self.pair else 2  # [CLS] and [SEP]s
+        count = special + len(data)  # each token has a byte at least
+        if count > fitting[0].tokens:
+            count = special + len(split_words(data, self.normalization))
+        return next((length for length in fitting if count <= length.tokens), self.whole)
 
     @property
     def windows(self) -> Windows | None:
@@ -139,6 +183,12 @@ def _is_whole(value: Any, least: int) -> bool:
     return type(value) is int and least <= value <= _LARGEST
 
 
+def _are_lengths(lengths: Sequence[Any]) -> bool:
+    """Whether each is a number of tokens, and one of bytes, and greater than the one before."""
+    whole = all(len(length) == 2 and all(_is_whole(number, 4) for number in length) for length in lengths[:-1])
+    return whole and all(a[0] < b[0] and a[1] <= b[1] for a, b in itertools.pairwise(lengths))
+
+
 def _is_list(value: Any, kinds: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(one, kinds) and one == one for one in value)  # and no NaN
 
@@ -155,7 +205,10 @@ def runtime_name(version: tuple[int, int]) -> str:
 
 def to_json(metadata: Metadata) -> bytes:
     """Metadata as it stands in a file, with blanks where `add_checksum` writes the file's size and checksum."""
-    fields = json.dumps(dataclasses.asdict(metadata), ensure_ascii=False)
+    values = dataclasses.asdict(metadata)
+    if not metadata.lengths:  # so that older versions read the file
+        del values["lengths"]
+    fields = json.dumps(values, ensure_ascii=False)
     blank = b"0".rjust(_FILE_BYTES_WIDTH)
     head = _START + b'%d, %s%s", %s%s, ' % (FORMAT_VERSION, _CRC32, _BLANK_CRC32.encode(), _FILE_BYTES, blank)
     return head + fields[1:].encode("utf-8", "surrogatepass")

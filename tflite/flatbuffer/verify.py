@@ -16,7 +16,7 @@ from .shapes import check_shapes
 from .tables import DamagedFileError, Table, root
 
 if TYPE_CHECKING:
-    from .metadata import Metadata
+    from .metadata import Length, Metadata
 
 # Bytes of an element by its number in the schema: float32, float16, int32, uint8, int64, bool, int16, int8, uint32.
 _ITEM_BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1, 15: 4}
@@ -69,27 +69,43 @@ def verify(data: bytes, metadata: Metadata) -> None:
     for entry in model.tables(6):
         _require(entry.string(0) is not None and entry.number(1, "I") < len(buffers), "metadata without a buffer")
     graphs = model.tables(2)
-    _require(len(graphs) == 1, f"{len(graphs)} graphs; expected one")
-    tensors = [_tensor(tensor, buffers) for tensor in graphs[0].tables(0)]
-    inputs, outputs = ([int(i) for i in graphs[0].vector(field, np.int32)] for field in (1, 2))
-    graphs[0].string(4)
-    _check_ends(tensors, inputs, outputs, metadata)
+    lengths = [metadata.whole, *metadata.shorter]
+    _require(len(graphs) == len(lengths), f"{len(graphs)} graphs; expected {len(lengths)}")
+    ends = [
+        _check_graph(graph, codes, buffers, metadata, length) for graph, length in zip(graphs, lengths, strict=True)
+    ]
+    signatures = model.tables(7)
+    _require(len(signatures) == len(graphs), f"{len(signatures)} signatures; expected {len(graphs)}")
+    for number, signature in enumerate(signatures):
+        _require(signature.number(4, "I") == number, "a signature of another graph")
+        name = signature.string(2)
+        _require(name == metadata.signature(lengths[number]).encode(), f"a signature {name!r}")
+        for field, tensors in enumerate(ends[number]):
+            for entry in signature.tables(field):
+                entry.string(0)
+                _require(entry.number(1, "I") in tensors, "a signature names another tensor")
+
+
+def _check_graph(
+    graph: Table, codes: list[int], buffers: list[np.ndarray], metadata: Metadata, length: Length
+) -> tuple[list[int], list[int]]:
+    """Checks one graph; the numbers of its inputs and outputs.
+
+    Raises:
+        DamagedFileError: something does not fit.
+    """
+    tensors = [_tensor(tensor, buffers) for tensor in graph.tables(0)]
+    inputs, outputs = ([int(i) for i in graph.vector(field, np.int32)] for field in (1, 2))
+    graph.string(4)
+    _check_ends(tensors, inputs, outputs, metadata, length)
     ready = {i for i, tensor in enumerate(tensors) if tensor.data is not None} | set(inputs)
-    for number, operator in enumerate(graphs[0].tables(3)):
+    for number, operator in enumerate(graph.tables(3)):
         try:
             _check_operator(operator, codes, tensors, ready)
         except DamagedFileError as error:
             raise DamagedFileError(f"operator {number}: {error}") from None
     _require(ready.issuperset(outputs), "an output is not computed")
-    signatures = model.tables(7)
-    _require(len(signatures) < 2, f"{len(signatures)} signatures")
-    for signature in signatures:
-        _require(signature.number(4, "I") == 0, "a signature of another graph")
-        signature.string(2)
-        for field, numbers in ((0, inputs), (1, outputs)):
-            for entry in signature.tables(field):
-                entry.string(0)
-                _require(entry.number(1, "I") in numbers, "a signature names another tensor")
+    return inputs, outputs
 
 
 def _require(holds: bool, complaint: str) -> None:
@@ -146,13 +162,15 @@ def _check_scales(quantization: Table, kind: int, shape: tuple[int, ...]) -> int
     return int(scale.size)
 
 
-def _check_ends(tensors: list[Tensor], inputs: list[int], outputs: list[int], metadata: Metadata) -> None:
+def _check_ends(
+    tensors: list[Tensor], inputs: list[int], outputs: list[int], metadata: Metadata, length: Length
+) -> None:
     """Input and outputs are those that the metadata promise."""
     _require(all(0 <= i < len(tensors) for i in (*inputs, *outputs)), "an input or output that does not exist")
     found = [(tensors[i].type, tensors[i].shape) for i in inputs]
-    _require(found == [(2, (1, metadata.max_bytes))], f"inputs {found}; expected int32 [1, {metadata.max_bytes}]")
+    _require(found == [(2, (1, length.bytes))], f"inputs {found}; expected int32 [1, {length.bytes}]")
     whole = [(0, (1, metadata.num_classes))] if metadata.num_classes else []
-    tags = [(0, (1, metadata.max_tokens, len(metadata.tags or ()))), (2, (1, metadata.max_tokens, 2))]
+    tags = [(0, (1, length.tokens, len(metadata.tags or ()))), (2, (1, length.tokens, 2))]
     expected = [*tags, *whole] if metadata.task == "tagging" else whole
     found = [(tensors[i].type, tensors[i].shape) for i in outputs]
     _require(found == expected, f"outputs {found}; expected {expected}")

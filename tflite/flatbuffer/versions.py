@@ -58,9 +58,9 @@ def set_versions(graph: Graph) -> None:
         graph.set_version(operator, _version(graph, operator))
 
 
-def min_runtime(graph: Graph) -> tuple[int, int]:
+def min_runtime(*graphs: Graph) -> tuple[int, int]:
     """The oldest TensorFlow Lite that has all operators in their versions, (2, 17) for example."""
-    used = {(graph.name(operator), graph.version(operator)) for operator in graph.operators}
+    used = {(graph.name(operator), graph.version(operator)) for graph in graphs for operator in graph.operators}
     return max(_SINCE.get(key, _BASELINE) for key in used)
 
 

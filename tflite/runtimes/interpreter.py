@@ -32,15 +32,8 @@ class LiteRT:
     """
 
     def __init__(self, data: bytes, threads: int = 1, keep_tensors: bool = False) -> None:
-        runtime = _installed()
-        options: dict[str, Any] = {}
-        if keep_tensors:
-            options["experimental_op_resolver_type"] = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-            options["experimental_preserve_all_tensors"] = True
         self._data = data  # the interpreter reads it in place
-        with without_notes():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
-            self._interpreter = runtime.Interpreter(model_content=data, num_threads=threads, **options)
-            self._interpreter.allocate_tensors()
+        self._interpreter = _interpreter(data, threads, keep_tensors)
         (self._input,) = (entry["index"] for entry in self._interpreter.get_input_details())
         self._scales = {d["index"]: d["quantization"] for d in self._interpreter.get_tensor_details()}
         self.outputs = [entry["index"] for entry in self._interpreter.get_output_details()]
@@ -58,11 +51,6 @@ class LiteRT:
         self._interpreter.invoke()
         return self.tensor(self.outputs[0])
 
-    def all_outputs(self, row: np.ndarray) -> list[np.ndarray]:
-        """Runs the file once, as a call does; all of its outputs, in their order."""
-        self(row)
-        return [self.tensor(number) for number in self.outputs]
-
     def tensor(self, number: int) -> np.ndarray:
         """A copy of a tensor after a run: one of `outputs`, or any other one with `keep_tensors`."""
         return np.asarray(self._interpreter.get_tensor(number))
@@ -71,6 +59,50 @@ class LiteRT:
         """What the integers of a tensor stand for: its scale and its zero point."""
         scale, zero_point = self._scales[number]
         return float(scale), int(zero_point)
+
+
+class Signatures:
+    """A TFLite file of several graphs, each with a signature, ready to run on this machine.
+
+    Args:
+        data: the file.
+        threads: threads for one run.
+
+    Raises:
+        InputError: LiteRT is not installed.
+        ValueError: LiteRT does not take the file.
+        RuntimeError: LiteRT cannot prepare it.
+    """
+
+    def __init__(self, data: bytes, threads: int = 1) -> None:
+        self._data = data  # the interpreter reads it in place
+        interpreter = _interpreter(data, threads)
+        self._runners = {name: interpreter.get_signature_runner(name) for name in interpreter.get_signature_list()}
+
+    def __call__(self, name: str, row: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs one graph; the first run of each takes memory for it.
+
+        Args:
+            name: of its signature.
+            row: its input.
+
+        Returns:
+            Its outputs, by name.
+        """
+        outputs: dict[str, np.ndarray] = self._runners[name](bytes=row)
+        return outputs
+
+
+def _interpreter(data: bytes, threads: int, keep_tensors: bool = False) -> Any:
+    runtime = _installed()
+    options: dict[str, Any] = {}
+    if keep_tensors:
+        options["experimental_op_resolver_type"] = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        options["experimental_preserve_all_tensors"] = True
+    with without_notes():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
+        interpreter = runtime.Interpreter(model_content=data, num_threads=threads, **options)
+        interpreter.allocate_tensors()
+    return interpreter
 
 
 def _installed() -> Any:

@@ -11,7 +11,8 @@ import os
 import threading
 import weakref
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,11 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.saving.folders import preset_file
 from eelbert_tf.scores import EMBEDDING, shorten
 from eelbert_tf.text.spans import answer
-from eelbert_tf.text.strings import Text, TextOrPair, encode_texts, to_bytes
-from eelbert_tf.tflite.flatbuffer.metadata import Metadata, read_file, read_metadata
+from eelbert_tf.text.strings import Text, TextOrPair, as_data, pad_bytes, to_bytes
+from eelbert_tf.tflite.flatbuffer.metadata import Length, Metadata, read_file, read_metadata
 
 from .finite import check_logits
-from .interpreter import LiteRT
+from .interpreter import Signatures
 
 TAGGER_OUTPUTS = ("tags", "positions", "label")
 
@@ -42,17 +43,25 @@ class Runtime:
         self.crc32 = crc32
         self._lock = threading.Lock()
 
-    def invoke(self, row: np.ndarray) -> list[np.ndarray]:
+    def invoke(self, row: np.ndarray, length: Length) -> list[np.ndarray]:
         """Runs the model on one text. Called with the lock held.
 
         Args:
-            row: int32 `[1, max_bytes]`.
+            row: int32 `[1, length.bytes]`.
+            length: which of the model's graphs runs.
 
         Returns:
             The outputs: float32 `[1, num_classes]`; of a tagger `[1, T, tags]`, int32 `[1, T, 2]`, and where texts as
             wholes have classes, float32 `[1, num_classes]`.
         """
         raise NotImplementedError
+
+    def _run(self, data: bytes) -> list[np.ndarray]:
+        """The outputs for the bytes of one text, by the shortest graph that holds it."""
+        length = self.metadata.length_for(data)
+        row = pad_bytes([data], length.bytes).astype(np.int32)
+        with self._lock:
+            return self.invoke(row, length)
 
     def predict(self, texts: Iterable[TextOrPair]) -> np.ndarray:
         """Logits of some texts; of a text that is longer than the model's input, their mean over its windows.
@@ -71,11 +80,16 @@ class Runtime:
 
     def _predict_text(self, text: TextOrPair) -> np.ndarray:
         """Logits of one text, float32 `[num_classes]`: the mean over its windows, where it is longer than one."""
-        size, windows = self.metadata.max_bytes, self.metadata.windows
+        windows = self.metadata.windows
         if windows is None or isinstance(text, tuple | list):
-            return self.predict_bytes(encode_texts([text], size))[0]
+            return self._logits([text])[0]
         parts, shares = windows.cut_and_weigh(text)
-        return np.asarray(shares @ self.predict_bytes(encode_texts(parts, size)), np.float32)
+        return np.asarray(shares @ self._logits(parts), np.float32)
+
+    def _logits(self, texts: Sequence[TextOrPair]) -> np.ndarray:
+        """Logits of texts that are read in one window each, float32 `[n, num_classes]`."""
+        data = (as_data(text, self.metadata.max_bytes) for text in texts)
+        return check_logits(np.stack([self._run(row)[0][0] for row in data]))
 
     def predict_bytes(self, data: np.ndarray) -> np.ndarray:
         """Logits of texts that are bytes already.
@@ -89,11 +103,9 @@ class Runtime:
         Raises:
             InputError: a result is NaN or infinite.
         """
-        logits = np.empty((len(data), self.metadata.num_classes), np.float32)
-        for row, result in zip(data, logits, strict=True):
-            with self._lock:
-                result[:] = self.invoke(np.ascontiguousarray(row[None]))[0][0]
-        return check_logits(logits)
+        rows = data.astype(np.uint8)
+        logits = [self._run(row.tobytes().rstrip(b"\0"))[0][0] for row in rows]
+        return check_logits(np.stack(logits) if logits else np.zeros((0, self.metadata.num_classes), np.float32))
 
     def embed(self, texts: Iterable[TextOrPair], width: int | None = None) -> np.ndarray:
         """Embeddings of some texts; the product of two of them is their cosine.
@@ -160,10 +172,12 @@ class Runtime:
         """
         found = []
         for text in texts:
-            with self._lock:
-                outputs = self.invoke(encode_texts([text], self.metadata.max_bytes))
+            outputs = self._run(as_data(text, self.metadata.max_bytes))
             found.append({name: values[0].copy() for name, values in zip(TAGGER_OUTPUTS, outputs, strict=False)})
             check_logits(found[-1]["tags"].reshape(1, -1))
+            for name in TAGGER_OUTPUTS[:2]:  # a shorter graph has fewer slots
+                spare = self.metadata.max_tokens - len(found[-1][name])
+                found[-1][name] = np.pad(found[-1][name], ((0, spare), (0, 0)))
         return found
 
     def tag(self, text: Text) -> dict[str, Any]:
@@ -199,11 +213,13 @@ class EelbertRuntime(Runtime):
     """A TFLite file that `eelbert convert` wrote, ready to classify.
 
     Safe to share between threads: a lock lets one text through at a time. For more than one at a time give each
-    thread an object of its own. It can be pickled, with the file in it; a forked process loads the file again.
+    thread an object of its own, or `predict` several workers. It can be pickled, with the file in it; a forked process
+    loads the file again.
 
     Args:
         path: the file, or the name of a preset that comes with one, `uno_en_sst2` for example.
-        threads: threads that LiteRT may use for one text.
+        threads: threads that LiteRT may use for one text; more than one seldom helps.
+        workers: texts that `predict` runs at the same time, each with an interpreter of its own.
 
     Attributes:
         metadata: labels, limits and kind of the model.
@@ -212,38 +228,69 @@ class EelbertRuntime(Runtime):
         InputError: there is no such file, or it is damaged, not ours, or of another version.
     """
 
-    def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
+    def __init__(self, path: str | os.PathLike[str], threads: int = 1, workers: int = 1) -> None:
         data, metadata = read_file(preset_file(os.fspath(path)) or path)
-        self._start(data, metadata, threads, os.fspath(path))
+        self._start(data, metadata, threads, os.fspath(path), workers)
 
-    def _start(self, data: bytes, metadata: Metadata, threads: int, name: str) -> None:
+    def _start(self, data: bytes, metadata: Metadata, threads: int, name: str, workers: int = 1) -> None:
         super().__init__(metadata, zlib.crc32(data))
         self._data, self._threads, self._name = data, threads, name
-        self._run: LiteRT | None = self._load()
+        self._others: list[EelbertRuntime] = []  # who work beside this one
+        for _ in range(1, workers):
+            other = EelbertRuntime.__new__(EelbertRuntime)
+            other._start(data, metadata, threads, name)
+            self._others.append(other)
+        self._interpreter: Signatures | None = self._load()
         _alive.add(self)
 
-    def _load(self) -> LiteRT:
+    def _load(self) -> Signatures:
         try:
-            return LiteRT(self._data, self._threads)
+            return Signatures(self._data, self._threads)
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{self._name}: LiteRT cannot load it: {error}") from None
 
-    def __getstate__(self) -> tuple[bytes, int, str]:
-        return self._data, self._threads, self._name
+    def __getstate__(self) -> tuple[bytes, int, str, int]:
+        return self._data, self._threads, self._name, 1 + len(self._others)
 
-    def __setstate__(self, state: tuple[bytes, int, str]) -> None:
-        data, threads, name = state
-        self._start(data, read_metadata(data, name), threads, name)
+    def __setstate__(self, state: tuple[bytes, int, str, int]) -> None:
+        data, threads, name, workers = state
+        self._start(data, read_metadata(data, name), threads, name, workers)
+
+    def predict(self, texts: Iterable[TextOrPair]) -> np.ndarray:
+        """Logits of some texts, divided among the workers; of one longer than the model's input, the mean over windows.
+
+        Args:
+            texts: strings or bytes, or tuples of two for a model of pairs.
+
+        Returns:
+            float32 `[n, num_classes]`, the rows in the order of the texts.
+
+        Raises:
+            InputError: a result is NaN or infinite.
+        """
+        texts = list(texts)
+        workers = [super().predict, *(other.predict for other in self._others)][: len(texts)]
+        if len(workers) < 2:
+            return super().predict(texts)
+        logits = np.empty((len(texts), self.metadata.num_classes), np.float32)
+
+        def work(number: int) -> None:
+            logits[number :: len(workers)] = workers[number](texts[number :: len(workers)])
+
+        with ThreadPoolExecutor(len(workers)) as pool:
+            list(pool.map(work, range(len(workers))))
+        return logits
 
     def renew(self) -> None:
         """Forgets an interpreter and a lock that a fork has copied: their threads are not here."""
-        self._run, self._lock = None, threading.Lock()
+        self._interpreter, self._lock = None, threading.Lock()
 
-    def invoke(self, row: np.ndarray) -> list[np.ndarray]:
+    def invoke(self, row: np.ndarray, length: Length) -> list[np.ndarray]:
         """Runs LiteRT on one text. Called with the lock held.
 
         Args:
-            row: int32 `[1, max_bytes]`.
+            row: int32 `[1, length.bytes]`.
+            length: which of the file's graphs runs.
 
         Returns:
             The outputs.
@@ -251,12 +298,13 @@ class EelbertRuntime(Runtime):
         Raises:
             InputError: LiteRT gives up: the file is damaged in a way that only shows while it runs.
         """
-        if self._run is None:
-            self._run = self._load()
+        if self._interpreter is None:
+            self._interpreter = self._load()
         try:
-            return self._run.all_outputs(row)
+            outputs = self._interpreter(self.metadata.signature(length), row)
         except RuntimeError as error:
             raise InputError(f"LiteRT cannot run the model: {error}. Copy or convert its file again") from None
+        return [outputs[name] for name in TAGGER_OUTPUTS if name in outputs] or list(outputs.values())
 
 
 _alive: weakref.WeakSet[EelbertRuntime] = weakref.WeakSet()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.tflite.flatbuffer.metadata import read_file
+from eelbert_tf.tflite.flatbuffer.metadata import Length, read_file
 
 from .litert import Runtime
 from .stderr import stderr_of
@@ -42,11 +42,12 @@ class TflmRuntime(Runtime):
         super().__init__(metadata, zlib.crc32(self._data))
         self._interpreter = load(self._data, path, arena_size)
 
-    def invoke(self, row: np.ndarray) -> list[np.ndarray]:
+    def invoke(self, row: np.ndarray, length: Length) -> list[np.ndarray]:
         """Runs TFLite Micro on one text. Called with the lock held.
 
         Args:
-            row: int32 `[1, max_bytes]`.
+            row: int32 `[1, length.bytes]`.
+            length: of the model's one graph.
 
         Returns:
             The outputs.

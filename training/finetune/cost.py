@@ -11,8 +11,8 @@ from eelbert_tf.config import EelbertConfig
 _MS_PER_SLOT = 0.0007
 _MS_PER_MILLION_OPERATIONS = 0.0024
 
-# Bytes of a file beside its weights: operators, and scales of int8 weights.
-_GRAPH_BYTES = 25_000
+# Bytes of a file beside its weights: operators, those of shorter lengths among them, and scales of int8 weights.
+_GRAPH_BYTES = 45_000
 _SCALES_BYTES = 20_000
 
 

@@ -7,7 +7,7 @@ import { Tensor, loadAndCompile, loadLiteRt } from "@litertjs/core";
 import { crc32, readMetadata } from "./metadata.js";
 import { answer, decide, names, probabilities, softmax } from "./scores.js";
 import { decodeSpans } from "./spans.js";
-import { encode, inputs, toBytes } from "./text.js";
+import { fit, inputs, toBytes } from "./text.js";
 
 let runtime; // LiteRT's WebAssembly, loaded once
 
@@ -44,10 +44,10 @@ export class Eelbert {
    */
   async predict(text, second = null) {
     const windows = inputs(text, second, this.metadata);
-    if (windows.length === 1) return (await this.run(windows[0].input))[0];
+    if (windows.length === 1) return (await this.run(windows[0]))[0];
     const mean = new Array(this.metadata.num_classes).fill(0);
-    for (const { input, share } of windows) {
-      (await this.run(input))[0].forEach((x, i) => (mean[i] += share * x));
+    for (const window of windows) {
+      (await this.run(window))[0].forEach((x, i) => (mean[i] += window.share * x));
     }
     return Float32Array.from(mean);
   }
@@ -58,12 +58,12 @@ export class Eelbert {
     return this.predict(text, second);
   }
 
-  /** All outputs of the model for what `encode` of text.js gives, as typed arrays in the order of the file. */
-  async run(bytes) {
+  /** All outputs of the model for what `fit` of text.js gives, as typed arrays in the order of the file. */
+  async run({ input: bytes, signature }) {
     const input = new Tensor(bytes, [1, bytes.length]);
     let outputs = [];
     try {
-      outputs = await this.model.run([input]);
+      outputs = await this.model.run(signature, [input]);
       return outputs.map((output) => output.toTypedArray().slice());
     } finally {
       for (const output of outputs) output.delete();
@@ -95,15 +95,15 @@ export class Eelbert {
    */
   async tag(text) {
     if (this.metadata.task !== "tagging") throw new Error("This model finds no spans: use classify or predict.");
-    const { max_bytes } = this.metadata;
-    const [tags, positions, label] = await this.run(encode(text, null, max_bytes));
+    const bytes = toBytes(text, null, this.metadata.max_bytes);
+    const [tags, positions, label] = await this.run(fit(bytes, this.metadata));
     const width = this.metadata.tags.length;
     const slots = Array.from({ length: positions.length / 2 }, (_, i) => i);
     const spans = decodeSpans(
       slots.map((i) => tags.subarray(i * width, (i + 1) * width)),
       slots.map((i) => [positions[2 * i], positions[2 * i + 1]]),
       this.spanNames,
-      toBytes(text, null, max_bytes),
+      bytes,
     );
     if (!label) return { spans };
     const scores = softmax(label);

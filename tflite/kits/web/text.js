@@ -41,11 +41,19 @@ export function toBytes(text, second, maxBytes) {
   return [...a, SEPARATOR, ...b];
 }
 
-/** A model's input: Int32Array of `maxBytes` bytes, cut or filled with zeros. `second` makes a pair. */
-export function encode(text, second, maxBytes) {
-  const input = new Int32Array(maxBytes);
-  input.set(toBytes(text, second, maxBytes).slice(0, maxBytes));
-  return input;
+/**
+ * What a model with this metadata is run on for the bytes of a text: the input of its shortest graph that holds them,
+ * Int32Array, cut or filled with zeros; and the name of its signature.
+ */
+export function fit(data, { max_tokens, max_bytes, pair, config, lengths = [] }) {
+  // A token that touches the last byte read is dropped, so that one byte has to stay free.
+  const fitting = lengths.filter(([, bytes]) => data.length < bytes);
+  const special = pair ? 3 : 2; // [CLS] and [SEP]s
+  const count = fitting.length ? split(data, pair, config?.hash?.normalization).tokens.length + special : Infinity;
+  const [tokens, bytes] = fitting.find(([tokens]) => count <= tokens) ?? [max_tokens, max_bytes];
+  const input = new Int32Array(bytes);
+  input.set(data.slice(0, bytes));
+  return { input, signature: tokens < max_tokens ? `tokens_${tokens}` : "serving_default" };
 }
 
 const isTail = (c) => c >= 0x80 && c < 0xc0;
@@ -156,19 +164,16 @@ export function findWindows(data, maxTokens, maxBytes, overlap, normalization = 
 /**
  * What a model with this metadata is run on for a text: one input, or several where it reads long texts in windows.
  *
- * @returns for each the `input`, as `encode` gives it, and its `share` in the mean of the outputs.
+ * @returns for each what `fit` gives, and its `share` in the mean of the outputs.
  */
-export function inputs(text, second, { max_tokens, max_bytes, max_windows = 1, window_overlap = 0, config }) {
-  if (second != null || max_windows === 1) return [{ input: encode(text, second, max_bytes), share: 1 }];
+export function inputs(text, second, metadata) {
+  const { max_tokens, max_bytes, max_windows = 1, window_overlap = 0, config } = metadata;
+  if (second != null || max_windows === 1) return [{ ...fit(toBytes(text, second, max_bytes), metadata), share: 1 }];
   const data = toBytes(text, null, Infinity);
   const found = findWindows(data, max_tokens, max_bytes, window_overlap, config?.hash?.normalization).slice(0, max_windows);
   const windows = found.length ? found : [{ start: 0, end: 0, tokens: 1 }];
   const total = windows.reduce((sum, window) => sum + window.tokens, 0);
-  return windows.map(({ start, end, tokens }) => {
-    const input = new Int32Array(max_bytes);
-    input.set(data.slice(start, Math.min(end, start + max_bytes)));
-    return { input, share: tokens / total };
-  });
+  return windows.map(({ start, end, tokens }) => ({ ...fit(data.slice(start, end), metadata), share: tokens / total }));
 }
 
 /** A text with one space for each run of white space, or null where it has more to read than `most` bytes. */

@@ -32,36 +32,20 @@ public final class Interpreter implements AutoCloseable {
         System.out.println("load " + Long.toHexString(sum.getValue()));
     }
 
-    public void run(Object input, Object output) {
+    /** A line with the signature and the input goes out, one with all outputs, one behind the other, comes back. */
+    public void runSignature(Map<String, Object> inputs, Map<String, Object> outputs, String signature) {
         if (closed) {
             throw new IllegalStateException("The interpreter has been closed.");
         }
-        StringBuilder line = new StringBuilder("run");
-        for (int value : ((int[][]) input)[0]) {
-            line.append(' ').append(value);
-        }
-        System.out.println(line);
-        String[] numbers = ANSWERS.nextLine().split(" ");
-        float[] row = ((float[][]) output)[0];
-        for (int i = 0; i < row.length; i++) {
-            row[i] = Float.intBitsToFloat(Integer.parseUnsignedInt(numbers[i]));
-        }
-        if (numbers.length != row.length) {
-            throw new IllegalArgumentException("The model has " + numbers.length + " outputs.");
-        }
-    }
-
-    /** Of a tagger: a line with the input goes out, a line with all outputs, one behind the other, comes back. */
-    public void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs) {
-        StringBuilder line = new StringBuilder("run");
-        for (int value : ((int[][]) inputs[0])[0]) {
+        StringBuilder line = new StringBuilder("run ").append(signature);
+        for (int value : ((int[][]) inputs.get("bytes"))[0]) {
             line.append(' ').append(value);
         }
         System.out.println(line);
         String[] numbers = ANSWERS.nextLine().split(" ");
         int place = 0;
-        for (int i = 0; i < outputs.size(); i++) {
-            place = fill(outputs.get(i), numbers, place);
+        for (Object output : outputs.values()) {
+            place = fill(output, numbers, place);
         }
         if (numbers.length != place) {
             throw new IllegalArgumentException("The model has " + numbers.length + " outputs.");

@@ -7,7 +7,8 @@ import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.zip.CRC32;
@@ -109,9 +110,11 @@ public final class Eelbert implements AutoCloseable {
         float[][] output = new float[1][metadata.outputs];
         double[] mean = new double[metadata.outputs];
         List<Double> shares = new ArrayList<>();
-        List<int[]> inputs = Text.inputs(text, second, metadata, shares);
-        for (int window = 0; window < inputs.size(); window++) {
-            interpreter.run(new int[][] {inputs.get(window)}, output);
+        List<byte[]> parts = Text.parts(text, second, metadata, shares);
+        for (int window = 0; window < parts.size(); window++) {
+            byte[] data = parts.get(window);
+            String name = metadata.isEncoder ? "embedding" : "logits";
+            run(data, metadata.lengthFor(data), Collections.singletonMap(name, output));
             for (int i = 0; i < mean.length; i++) {
                 mean[i] += shares.get(window) * output[0][i];
             }
@@ -144,21 +147,27 @@ public final class Eelbert implements AutoCloseable {
         if (!metadata.isTagger) {
             throw new IllegalStateException("This model finds no spans: use classify or predict.");
         }
-        int slots = metadata.maxTokens;
+        byte[] data = Text.toBytes(text, null, metadata.maxBytes);
+        Length length = metadata.lengthFor(data);
+        int slots = length.tokens;
         float[][][] tags = new float[1][slots][2 * metadata.spanNames.size() + 1];
         int[][][] positions = new int[1][slots][2];
         float[][] label = new float[1][metadata.labels.size()];
-        Map<Integer, Object> outputs = new HashMap<>();
-        outputs.put(0, tags);
-        outputs.put(1, positions);
+        Map<String, Object> outputs = new LinkedHashMap<>();
+        outputs.put("tags", tags);
+        outputs.put("positions", positions);
         if (label[0].length > 0) {
-            outputs.put(2, label);
+            outputs.put("label", label);
         }
-        Object[] inputs = {new int[][] {Text.encode(text, null, metadata.maxBytes)}};
-        interpreter.runForMultipleInputsOutputs(inputs, outputs);
-        byte[] data = Text.toBytes(text, null, metadata.maxBytes);
+        run(data, length, outputs);
         List<Span> spans = Span.decode(tags[0], positions[0], metadata.spanNames, data);
         return new Tagged(spans, new Outputs(metadata).rank(label[0]));
+    }
+
+    /** Runs the model's graph of a length on the bytes of one text. */
+    private void run(byte[] data, Length length, Map<String, Object> outputs) {
+        Map<String, Object> inputs = Collections.singletonMap("bytes", new int[][] {Text.pad(data, length.bytes)});
+        interpreter.runSignature(inputs, outputs, length.signature);
     }
 
     /** Whether the model reads only a part of a text, since it is longer than it has tokens or bytes for. */

@@ -51,11 +51,22 @@ public final class Metadata {
     /** What it does to characters: that of its hash. */
     public final int normalization;
 
+    /** Of its graphs, the shortest first. */
+    private final List<Length> lengths = new ArrayList<>();
+
     private Metadata(Map<?, ?> fields) {
         maxTokens = number(fields, "max_tokens");
         maxBytes = number(fields, "max_bytes");
         maxWindows = fields.containsKey("max_windows") ? number(fields, "max_windows") : 1;
         windowOverlap = fields.containsKey("window_overlap") ? number(fields, "window_overlap") : 0;
+        if (fields.get("lengths") != null) {
+            for (Object length : (List<?>) fields.get("lengths")) {
+                int tokens = ((Double) ((List<?>) length).get(0)).intValue();
+                int bytes = ((Double) ((List<?>) length).get(1)).intValue();
+                lengths.add(new Length(tokens, bytes, "tokens_" + tokens));
+            }
+        }
+        lengths.add(new Length(maxTokens, maxBytes, "serving_default"));
         outputs = number(fields, "num_classes");
         task = String.valueOf(fields.get("task"));
         if (!TASKS.contains(task)) {
@@ -135,6 +146,23 @@ public final class Metadata {
     /** The windows in which a text is read, all that it takes. */
     List<Window> windows(byte[] data) {
         return Window.find(data, maxTokens, maxBytes, windowOverlap, normalization);
+    }
+
+    /** The shortest length that gives what the longest gives for a text. */
+    Length lengthFor(byte[] data) {
+        int tokens = -1; // not counted yet
+        for (Length length : lengths) {
+            // A token that touches the last byte read is dropped, so that one byte has to stay free.
+            if (data.length < length.bytes && length.tokens < maxTokens) {
+                if (tokens < 0) {
+                    tokens = new Text.Split(data, isPair, normalization).tokens.size() + (isPair ? 3 : 2);
+                }
+                if (tokens <= length.tokens) {
+                    return length;
+                }
+            }
+        }
+        return lengths.get(lengths.size() - 1);
     }
 
     private static int number(Map<?, ?> fields, String name) {

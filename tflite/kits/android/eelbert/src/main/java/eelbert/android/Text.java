@@ -19,7 +19,11 @@ public final class Text {
      * @return {@code maxBytes} bytes as numbers from 0 to 255, cut or filled with zeros.
      */
     public static int[] encode(String text, String second, int maxBytes) {
-        byte[] data = toBytes(text, second, maxBytes);
+        return pad(toBytes(text, second, maxBytes), maxBytes);
+    }
+
+    /** Bytes as numbers from 0 to 255, cut or filled with zeros. */
+    static int[] pad(byte[] data, int maxBytes) {
         int[] input = new int[maxBytes];
         for (int i = 0; i < Math.min(data.length, maxBytes); i++) {
             input[i] = data[i] & 0xFF;
@@ -28,18 +32,17 @@ public final class Text {
     }
 
     /**
-     * What a model is run on for a text: one input, or several where it reads long texts in windows.
+     * What a model is run on for a text: its bytes, or several parts of them where it reads long texts in windows.
      *
      * @param second the second text of a pair, or null.
-     * @param shares gets the share of each input in the mean of the outputs.
-     * @return inputs as {@code encode} gives them.
+     * @param shares gets the share of each part in the mean of the outputs.
      */
-    static List<int[]> inputs(String text, String second, Metadata metadata, List<Double> shares) {
-        List<int[]> inputs = new ArrayList<>();
+    static List<byte[]> parts(String text, String second, Metadata metadata, List<Double> shares) {
+        List<byte[]> parts = new ArrayList<>();
         if (second != null || metadata.maxWindows == 1) {
-            inputs.add(encode(text, second, metadata.maxBytes));
+            parts.add(toBytes(text, second, metadata.maxBytes));
             shares.add(1.0);
-            return inputs;
+            return parts;
         }
         byte[] data = toBytes(text, null, Integer.MAX_VALUE);
         List<Window> windows = metadata.windows(data);
@@ -49,17 +52,13 @@ public final class Text {
         windows = windows.subList(0, Math.min(windows.size(), metadata.maxWindows));
         int total = 0;
         for (Window window : windows) {
-            int[] input = new int[metadata.maxBytes];
-            for (int i = 0; i < Math.min(window.end - window.start, input.length); i++) {
-                input[i] = data[window.start + i] & 0xFF;
-            }
-            inputs.add(input);
+            parts.add(Arrays.copyOfRange(data, window.start, window.end));
             total += window.tokens;
         }
         for (Window window : windows) {
             shares.add((double) window.tokens / total);
         }
-        return inputs;
+        return parts;
     }
 
     /** Whether a model that reads long texts in windows leaves out something of a text. */
