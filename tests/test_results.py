@@ -79,6 +79,20 @@ def test_names_in_plots_cover_nothing() -> None:
     assert all(40 < x < SVG.WIDTH and 20 < y < SVG.HEIGHT for x, y in places)
 
 
+def test_measures_can_be_repeated() -> None:
+    """Each says by which command, and how often it was run."""
+    assert KEPT["machine"]
+    for measure in KEPT["measures"].values():
+        assert measure.keys() == {"name", "seeds", "command"}
+
+
+def test_the_readme_names_the_baseline() -> None:
+    """In its sentence below the table of presets, in the columns' order."""
+    scores = KEPT["baselines"]["TF-IDF"]["scores"]
+    found = re.findall(r"\(TF-IDF: ([0-9.]+)\)", (RESULTS.ROOT / "README.md").read_text("utf-8"))
+    assert [float(score) for score in found] == [scores[key] for key in ("stsb", "ten", "sst2")]
+
+
 def test_nothing_is_outdated() -> None:
     """Cards and what `eelbert presets` shows, too; a card's row is replaced, not repeated."""
     assert not RESULTS.outdated(KEPT), "run experiments/results.py"
