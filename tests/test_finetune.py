@@ -19,7 +19,7 @@ from eelbert_tf.models.optimizer import WarmupLinearDecay, adamw
 from eelbert_tf.saving.info import read_info
 from eelbert_tf.text.strings import encode_texts
 from eelbert_tf.training.finetune.labelled import Labelled
-from eelbert_tf.training.finetune.recipe import Recipe, default_epochs, default_rate
+from eelbert_tf.training.finetune.recipe import BACKBONE_RATE, Recipe, default_epochs, default_rate, suited_recipe
 from eelbert_tf.training.finetune.run import Options, finetune, score
 from eelbert_tf.training.finetune.start import start
 
@@ -193,3 +193,6 @@ def test_default_rate() -> None:
     """Pretrained weights learn more slowly where the steps are very many; fresh ones never do."""
     assert [default_rate(texts, True) for texts in (100, 30_000, 60_000)] == [1e-3, 1e-3, 3e-4]
     assert [default_rate(texts, False) for texts in (100, 60_000)] == [1e-3, 1e-3]
+    cases = ((100, True, None), (60_000, True, None), (100, False, None), (100, True, False))
+    shares = [suited_recipe(n, known, 3, 32, None, 0, lexical=words).backbone_rate for n, known, words in cases]
+    assert shares == [BACKBONE_RATE, 1.0, 1.0, 1.0]

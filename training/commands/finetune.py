@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training file (3 to 40, by its size)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts per step")
     parser.add_argument(
-        "--learning-rate", type=float, metavar="X", help="peak of the schedule (0.001, or 0.0003 for very many texts)"
+        "--learning-rate",
+        type=float,
+        metavar="X",
+        help="peak of the schedule (0.001, or 0.0003 for very many texts); an encoder that begins with what it knows, "
+        "under heads that suit it, learns at 0.3 of it",
     )
     parser.add_argument(
         "--class-weight", choices=("balanced",), help="balanced: all classes weigh the same, however rare (none)"
@@ -202,6 +207,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise
         raise InputError(f"{error}; --config eelbert_uno starts from fresh weights instead") from None
     origin = Path(config if preset == SCRATCH else preset).name
+    if model.backbone.config.hash is None:  # its head is a fresh one
+        recipe = replace(recipe, backbone_rate=1.0)
     if args.lexical == "on" and model.backbone.config.hash is None:
         raise InputError(f"--lexical on: words are found by their hash, and {origin} has a vocabulary in place of one")
     notes = {"trained_on": train.path.name, "started_from": origin, "validation": validation.how}

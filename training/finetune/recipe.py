@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from eelbert_tf.errors import InputError
 
 MANY_TEXTS = 30_000
+BACKBONE_RATE = 0.3  # of an encoder that begins with what it knows, as a share of the rate of the layers on it
 CRITERION = {"regression": "loss", "multilabel": "micro_f1", "tagging": "entity_f1"}
 
 
@@ -73,6 +74,11 @@ def default_rate(texts: int, pretrained: bool) -> float:
     return 3e-4 if pretrained and texts > MANY_TEXTS else 1e-3
 
 
+def default_backbone_rate(texts: int, pretrained: bool) -> float:
+    """The encoder's share of the rate; the whole where it knows nothing yet, or where the rate is low already."""
+    return BACKBONE_RATE if pretrained and texts <= MANY_TEXTS else 1.0
+
+
 def default_patience(epochs: int) -> int:
     """Passes to wait for a better one: the rate still falls, and the best is often among the last."""
     return max(3, epochs // 3)
@@ -92,6 +98,8 @@ def suited_recipe(
     """A recipe whose passes and learning rate suit a file where they are `None`.
 
     Of long texts there are fewer passes: `windows` is the number of inputs that a text is read in, on average.
+    Under heads that suit it the encoder goes on at a lower rate than theirs; under a fresh head (`lexical=False`) at
+    the same.
 
     Raises:
         InputError: a number is out of range.
@@ -108,4 +116,5 @@ def suited_recipe(
         class_weight=class_weight,
         patience=default_patience(epochs),
         lexical=lexical,
+        backbone_rate=default_backbone_rate(texts, pretrained) if lexical is not False else 1.0,
     )

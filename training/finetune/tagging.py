@@ -16,7 +16,7 @@ from eelbert_tf.models.tagger import EelbertTagger
 from eelbert_tf.text.spans import OUTSIDE, tags_of_words
 
 from .labelled import Labelled
-from .recipe import Recipe, default_patience
+from .recipe import BACKBONE_RATE, Recipe, default_patience
 from .start import SCRATCH, changing
 from .survey import TAGGING, Survey, survey
 
@@ -24,7 +24,6 @@ from .survey import TAGGING, Survey, survey
 STEPS = 2500
 LEAST_EPOCHS, MOST_EPOCHS = 10, 40
 RATE = 3e-3  # peak of the learning rate: tables of words begin at zero
-BACKBONE_RATE = 0.3  # as a share of it, of an encoder that begins with what it knows
 
 
 def tagging_recipe(
