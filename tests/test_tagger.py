@@ -12,12 +12,15 @@ from eelbert_tf import EelbertBackbone, EelbertTagger, InputError
 from eelbert_tf.__main__ import main
 from eelbert_tf.config import HashConfig
 from eelbert_tf.models.tagging_layers import tags_loss
+from eelbert_tf.saving.checksum import CHECKSUM_FIELD
 from eelbert_tf.text.spans import best_tags
+from eelbert_tf.tflite.conversion.convert import convert
 from eelbert_tf.tflite.flatbuffer.metadata import read_file
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 from tests import small_taggers
 from tests.configs import TINY
+from tests.conftest import randomize
 
 TEXT = "will it rain in New York at 5 pm ?"
 SMALL = {"word_rows": 16, "word_width": 2, "affix_rows": 8, "affix_width": 2}
@@ -71,6 +74,32 @@ def test_bad_arguments_are_refused():
             tagger.fit(["some"], [answer], verbose=0)
     with pytest.raises(ValueError, match="one answer per text"):
         tagger.fit(["some"], [], verbose=0)
+
+
+def test_tags_see_the_lexicons_part(tmp_path):
+    """Where the backbone adds it to its output; a tagger saved before that was so keeps its answers."""
+    config = TINY.replace(pooling="mean", lexicon_size=64, lexicon_width=6, lexicon_codes=3, lexicon_skip=True)
+    new = randomize(EelbertTagger(EelbertBackbone(config), ["a"], ["p", "q"], units=4, features=SMALL))
+    new.save_to_preset(tmp_path / "model")
+    assert np.array_equal(EelbertTagger.from_preset(tmp_path / "model").predict([TEXT])["tags"], tags_of(new))
+    path = tmp_path / "model" / "config.json"
+    fields = json.loads(path.read_text("utf-8"))
+    del fields["head"]["lexicon"], fields[CHECKSUM_FIELD]
+    path.write_text(json.dumps(fields), "utf-8")
+    old = EelbertTagger.from_preset(tmp_path / "model")
+    arguments = old.get_config()
+    del arguments["lexicon"]
+    assert [old.lexicon, EelbertTagger.from_config(arguments).lexicon] == [False, False]
+    assert np.abs(tags_of(new) - tags_of(old)).max() > 1e-3
+    assert convert(new, tmp_path / "new.tflite")["max_abs_diff"] < 1e-4
+    for model in (new, old):
+        model.backbone.lexicon_scale.assign(np.zeros(config.hidden_size, np.float32))
+    np.testing.assert_allclose(tags_of(new), tags_of(old), atol=1e-6)
+
+
+def tags_of(tagger: EelbertTagger) -> np.ndarray:
+    found: np.ndarray = tagger.predict([TEXT])["tags"]
+    return found
 
 
 @pytest.fixture(scope="module")

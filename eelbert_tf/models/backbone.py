@@ -62,9 +62,10 @@ class EelbertBackbone(Saveable, keras.Model):
         with_ngrams: whether the words and word pairs of the texts are wanted, which a lexical head looks up.
 
     Returns:
-        A dictionary of `sequence_output` float `[B, T, hidden_size]`, `pooled_output` float `[B, pooled_size]` and
-        `padding_mask` int32 `[B, T]`. With `output_positions`: `sequence_output` `[B, M, hidden_size]` and the mask.
-        With `pooled_only`: no `sequence_output`. With `with_ngrams`: also `ngrams`.
+        A dictionary of `sequence_output` float `[B, T, hidden_size]`, of the last block; `token_output`, the same and
+        with `lexicon_skip` the lexicon's part added, of which means are taken; `pooled_output` float `[B, pooled_size]`
+        and `padding_mask` int32 `[B, T]`. With `output_positions`: `sequence_output` `[B, M, hidden_size]` and the
+        mask. With `pooled_only`: neither of the first two. With `with_ngrams`: also `ngrams`.
 
     Attributes:
         pooled_size: `hidden_size`; four times that for pairs pooled by their means.
@@ -267,17 +268,14 @@ class EelbertBackbone(Saveable, keras.Model):
         x = last(x, bias, training=training, positions=1 if first_only else positions)
         if positions is not None and not pooled_only:
             return {"sequence_output": x, "padding_mask": mask}
-        if self.pooler is not None:
-            pooled = self.pooler(x[:, 0])
-        elif self.config.lexicon_skip:
-            scale = ops.cast(ops.convert_to_tensor(self.lexicon_scale), dtype)
-            pooled = self.pool_means(x + lexical * scale, mask, segments)
-        else:
-            pooled = self.pool_means(x, mask, segments)
+        tokens = x
+        if self.config.lexicon_skip:
+            tokens = x + lexical * ops.cast(ops.convert_to_tensor(self.lexicon_scale), dtype)
+        pooled = self.pooler(x[:, 0]) if self.pooler is not None else self.pool_means(tokens, mask, segments)
         found = {"pooled_output": pooled, "padding_mask": mask}
         if ngrams is not None:
             found["ngrams"] = ngrams
-        return found if pooled_only else {"sequence_output": x, **found}
+        return found if pooled_only else {"sequence_output": x, "token_output": tokens, **found}
 
     def pool_means(self, x: Tensor, padding_mask: Tensor, segment_ids: Tensor) -> Tensor:
         """One vector for a text, the mean of its tokens; for a pair, the two means, their difference and their product.

@@ -49,6 +49,7 @@ class EelbertTagger(Task):
         dropout: rate on its input and its output.
         features: arguments of `TokenFeatures` that differ from its defaults.
         preprocessor: turns texts into the backbone's inputs; by default what suits the backbone.
+        lexicon: whether the tags see the lexicon's part of each token too, where the backbone has `lexicon_skip`.
         **kwargs: `name`, `dtype` and `trainable`, as Keras takes them.
 
     Call arguments:
@@ -82,6 +83,7 @@ class EelbertTagger(Task):
         dropout: float = 0.2,
         features: dict[str, Any] | None = None,
         preprocessor: Preprocessor | None = None,
+        lexicon: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, preprocessor, **kwargs)
@@ -97,6 +99,7 @@ class EelbertTagger(Task):
         self.names = [str(name) for name in names]
         self.labels = None if not labels else [str(label) for label in labels]
         self.units = units
+        self.lexicon = lexicon
         self.dropout_rate = dropout
         policy = self.dtype_policy
         self.token_features = TokenFeatures(config.hash, name="features", dtype=policy, **(features or {}))
@@ -137,7 +140,8 @@ class EelbertTagger(Task):
         tokens, layout = splitting.lay_out(backbone.hash_embedding.split(data), config.max_bytes, slots)
         features, places = self.token_features(data, tokens=tokens, layout=layout, num_slots=slots, training=training)
         encoded = backbone({**fields, "bytes": data}, training=training)
-        x = self.beside_encoded(self.dropout(encoded["sequence_output"], training=training))
+        seen = encoded["token_output" if self.lexicon else "sequence_output"]
+        x = self.beside_encoded(self.dropout(seen, training=training))
         x = ops.relu(x + self.beside_words(self.dropout(features, training=training)))  # [B, T, units]
         found = {
             "tags": self.tagger(self.dropout(x, training=training)),
@@ -417,7 +421,8 @@ class EelbertTagger(Task):
 
     def describe(self) -> ModelInfo:
         """What `config.json` is to say of the model."""
-        head = {"names": self.names, "units": self.units, "features": self.token_features.sizes()}
+        sizes = self.token_features.sizes()
+        head = {"names": self.names, "units": self.units, "features": sizes, "lexicon": self.lexicon}
         return ModelInfo(self.backbone.config, "tagger", False, self.num_classes, self.labels, "tagging", head=head)
 
     def get_config(self) -> dict[str, Any]:
@@ -433,7 +438,14 @@ class EelbertTagger(Task):
             "units": self.units,
             "dropout": self.dropout_rate,
             "features": self.token_features.sizes(),
+            "lexicon": self.lexicon,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> EelbertTagger:
+        """The inverse of `get_config`; before there was `lexicon`, tags did not see it."""
+        tagger: EelbertTagger = super().from_config({"lexicon": False, **config})
+        return tagger
 
     @classmethod
     def from_preset(
@@ -477,9 +489,10 @@ class EelbertTagger(Task):
                 raise InputError(f"{name}: an encoder without tags: train it first (eelbert finetune), or give `names`")
             names, labels = info.head["names"], [label or "" for label in info.labels] if info.labels else None
         backbone = EelbertBackbone.from_stored(stored, False, dtype, **changes)
+        lexicon = True
         if kept:
-            units, features = info.head["units"], info.head["features"]
-        tagger = cls(backbone, names, labels, units, dropout, features, stored_preprocessor(stored, backbone))
+            units, features, lexicon = info.head["units"], info.head["features"], info.head.get("lexicon", False)
+        tagger = cls(backbone, names, labels, units, dropout, features, stored_preprocessor(stored, backbone), lexicon)
         if kept:
             assign(tagger, stored)
         return tagger

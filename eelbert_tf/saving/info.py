@@ -175,6 +175,8 @@ def _check_head(head: Any) -> None:
     sizes = [head["units"], *features.values()]
     if any(isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size <= MOST_ROWS for size in sizes):
         raise ValueError(f"Sizes of a head must be numbers up to {MOST_ROWS}. Received: {head!r:.200}")
+    if not isinstance(head.get("lexicon", False), bool):
+        raise ValueError(f"`lexicon` must be true or false. Received: {head['lexicon']!r:.100}")
 
 
 def _check_unit(unit: Any, count: int) -> None:
