@@ -98,12 +98,12 @@ def test_the_first_graph_is_the_whole():
 
 
 def test_lengths_by_default():
-    """A half of the slots, a quarter and so on, where these are at least 16."""
-    assert shorter_lengths(None, Length(128, 512)) == [(16, 96), (32, 192), (64, 384)]
-    assert shorter_lengths(None, Length(40, 100)) == [(20, 100)]
-    assert shorter_lengths(None, Length(31, 128)) == []
+    """Those of a fixed list that are shorter than the whole."""
+    assert shorter_lengths(None, Length(128, 512)) == [(16, 96), (24, 144), (32, 192), (64, 384)]
+    assert shorter_lengths(None, Length(20, 90)) == [(16, 90)]
+    assert shorter_lengths(None, Length(16, 64)) == []
     assert shorter_lengths([8, 64, 32], Length(64, 256)) == [(8, 48), (32, 192)]
-    assert converted("uno")[1]["lengths"] == [16, 32]
+    assert converted("uno")[1]["lengths"] == [16, 24, 32]
 
 
 def test_bad_lengths(tmp_path, capsys):

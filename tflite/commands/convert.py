@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=int,
         metavar="N",
-        help="token slots of shorter graphs in the file, for short texts: half as many as the whole, a quarter and so "
-        "on down to 16 by default; the number of --max-tokens for none; mobile only",
+        help="token slots of shorter graphs in the file, for short texts (16, 24, 32, 64, 128 and 256, those below "
+        "--max-tokens); the number of --max-tokens for none; mobile only",
     )
     parser.add_argument("--kit", metavar="DIR", help="folder that gets C sources of the model, for --target micro")
     parser.add_argument(

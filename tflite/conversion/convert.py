@@ -91,7 +91,7 @@ def convert(
         kit_prefix: what the names of files, functions and constants of the kit begin with; one of its own for each
             model of a firmware that has several.
         lengths: token slots of shorter graphs beside the whole, for the target "mobile": a text goes through the
-            shortest that holds it. Half of `max_tokens`, a quarter and so on down to 16 by default; `[max_tokens]` for
+            shortest that holds it. By default 16, 24, 32, 64, 128 and 256, those below `max_tokens`; `[max_tokens]` for
             none.
 
     Returns:

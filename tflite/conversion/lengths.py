@@ -12,8 +12,9 @@ from eelbert_tf.tflite.flatbuffer.metadata import Length
 
 from .export import to_tflite
 
-# By default a graph has at least so many slots: below, the number of operators decides how long it takes.
-FEWEST_TOKENS = 16
+# Token slots of shorter graphs by default, where the whole has more: a sentence has 10 to 25 tokens. With fewer than 16
+# the number of operators decides how long a graph takes.
+DEFAULT_TOKENS = (16, 24, 32, 64, 128, 256)
 # Bytes that a shorter graph reads, for each of its slots; English has about five.
 BYTES_PER_TOKEN = 6
 LEAST_TOKENS = 4  # that a model takes: [CLS], [SEP], and two more
@@ -23,16 +24,14 @@ def shorter_lengths(given: Sequence[int] | None, whole: Length) -> list[Length]:
     """The lengths of a file's shorter graphs, the shortest first.
 
     Args:
-        given: token slots, those of the whole among them or not; by default a half of them, a quarter and so on.
+        given: token slots, those of the whole among them or not; by default `DEFAULT_TOKENS`.
         whole: the length of the longest graph.
 
     Raises:
         InputError: a number is no length for this model.
     """
     if given is None:
-        given = []
-        while (tokens := whole.tokens >> len(given) + 1) >= FEWEST_TOKENS:
-            given.append(tokens)
+        given = [tokens for tokens in DEFAULT_TOKENS if tokens < whole.tokens]
     for tokens in given:
         if isinstance(tokens, bool) or not isinstance(tokens, int) or not LEAST_TOKENS <= tokens <= whole.tokens:
             raise InputError(
