@@ -37,7 +37,7 @@ COMMANDS = {
     "embed": ("eelbert_tf.tflite.commands.embed", "write the embeddings of texts"),
     "index": ("eelbert_tf.tflite.commands.index", "write texts and their embeddings in one file, to be searched"),
     "search": ("eelbert_tf.tflite.commands.search", "find the texts that are nearest to others"),
-    "convert": ("eelbert_tf.tflite.commands.convert", "write a TFLite file that takes the bytes of a text"),
+    "convert": ("eelbert_tf.tflite.commands.convert", "write a TFLite or ONNX file that takes the bytes of a text"),
     "corpus": ("eelbert_tf.training.commands.corpus", "turn plain text into training shards"),
     "pretrain": ("eelbert_tf.training.commands.pretrain", "train an encoder on a corpus"),
     "quantize": ("eelbert_tf.training.commands.quantize", "store a lexicon in a few bytes for each row"),

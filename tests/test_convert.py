@@ -168,7 +168,7 @@ def test_other_limits(tmp_path):
         ({"max_bytes": 0}, "from 4 to 1048576.*Received: 0"),
         ({"max_tokens": 3.5}, "from 4 to 32.*Received: 3.5"),
         ({"max_tokens": True}, "from 4 to 32.*Received: True"),
-        ({"target": "esp32"}, "expected one of mobile, micro. Received: 'esp32'"),
+        ({"target": "esp32"}, "expected one of mobile, micro, onnx, mediapipe. Received: 'esp32'"),
         ({"quantize": "INT8"}, "expected one of none, float16, dynamic, int8. Received: 'INT8'"),
         ({"quantize": None}, "expected one of none, float16"),
         ({"model": "no-such-model"}, "no-such-model"),
@@ -331,7 +331,7 @@ def test_older_files_and_empty_ones_are_replaced(tmp_path, damage):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--target", "esp32"], "--target: expected one of mobile, micro. Received: 'esp32'"),
+        (["--target", "esp32"], "--target: expected one of mobile, micro, onnx, mediapipe. Received: 'esp32'"),
         (["--quantize", "INT8"], "--quantize: expected one of none, float16, dynamic, int8. Received: 'INT8'"),
         (["--max-bytes", "0"], "max_bytes: expected a whole number from 4 to 1048576 (--max-bytes)"),
         (["--max-tokens", "-5"], "max_tokens: expected a whole number from 4 to 32 (--max-tokens)"),

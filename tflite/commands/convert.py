@@ -1,4 +1,4 @@
-"""`eelbert convert`: a model directory in, one TFLite file out."""
+"""`eelbert convert`: a model directory in, one TFLite or ONNX file out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.scores import EMBEDDING
 from eelbert_tf.text.strings import TextOrPair
 from eelbert_tf.tflite.conversion.calibrate import MOST_CALIBRATION_TEXTS
-from eelbert_tf.tflite.conversion.options import check_choice, check_output
+from eelbert_tf.tflite.conversion.options import TARGETS_OF_FILES, check_choice, check_output
 from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS
 from eelbert_tf.tflite.kits.firmware import PREFIX
 from eelbert_tf.tflite.runtimes.models import KerasModel, Model, check_model, open_model
@@ -22,9 +22,14 @@ from .evaluate import add_label_arguments, labelled, measure, measure_tags
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory or preset")
-    parser.add_argument("--output", required=True, metavar="F.tflite", help="file to write")
+    parser.add_argument("--output", required=True, metavar="F.tflite", help="file to write; F.onnx for the target onnx")
     parser.add_argument("--task", metavar="T", help="embedding: the embeddings of its encoder (what the model is for)")
-    parser.add_argument("--target", metavar="T", default="mobile", help="mobile: LiteRT; micro: TFLite Micro")
+    parser.add_argument(
+        "--target",
+        metavar="T",
+        default="mobile",
+        help="mobile: LiteRT; micro: TFLite Micro; onnx: ONNX Runtime; mediapipe: its TextClassifier",
+    )
     parser.add_argument(
         "--quantize",
         metavar="Q",
@@ -52,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what all names in the kit begin with, for several models in one firmware ({PREFIX})",
     )
     parser.add_argument(
-        "--compatible", metavar="R", help="tflite-2.14: a file that TensorFlow Lite 2.14 runs too; mobile only"
+        "--compatible",
+        metavar="R",
+        help="tflite-2.14: a file that TensorFlow Lite 2.14 runs too; for mobile and mediapipe",
     )
     parser.add_argument("--test", metavar="F", help="labelled texts (CSV, TSV) to measure the file and the model on")
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="of F: one column, or two for pairs (text)")
@@ -65,7 +72,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         InputError: the options do not go together, or the model cannot be converted.
     """
-    check_choice("target", args.target, TARGETS)
+    check_choice("target", args.target, TARGETS_OF_FILES)
+    if args.test is not None and args.target not in TARGETS:
+        raise InputError(f"--test: runs files for {' and '.join(TARGETS)}. Received: --target {args.target}")
     check_choice("quantize", args.quantize, QUANTIZE)
     check_output(args.output)
     if args.task is not None:

@@ -22,8 +22,9 @@ from eelbert_tf.tflite.flatbuffer.versions import min_runtime
 from eelbert_tf.tflite.kits.c_sources import Arena, arena_on_32_bits, with_margin
 from eelbert_tf.tflite.kits.firmware import PREFIX, write_kit
 from eelbert_tf.tflite.runtimes.copies import check_finite, copy_of, is_float32
-from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
+from eelbert_tf.tflite.runtimes.litert import EelbertRuntime, Runtime
 from eelbert_tf.tflite.runtimes.models import check_model, load_keras, metadata_of
+from eelbert_tf.tflite.runtimes.onnx_file import OnnxRuntime
 from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
 
 from .calibrate import MOST_CALIBRATION_TEXTS
@@ -34,6 +35,8 @@ from .micro import to_micro
 from .options import check_options, check_output, check_replaceable, check_runtime
 from .quantize import to_dynamic, to_float16, to_int8_weights
 from .self_test import expected
+from .to_mediapipe import check_mediapipe, check_probabilities, to_mediapipe
+from .to_onnx import OPSET, node_kinds, to_onnx
 
 if TYPE_CHECKING:
     from eelbert_tf.tflite.runtimes.models import ModelOrName
@@ -71,21 +74,22 @@ def convert(
     kit_prefix: str = PREFIX,
     lengths: Sequence[int] | None = None,
 ) -> dict[str, Any]:
-    """Writes a model as a TFLite file and checks it; a file that fails the check is not written.
+    """Writes a model as a TFLite or ONNX file and checks it; a file that fails the check is not written.
 
     Args:
         model: an `EelbertClassifier`, `EelbertTagger` or `EelbertSentenceEncoder`, which stays as it is, a model
             directory, or the name of a preset. A model of mixed precision is converted in float32. Of an encoder
             without a head the file gives embeddings.
         output: the file to write; an older file that `convert` wrote is replaced, any other is not.
-        target: "mobile" for LiteRT, or "micro" for TFLite Micro.
+        target: "mobile" for LiteRT, "micro" for TFLite Micro, "onnx" for ONNX Runtime, or "mediapipe" for MediaPipe's
+            TextClassifier and TextEmbedder.
         quantize: "none", "float16", "dynamic" or "int8".
         max_tokens: token slots, [CLS] and [SEP] included; the model's own by default.
         max_bytes: bytes of a text; the model's own by default.
         calibration: texts like those that the file will meet, for 8-bit activations on the target "micro".
         kit: folder for the sources that firmware compiles, for the target "micro"; other files in it stay.
-        compatible: "tflite-2.14" for a file that TensorFlow Lite 2.14 runs as well, for the target "mobile"; int8
-            weights then have one scale for a whole layer, which costs some accuracy.
+        compatible: "tflite-2.14" for a file that TensorFlow Lite 2.14 runs as well, for the targets "mobile" and
+            "mediapipe"; int8 weights then have one scale for a whole layer, which costs some accuracy.
         task: "embedding" for the embeddings of the encoder in any model directory or preset; by default what the model
             is for.
         kit_prefix: what the names of files, functions and constants of the kit begin with; one of its own for each
@@ -95,8 +99,8 @@ def convert(
             none.
 
     Returns:
-        The report: size, operators, `min_runtime`, the oldest TensorFlow Lite that has them, and how far the file is
-        from the Keras model. For "micro" also `arena_bytes`, the
+        The report: size, operators, `min_runtime`, the oldest TensorFlow Lite that has them, or `opset`, the version of
+        ONNX's, and how far the file is from the Keras model. For "micro" also `arena_bytes`, the
         memory that TFLite Micro needed on this 64-bit machine, `arena_with_margin`, what to reserve, and
         `arena_bytes_32_bit`, what it needs with shorter pointers, predicted. For int8 on
         "micro" also how far it is from the model on the texts for calibration, and the error of each layer there, as a
@@ -114,15 +118,17 @@ def convert(
         check_finite(keras_model)
         if not is_float32(keras_model):
             keras_model = copy_of(keras_model)
-        metadata = metadata_of(keras_model, target, quantize)
+        metadata = metadata_of(keras_model, "micro" if target == "micro" else "mobile", quantize)
         if target == "mobile":
             metadata = dataclasses.replace(metadata, lengths=shorter_lengths(lengths, metadata.whole))
+        if target == "mediapipe":
+            check_mediapipe(metadata)
         calibration = calibration_texts(calibration, metadata)
         report: dict[str, Any] = {}
         to_export = copy_of(keras_model)  # exporting changes layers
         if metadata.task == "regression":
             to_export.fold_unit()
-        if target == "mobile":
+        if target != "micro":
             graph, *shorter = to_graphs(to_export, metadata.shorter)
             for one in (graph, *shorter):
                 (MOBILE_BEFORE_2_17 if compatible else MOBILE)[quantize](one)
@@ -130,13 +136,13 @@ def convert(
             graph, layer_errors = to_micro(to_export, quantize, encode_texts(calibration, metadata.max_bytes))
             shorter = []
             report |= {"layer_errors": layer_errors} if layer_errors else {}
-        data = finish(graph, metadata, shorter)
+        data = to_onnx(graph, metadata) if target == "onnx" else finish(graph, metadata, shorter)
         needed = min_runtime(graph, *shorter)
         check_runtime(needed, compatible)
-        ops = check_operators(graph.model)
+        ops = check_operators(graph.model) if target != "onnx" else node_kinds(data)
         temporary.write_bytes(data)
         texts = hard_inputs(metadata.pair, TEXTS_CHECKED)
-        runtime = EelbertRuntime(temporary)
+        runtime: Runtime = OnnxRuntime(temporary) if target == "onnx" else EelbertRuntime(temporary)
         compared = {"tagging": compare_tags, EMBEDDING: compare_embeddings}.get(metadata.task, compare)
         report |= compared(keras_model, runtime, texts, TOLERANCES[quantize])
         if target == "micro":
@@ -151,6 +157,10 @@ def convert(
             report["arena_with_margin"] = with_margin(report["arena_bytes"])
             report["arena_bytes_32_bit"] = arena_on_32_bits(report["arena_bytes"], len(graph.operators))
             TflmRuntime(temporary, report["arena_with_margin"])  # it does suffice
+        if target == "mediapipe":
+            data = to_mediapipe(data, metadata)
+            temporary.write_bytes(data)
+            report["max_abs_diff_probabilities"] = check_probabilities(data, runtime, texts)
         if kit is not None:
             arena = Arena(report["arena_bytes"], report["arena_bytes_32_bit"])
             write_kit(kit, data, metadata, ops, arena, expected(tflm), version("tflite-micro"), kit_prefix)
@@ -170,7 +180,7 @@ def convert(
         **({"tags": metadata.tags} if metadata.tags else {}),
         **({"width": metadata.num_classes} if metadata.task == EMBEDDING else {}),
         "ops": ops,
-        "min_runtime": runtime_name(needed),
+        **({"opset": OPSET} if target == "onnx" else {"min_runtime": runtime_name(needed)}),
         "custom_ops": [],
         "flex_ops": [],
         **report,

@@ -18,6 +18,8 @@ from .calibrate import LEAST_CALIBRATION_TEXTS
 # Runtimes that a file can be made for: the TensorFlow Lite in them.
 COMPATIBLE = {"tflite-2.14": (2, 14)}
 MICRO_QUANTIZE = ("none", "int8")
+# For LiteRT and TFLite Micro, and for programs of others.
+TARGETS_OF_FILES = (*TARGETS, "onnx", "mediapipe")
 
 
 def check_options(
@@ -35,16 +37,18 @@ def check_options(
     Raises:
         InputError: one of them is unknown, they do not go together, or the kit's folder holds something else.
     """
-    check_choice("target", target, TARGETS)
+    check_choice("target", target, TARGETS_OF_FILES)
     check_choice("quantize", quantize, QUANTIZE)
     if task is not None:
         check_choice("task", task, (EMBEDDING,))
     if target == "micro" and quantize not in MICRO_QUANTIZE:
         raise InputError(f"TFLite Micro cannot run --quantize {quantize}: for --target micro choose none or int8")
+    if target == "onnx" and quantize != "none":
+        raise InputError(f"--target onnx writes float32: leave --quantize out. Received: --quantize {quantize}")
     if compatible is not None:
         check_choice("compatible", compatible, tuple(COMPATIBLE))
-        if target != "mobile":
-            raise InputError(f"--compatible is for --target mobile. Received: --target {target}")
+        if target not in ("mobile", "mediapipe"):
+            raise InputError(f"--compatible is for --target mobile and mediapipe. Received: --target {target}")
     if lengths is not None and target != "mobile":
         raise InputError(f"--lengths is for --target mobile. Received: --target {target}")
     if kit is not None:

@@ -38,6 +38,7 @@ SIGNATURE = "serving_default"  # of the whole length
 
 _BLANK_CRC32 = "--------"
 _START = f'{{"format": "{FORMAT}", "format_version": '.encode()
+_OURS = f'{{"format": "{FORMAT}'.encode()  # also of files for others' programs, which no runtime here takes
 _CRC32 = b'"crc32": "'
 _FILE_BYTES = b'"file_bytes": '
 _FILE_BYTES_WIDTH = 12
@@ -236,10 +237,24 @@ def read_metadata(data: bytes, path: str | os.PathLike[str]) -> Metadata:
     name = os.fspath(path)
     if data[4:8] != _TFLITE_IDENTIFIER:
         raise InputError(f"{name}: not a TFLite file; expected one that `eelbert convert` wrote")
+    return read_description(data, name)
+
+
+def read_description(data: bytes, name: str, kind: str = "a TFLite") -> Metadata:
+    """The metadata in a file of any kind, after a check that the file is whole.
+
+    Args:
+        data: the file.
+        name: its name, for messages.
+        kind: what it ought to be, likewise.
+
+    Raises:
+        InputError: the file is not ours, of another version, or damaged.
+    """
     start = data.find(_START)
     if start < 0:
         raise InputError(
-            f"{name}: a TFLite file that is damaged, or that `eelbert convert` did not write: it holds no metadata "
+            f"{name}: {kind} file that is damaged, or that `eelbert convert` did not write: it holds no metadata "
             "of ours; convert the model again"
         )
     try:
@@ -276,10 +291,10 @@ def is_ours(path: Path) -> bool:
     """  # noqa: DOC501, `read_error` makes an InputError
     try:
         with path.open("rb") as file:
-            if file.read(8)[4:] != _TFLITE_IDENTIFIER:
+            if file.read(8)[4:] != _TFLITE_IDENTIFIER and path.suffix != ".onnx":
                 return False
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return data.find(_START) >= 0
+                return data.find(_OURS) >= 0
     except OSError as error:
         raise read_error(error, path) from None
 
