@@ -10,11 +10,14 @@ has the weights' checksum, which is verified whenever the preset is loaded.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import shutil
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import replace_file
@@ -93,6 +96,15 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     return "\n".join(lines).rstrip() + "\n"
 
 
+def halved(path: Path) -> bytes:
+    """The file of a model's weights with float16 in place of float32."""
+    import safetensors.numpy
+
+    arrays = safetensors.numpy.load_file(path)
+    small = {name: array.astype(np.float16) if array.dtype.kind == "f" else array for name, array in arrays.items()}
+    return safetensors.numpy.save(small)
+
+
 def notes_of(folder: str) -> dict[str, Any]:
     """A model's notes about its training."""
     return dict(json.loads((find_model(folder) / CONFIG_FILE).read_text("utf-8"))["notes"])
@@ -109,6 +121,7 @@ def main() -> None:
     add("--data", required=True, help="the text it was trained on, and its licence")
     add("--scores", default="")
     add("--tflite", type=Path, help="the converted model, to be included")
+    add("--half", action="store_true", help="keep the weights as float16")
     add("--limits", default=LIMITS)
     args = parser.parse_args()
     source = find_model(args.run)
@@ -125,6 +138,10 @@ def main() -> None:
         (target / name).unlink(missing_ok=True)
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
+    if args.half:
+        data = halved(source / WEIGHTS_FILE)
+        (target / WEIGHTS_FILE).write_bytes(data)
+        fields["weights_sha256"] = hashlib.sha256(data).hexdigest()
     if args.tflite:
         shutil.copyfile(args.tflite, target / TFLITE_FILE)
     with replace_file(target / CONFIG_FILE) as temporary:

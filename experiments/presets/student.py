@@ -32,6 +32,15 @@ class Block(nn.Module):
         x = self.attention_norm(x + a)
         return self.output_norm(x + self.output(functional.gelu(self.intermediate(x))))
 
+    @torch.no_grad()
+    def follow(self, gamma, beta):
+        """Begins near the identity on what a normalization with these `[width]` gives."""
+        for layer in (self.attention_output, self.output):
+            nn.init.zeros_(layer.weight)
+        for norm in (self.attention_norm, self.output_norm):
+            norm.weight.fill_(float(np.sqrt((gamma**2).mean() + beta.var())))
+            norm.bias.fill_(float(beta.mean()))
+
 
 # What makes an encoder's shape, of all that a preset's config.json says.
 SHAPE = (
@@ -143,13 +152,19 @@ class Student(nn.Module):
         self.load_blocks(arrays)
 
     def load_blocks(self, arrays):
-        """Takes all weights but those of the lexicon; one shared block fills several."""
+        """Takes all weights but those of the lexicon; one shared block fills several, two and more are followed."""
         fill(self.position, arrays["position_embedding"])
         fill(self.segment, arrays["segment_embedding"])
         fill(self.norm.weight, arrays["embeddings_norm/gamma"])
         fill(self.norm.bias, arrays["embeddings_norm/beta"])
+        known = sum(f"block_{i}/key/bias" in arrays for i in range(len(self.blocks)))
         for i, block in enumerate(self.blocks):
-            one = f"block_{i}" if f"block_{i}/key/bias" in arrays else "block_0"
+            if 1 < known <= i:
+                block.follow(
+                    arrays[f"block_{known - 1}/output_norm/gamma"], arrays[f"block_{known - 1}/output_norm/beta"]
+                )
+                continue
+            one = f"block_{i % known}"
             for name in ("attention_output", "intermediate", "output"):
                 fill(getattr(block, name).weight, arrays[f"{one}/{name}/kernel"].T)
                 fill(getattr(block, name).bias, arrays[f"{one}/{name}/bias"])
