@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:  # noqa: ARG001, as every c
     found = {name: _described(name) | {"scores": scores.get(name, {})} for name in preset_names()}
     rows = [COLUMNS]
     for name, one in found.items():
-        scores = (one["scores"].get(measure) for measure in _MEASURES)
+        reached = (one["scores"].get(measure) for measure in _MEASURES)
         rows.append(
             (
                 name,
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:  # noqa: ARG001, as every c
                 "" if one["numbers"] is None else f"{one['numbers']:,}",
                 str(one["hidden_size"]),
                 str(one["max_tokens"]),
-                *("" if score is None else f"{score:.1f}" for score in scores),
+                *("" if score is None else f"{score:.1f}" for score in reached),
                 " ".join(one["labels"] or ()),
             )
         )

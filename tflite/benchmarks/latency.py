@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.errors import InputError
-from eelbert_tf.text.strings import as_data, pad_bytes
-from eelbert_tf.tflite.flatbuffer.metadata import Metadata
+from eelbert_tf.text.strings import as_data
+from eelbert_tf.tflite.flatbuffer.metadata import Length, Metadata
 from eelbert_tf.tflite.runtimes.interpreter import LiteRT, Signatures
+from eelbert_tf.tflite.runtimes.litert import Runtime
 
 from .timing import interleave, summary
 
@@ -138,17 +140,19 @@ def fill(texts: Sequence[str], slots: int) -> list[str]:
     return joined
 
 
-class _Ours:
-    """A file of bytes, from text to logits."""
+class _Ours(Runtime):
+    """A file of bytes, from text to logits, in memory."""
 
     def __init__(self, data: bytes, metadata: Metadata) -> None:
-        self._run, self._metadata = Signatures(data), metadata
+        super().__init__(metadata, zlib.crc32(data))
+        self._graphs = Signatures(data)
+
+    def invoke(self, row: np.ndarray, length: Length) -> list[np.ndarray]:
+        """Runs LiteRT on one text: see `Runtime`."""
+        return list(self._graphs(self.metadata.signature(length), row).values())
 
     def __call__(self, text: str) -> np.ndarray:
-        data = as_data(text, self._metadata.max_bytes)
-        length = self._metadata.length_for(data)
-        row = pad_bytes([data], length.bytes).astype(np.int32)
-        return self._run(self._metadata.signature(length), row)["logits"]
+        return self._run(as_data(text, self.metadata.max_bytes))[0]
 
 
 def _run_ids(run: Callable[[np.ndarray], np.ndarray], ids: dict[str, np.ndarray], text: str) -> np.ndarray:

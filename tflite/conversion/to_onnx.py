@@ -325,9 +325,6 @@ def _l2_normalize(writer: _Writer, operator: Any) -> str:
 
 
 TRANSLATIONS: dict[str, Callable[[_Writer, Any], Any]] = {
-    **{
-        name: _same(name.title()) for name in ("ABS", "ADD", "DIV", "EXP", "FLOOR", "MUL", "NEG", "RELU", "SUB", "TANH")
-    },
     **{name: _same(name.title()) for name in ("ABS", "ADD", "DIV", "EQUAL", "EXP", "FLOOR", "GREATER", "LESS", "MUL")},
     **{name: _same(name.title()) for name in ("NEG", "RELU", "SQRT", "SUB", "TANH")},
     "BATCH_MATMUL": _matmul,

@@ -75,8 +75,12 @@ class Runtime:
         Raises:
             InputError: a result is NaN or infinite.
         """
-        rows = [self._predict_text(text) for text in texts]
+        rows = self._predict_texts(texts)
         return np.stack(rows) if rows else np.zeros((0, self.metadata.num_classes), np.float32)
+
+    def _predict_texts(self, texts: Iterable[TextOrPair]) -> list[np.ndarray]:
+        """Logits of each text, float32 `[num_classes]`."""
+        return [self._predict_text(text) for text in texts]
 
     def _predict_text(self, text: TextOrPair) -> np.ndarray:
         """Logits of one text, float32 `[num_classes]`: the mean over its windows, where it is longer than one."""
@@ -256,30 +260,16 @@ class EelbertRuntime(Runtime):
         data, threads, name, workers = state
         self._start(data, read_metadata(data, name), threads, name, workers)
 
-    def predict(self, texts: Iterable[TextOrPair]) -> np.ndarray:
-        """Logits of some texts, divided among the workers; of one longer than the model's input, the mean over windows.
-
-        Args:
-            texts: strings or bytes, or tuples of two for a model of pairs.
-
-        Returns:
-            float32 `[n, num_classes]`, the rows in the order of the texts.
-
-        Raises:
-            InputError: a result is NaN or infinite.
-        """
+    def _predict_texts(self, texts: Iterable[TextOrPair]) -> list[np.ndarray]:
+        """Logits of each text, float32 `[num_classes]`; the texts are divided among the workers."""
         texts = list(texts)
-        workers = [super().predict, *(other.predict for other in self._others)][: len(texts)]
+        workers = [super()._predict_texts, *(other._predict_texts for other in self._others)][: len(texts)]
         if len(workers) < 2:
-            return super().predict(texts)
-        logits = np.empty((len(texts), self.metadata.num_classes), np.float32)
-
-        def work(number: int) -> None:
-            logits[number :: len(workers)] = workers[number](texts[number :: len(workers)])
-
+            return super()._predict_texts(texts)
+        shares = (texts[number :: len(workers)] for number in range(len(workers)))
         with ThreadPoolExecutor(len(workers)) as pool:
-            list(pool.map(work, range(len(workers))))
-        return logits
+            found = list(pool.map(lambda worker, share: worker(share), workers, shares))
+        return [found[number % len(workers)][number // len(workers)] for number in range(len(texts))]
 
     def renew(self) -> None:
         """Forgets an interpreter and a lock that a fork has copied: their threads are not here."""

@@ -43,6 +43,7 @@ class OnnxRuntime(Runtime):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session: Any = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self._names = sorted((output.name for output in self._session.get_outputs()), key=_place)
 
     def invoke(self, row: np.ndarray, length: Length) -> list[np.ndarray]:
         """Runs ONNX Runtime on one text. Called with the lock held.
@@ -54,8 +55,7 @@ class OnnxRuntime(Runtime):
         Returns:
             The outputs, a tagger's in the order of `TAGGER_OUTPUTS`.
         """
-        names = [output.name for output in self._session.get_outputs()]
-        found: list[np.ndarray] = self._session.run(sorted(names, key=_place), {"bytes": row})
+        found: list[np.ndarray] = self._session.run(self._names, {"bytes": row})
         return found
 
 
