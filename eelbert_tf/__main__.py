@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import shlex
 import sys
 import warnings
@@ -111,7 +110,6 @@ def _as_input_error(error: Exception, output: str) -> InputError | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status is 0, 2 for bad input, 130 after an interrupt, or 143 after SIGTERM."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     start_quietly()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = next((a for a in arguments if not a.startswith("-")), "")

@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.config import EelbertConfig, HashConfig, named_config
 from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.reports import markdown_table, save_plot

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.files import FolderKind, replace_directory
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.classifier import EelbertClassifier

@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 from preset_texts import sides, texts_of
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.reports import markdown_table, spread
 from eelbert_tf.disk.tables import Table, Text, iter_rows
 from eelbert_tf.models.classifier import EelbertClassifier
@@ -69,6 +69,8 @@ class Experiment:
 
     def run(self) -> Result:
         """Trains and scores: the official metrics of the development set."""
+        import keras
+
         task = TASKS[self.task]
         keras.utils.set_random_seed(self.recipe.seed)
         student = start(self.preset, read_config("eelbert_uno"), task.pair, task.classes or None, {})

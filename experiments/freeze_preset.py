@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.models.backbone import EelbertBackbone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.config import FNV_OFFSET, FNV_PRIME, HashConfig
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.text.reference import embed_token, multipliers, signature

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.config import FNV_OFFSET, FNV_PRIME, HashConfig
 from eelbert_tf.text.reference import multipliers, token_units, tokenize
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.models.sentence_encoder import EelbertSentenceEncoder
 
 MOST, LEAST = 1000, 50

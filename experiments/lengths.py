@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.text.reference import tokenize
 
 MOST_TEXTS, LIMIT = 500, 4096

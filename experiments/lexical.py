@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.tables import Table, read_table
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.training.finetune.baselines import TfidfLogisticRegression
@@ -58,6 +58,8 @@ def measure(settings: dict[str, Any], folder: Path, seed: int) -> dict[str, Any]
         return accuracy([names[i] for i in logits.argmax(axis=1)])
 
     def train(lexical: bool | None) -> tuple[float, Experiment]:
+        import keras
+
         keras.utils.set_random_seed(seed)
         model = EelbertClassifier.from_preset(settings["preset"], labels=names)
         validation = Validation.choose(Labelled(texts, labels), None, seed=seed)

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.metrics import spearman
 from eelbert_tf.models.quantized_lexicon import product_quantize, turn

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.tables import read_table
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.training.finetune.baselines import TfidfLogisticRegression

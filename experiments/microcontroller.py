@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.tables import read_table
 
 HERE = Path(__file__).parent / "microcontroller"

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.disk.tables import read_table
 from eelbert_tf.errors import InputError

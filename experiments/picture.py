@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.saving.folders import PRESETS, WEIGHTS_FILE
 

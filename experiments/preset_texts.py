@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.disk.tables import Text, iter_rows
 from eelbert_tf.text.words import split_words

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.inputs import read_texts
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.strings import encode_texts

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.progress import with_progress
 from eelbert_tf.disk.reports import markdown_table, spread
 from eelbert_tf.disk.tables import Table, read_table

@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.reports import spread
 
 HASH = {"widths": [43, 43, 42]}

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.__main__ import main
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.training.finetune.device_commands import device_commands

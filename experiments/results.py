@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, named_config
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.disk.reports import markdown_table

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.disk.reports import markdown_table
 from eelbert_tf.metrics import spearman
 from eelbert_tf.training.glue.tasks import TASKS, read_task

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf import metrics
 from eelbert_tf.disk.tagged import TaggedText, intent_names, read_tagged, span_names
 from eelbert_tf.text.spans import tags_of_words

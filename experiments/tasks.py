@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf import metrics
 from eelbert_tf.disk.inputs import read_texts
 from eelbert_tf.disk.tables import Table, check_labels, read_table

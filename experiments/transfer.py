@@ -30,6 +30,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.training.finetune.baselines import TfidfLogisticRegression
 from eelbert_tf.training.finetune.heads import fit_heads

@@ -28,7 +28,7 @@ from tests.small_models import converted
 
 def test_readers(tmp_path: Path) -> None:
     """Tables, corpora, weights and settings are read, or refused in one line."""
-    tallies = readers.readers(Bench(tmp_path, {"mutants": 300}, random.Random(0)))
+    tallies = readers.readers(Bench(tmp_path, {"mutants": 1200}, random.Random(0)))
     assert [failure for tally in tallies for failure in tally.failures] == []
     assert all(tally.outcomes["refused"] for tally in tallies)
     assert sum(tally.outcomes["read"] > 0 for tally in tallies) >= 3  # of safetensors only few are

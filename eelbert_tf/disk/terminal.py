@@ -53,6 +53,7 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder):
 
 def start_quietly() -> None:
     """Has TensorFlow start without messages, if it starts at all."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules and not any(isinstance(f, _QuietTensorFlow) for f in sys.meta_path):
         sys.meta_path.insert(0, _QuietTensorFlow())
 

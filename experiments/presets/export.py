@@ -16,6 +16,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from prepare import HASH
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf import EelbertBackbone
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.models.presets import weight_names

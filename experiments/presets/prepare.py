@@ -24,6 +24,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "teachers"))
 from labelled_sets import allowed_sets, kind, targets
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.config import HashConfig
 from eelbert_tf.text.reference import CLS, SEP, embed_token
 from eelbert_tf.text.words import split_words

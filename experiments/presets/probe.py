@@ -22,6 +22,7 @@ def prepare(folders, words):
     """Texts in word numbers with tables of their own."""
     from prepare import Vocabulary  # beside this file
 
+    import eelbert_tf.quiet  # noqa: F401, before Keras
     from eelbert_tf.disk.tables import read_table
 
     vocabulary, sets = Vocabulary(), []

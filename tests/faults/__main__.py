@@ -49,7 +49,7 @@ CAMPAIGNS = {
 SIZES = {
     "fuzz": (1_000_000, "texts through the C front end"),
     "runtimes": (100_000, "texts through both runtimes"),
-    "mutants": (1_000_000, "mutated files of each kind for the readers"),
+    "mutants": (10_000_000, "mutated files for the readers, of four kinds"),
     "tflites": (5000, "mutated TFLite files for each runtime"),
     "minutes": (20, "length of the long run"),
     "kills": (30, "kills of each command"),
