@@ -218,6 +218,15 @@ def test_fuzzed_texts(host: Run) -> None:
     _check_all_fuzzed(host("fuzz", "1", str(FUZZED_TEXTS)))
 
 
+def test_guided_texts(tmp_path: Path) -> None:
+    """libFuzzer's inputs, the short form of `python -m tests.faults guided`: no sanitizer speaks."""
+    if not shutil.which("clang"):
+        pytest.skip("clang is not installed")
+    flags = ["-O1", "-g", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
+    _run("clang", *STRICT, *flags, "-I", SOURCES, *_sources("guided"), "-o", tmp_path / "guided")
+    _run(tmp_path / "guided", f"-runs={FUZZED_TEXTS}", "-seed=1", cwd=tmp_path)
+
+
 def test_device_gives_golden_vectors(device: Run, vectors: tuple[Path, int]) -> None:
     """The same bits without a floating-point unit, with one, and with vectors of them."""
     path, count = vectors

@@ -27,6 +27,7 @@ from tests.faults.bench import Bench, Tally
 # Campaign, module and function of this folder.
 CAMPAIGNS = {
     "front_end": "fuzz",
+    "guided": "fuzz",
     "runtimes": "fuzz",
     "readers": "readers",
     "tflite_files": "mutants",
@@ -48,6 +49,7 @@ CAMPAIGNS = {
 }
 SIZES = {
     "fuzz": (1_000_000, "texts through the C front end"),
+    "guided": (1_000_000_000, "guided inputs through the C front end"),
     "runtimes": (100_000, "texts through both runtimes"),
     "mutants": (10_000_000, "mutated files for the readers, of four kinds"),
     "tflites": (5000, "mutated TFLite files for each runtime"),

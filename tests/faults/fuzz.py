@@ -1,8 +1,12 @@
-"""Random bytes through the C front end under sanitizers, and through LiteRT and TFLite Micro side by side."""
+"""Random and guided bytes through the C front end under sanitizers, and through both runtimes side by side."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +21,8 @@ from tests.small_models import converted
 _AT_ONCE = 20_000
 _COMPARED_EVERY = 100  # held to the reference, which takes its time
 _CLOSE = 1e-4
+_COVERED = [c_tests.SOURCES / name for name in ("eelbert_front_end.c", "eelbert_windows.c")]
+_LONGEST = 100  # bytes of a guided input: words that are longer than what a signature covers fit
 
 
 def front_end(bench: Bench) -> list[Tally]:
@@ -43,6 +49,49 @@ def front_end(bench: Bench) -> list[Tally]:
         tally.add("clean", count)
     tally.notes["compared with the reference"] = len(range(0, bench.sizes["fuzz"], _COMPARED_EVERY))
     return [tally]
+
+
+def guided(bench: Bench) -> list[Tally]:
+    """The same code under libFuzzer, whose inputs grow towards branches that none has taken (tests/c/guided.c)."""
+    tally = Tally("C front end, inputs guided by what they reach, sanitizers")
+    folder, count = bench.folder("guided"), bench.sizes["guided"]
+    if not shutil.which("clang"):
+        return [tally]
+    (folder / "corpus").mkdir()
+    seed = bench.random.randrange(1, 2**31)
+    options = [f"-runs={count}", f"-max_len={_LONGEST}", f"-seed={seed}", "-print_final_stats=1", "corpus"]
+    sanitizers = ["-O2", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
+    status, said = _fuzz(folder, "guided", sanitizers, options)
+    if status:
+        tally.fail("sanitizer or disagreement", said)
+        return [tally]
+    tally.add("clean", int(said.partition("stat::number_of_executed_units:")[2].split()[0]))
+    measured = ["-O1", "-fsanitize=fuzzer", "-fprofile-instr-generate", "-fcoverage-mapping"]
+    if (
+        shutil.which("llvm-profdata")
+        and shutil.which("llvm-cov")
+        and not _fuzz(folder, "covered", measured, ["-runs=0", "corpus"])[0]
+    ):
+        tally.notes["branches taken"] = "{covered:,} of {count:,}".format(**_branches(folder))
+    return [tally]
+
+
+def _fuzz(folder: Path, name: str, flags: list[str], options: list[str]) -> tuple[int, str]:
+    """Builds tests/c/guided.c and runs it: its status, and what it said."""
+    sources = [c_tests.PROGRAMS / "guided.c", *_COVERED]
+    command = ["clang", *c_tests.STRICT, "-g", *flags, "-I", str(c_tests.SOURCES)]
+    subprocess.run([*command, *map(str, sources), "-o", str(folder / name)], check=True)
+    variables = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "LLVM_PROFILE_FILE": "profile"}
+    done = subprocess.run([f"./{name}", *options], cwd=folder, env=variables, capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+def _branches(folder: Path) -> dict[str, int]:
+    """How many branches the inputs of the last run took."""
+    subprocess.run(["llvm-profdata", "merge", "profile", "-o", "merged"], cwd=folder, check=True)
+    command = ["llvm-cov", "export", "covered", "-instr-profile=merged", "-summary-only", *map(str, _COVERED)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    return dict(json.loads(done.stdout)["data"][0]["totals"]["branches"])
 
 
 def runtimes(bench: Bench) -> list[Tally]:
