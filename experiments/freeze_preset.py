@@ -48,7 +48,7 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
     lines += [
         f"| shape | {shape}, {config['num_attention_heads']} heads, {config['max_position_embeddings']} positions |"
     ]
-    lines += [f"| learned numbers | {parameters:,} ({4 * parameters / 1e6:.2f} MB as float32) |"]
+    lines += [f"| learned numbers | {learned(parameters, args.run)} |"]
     lines += [f"| hash | `{json.dumps(config['hash'])}` |"]
     if config["lexicon_size"]:
         rows = f"{config['lexicon_size']} rows of {config['lexicon_width']}, {config['lexicon_lookups']} for each word"
@@ -95,6 +95,22 @@ def card(name: str, fields: dict[str, Any], parameters: int, args: argparse.Name
         lines += ["", f"![loss]({CURVE})"]
     lines += ["", "**Limits.** " + args.limits]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def learned(parameters: int, run: str) -> str:
+    """How many numbers a model has learned: its encoder's, those of its head, and those of the words beside it."""
+    import safetensors
+
+    with safetensors.safe_open(find_model(run) / WEIGHTS_FILE, "np") as file:
+        sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118, no mapping
+    head, words = (
+        sum(size for name, size in sizes.items() if name.startswith(part) and not name.endswith("/tags"))
+        for part in ("classifier/", "lexical/")
+    )
+    total = parameters + head + words
+    parts = [f"{parameters:,}", f"{head:,} of the head", *([f"{words:,} of words"] if words else [])]
+    text = f"{total:,} ({4 * total / 1e6:.2f} MB as float32)"
+    return f"{text}: {', '.join(parts[:-1])}{',' * bool(words)} and {parts[-1]}" if head else text
 
 
 def halved(path: Path) -> bytes:

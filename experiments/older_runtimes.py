@@ -2,7 +2,7 @@
 
     python3.11 -m venv old && old/bin/pip install "numpy<2" tflite-runtime==2.14.0
     python3.11 -m venv old215 && old215/bin/pip install "numpy<2" tensorflow-cpu==2.15.1
-    python experiments/older_runtimes.py --model uno_en_sst2 --test SST-2/dev.tsv --text-columns sentence \
+    python experiments/older_runtimes.py --model uno_en_sst2_v1 --test SST-2/dev.tsv --text-columns sentence \
         --python old/bin/python old215/bin/python --output experiments/older_runtimes.json
 
 Each file is converted with and without `--compatible tflite-2.14` and run on the labelled texts in LiteRT of this

@@ -77,7 +77,7 @@ Results = dict[str, Any]
 
 def presets(results: Results) -> str:
     """What each preset is and how large: a row for each."""
-    header = ["preset", "what it is", "learned numbers", "float32", "int8 file", "STS-B", "ten examples", "SST-2"]
+    header = ["preset", "what it is", "learned numbers", "weights", "int8 file", "STS-B", "ten examples", "SST-2"]
     rows = []
     for name, model in results["models"].items():
         codes = f" and {model['codes']:,} codes" if "codes" in model else ""
