@@ -54,21 +54,20 @@ def test_outputs_of_presets_stay_as_they_are() -> None:
 
 
 def test_uno_is_small() -> None:
-    """At most the paper's 1.2 MB, 0.34 MB with int8 weights, and it reads 128 tokens."""
+    """At most the paper's 1.2 MB; 0.43 MB with int8 weights, words beside it and graphs of several lengths."""
     backbone = EelbertBackbone.from_preset("uno_en")
     assert 4 * backbone.count_params() <= 1_200_000
     assert backbone.config.max_tokens == 128
-    assert preset_file("uno_en_sst2").stat().st_size <= 340_000
+    assert preset_file("uno_en_sst2").stat().st_size <= 430_000
 
 
-def test_uno_fits_a_microcontroller(tmp_path: Path) -> None:
-    """32 tokens in 96 KiB of memory, with all in int8."""
+@pytest.mark.parametrize(("name", "most", "arena"), [("uno_en_sst2_v1", 340_000, 96), ("uno_en_sst2", 400_000, 128)])
+def test_uno_fits_a_microcontroller(name: str, most: int, arena: int, tmp_path: Path) -> None:
+    """32 tokens in a few KiB of memory, with all in int8; words beside it take room of their own."""
     options = {"target": "micro", "quantize": "int8", "max_tokens": 32, "max_bytes": 128}
-    report = convert(
-        PRESETS / "uno_en_sst2", tmp_path / "a.tflite", **options, calibration=hard_inputs(False, 60, seed=5)
-    )
-    assert report["bytes"] <= 340_000
-    assert report["arena_bytes"] <= 96 * 1024
+    report = convert(PRESETS / name, tmp_path / "a.tflite", **options, calibration=hard_inputs(False, 60, seed=5))
+    assert report["bytes"] <= most
+    assert report["arena_bytes"] <= arena * 1024
 
 
 def test_neighbours_in_meaning() -> None:
