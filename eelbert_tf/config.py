@@ -27,7 +27,7 @@ MAX_WORD_BYTES = 2**WORD_DOUBLINGS
 # A token's code in the lexicon is counted in float32 on the way, which holds whole numbers up to here.
 MAX_LEXICON_COMBINATIONS = 2**24
 
-BOOK_ENTRIES = 256  # of a quantized lexicon: what a code of one byte can name
+BOOK_ENTRIES = 256  # of a quantized lexicon and of a lexical head: what a code of one byte can name
 
 # What tells n-grams in one row of a lexical head's table apart: numbers below this, two bytes in a file.
 LEXICAL_TAGS = 2**16
@@ -93,7 +93,9 @@ class LexicalConfig:
 
     Args:
         rows: of the table, a power of two; each holds one n-gram.
-        rank: numbers per row, from which a matrix makes logits: as many as these, or fewer where they are many.
+        rank: numbers per row, from which a matrix makes logits.
+        coded: whether a byte beside each number names the entry of a book that it multiplies, where there are too many
+            classes for a number of each.
 
     Raises:
         ValueError: a value is out of range.
@@ -101,6 +103,7 @@ class LexicalConfig:
 
     rows: int
     rank: int
+    coded: bool = False
 
     def __post_init__(self) -> None:
         if not 2 <= self.rows <= MAX_LEXICAL_ROWS or self.rows & (self.rows - 1):

@@ -17,8 +17,9 @@ from keras import ops
 
 from eelbert_tf.__main__ import main
 from eelbert_tf.config import HashConfig, LexicalConfig
+from eelbert_tf.linear.books import learn_book
 from eelbert_tf.linear.placement import place
-from eelbert_tf.linear.tables import LexicalTable
+from eelbert_tf.linear.tables import LexicalTable, largest_table, to_bytes
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import LEXICAL_LOGITS, EelbertClassifier
 from eelbert_tf.models.frozen import text_features
@@ -112,6 +113,43 @@ def test_placement(rows: int, count: int, seed: int) -> None:
     assert [i for i in range(count) if differ[i] and insert(i, set())] == found.tolist()
 
 
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(outputs=st.integers(1, 300), exclusive=st.booleans())
+def test_sizes(outputs: int, exclusive: bool) -> None:
+    """A table takes 64 kB at most where its book leaves room, and holds thousands of n-grams."""
+    found = largest_table(outputs, exclusive)
+    size = found.rows * (found.rank * (1 + found.coded) + 2) + 256 * outputs * found.coded
+    assert size <= 2**16 or (found.coded and outputs > 200)
+    assert found.rows >= (8192 if outputs <= 64 else 2048)
+    assert found.coded == (outputs - exclusive > 6)
+
+
+def test_book() -> None:
+    """Rows along few directions are kept; of any rows each code takes away a part of what is left."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(0, 1, (40, 30)).astype(np.float32)
+    rows = directions[rng.integers(0, 40, 3000)] * rng.normal(0, 1, (3000, 1)).astype(np.float32)
+    config = LexicalConfig(4096, 2, coded=True)
+
+    def kept(rows: np.ndarray, importance: np.ndarray) -> np.ndarray:
+        values, kernel, codes, book = to_bytes(rows, importance, config)
+        entries = book[codes.astype(int) + 128].astype(np.float32)
+        return (values[..., None] * entries).sum(axis=1) * kernel
+
+    ones = np.ones(3000, np.float32)
+    assert np.abs(kept(rows, ones) - rows).max() < 0.02 * np.abs(rows).max()
+    others = rng.normal(0, 1, (3000, 30)).astype(np.float32)
+    codes, gains, book = learn_book(others, ones, 2)
+    left = others - gains[:, :1] * book[codes[:, 0]]
+    assert np.square(left).sum() < 0.85 * np.square(others).sum()
+    assert np.square(left - gains[:, 1:] * book[codes[:, 1]]).sum() < 0.85 * np.square(left).sum()
+    heavy = np.where(np.arange(3000) < 100, 1000, 1).astype(np.float32)  # a hundred rows that count most are kept best
+    assert (
+        np.square(kept(others, heavy) - others)[:100].sum() < 0.5 * np.square(kept(others, ones) - others)[:100].sum()
+    )
+    assert not kept(np.zeros((3, 30), np.float32), ones[:3]).any()
+
+
 def filled(model: EelbertClassifier, texts: list[bytes], pair: bool) -> dict[int, np.ndarray]:
     """Fills a model's table with random weights for n-grams of some texts; these weights by key."""
     config, rng = model.backbone.config, np.random.default_rng(3)
@@ -120,18 +158,35 @@ def filled(model: EelbertClassifier, texts: list[bytes], pair: bool) -> dict[int
     first, second, tags = candidate_rows(keys, ROWS, config.hash)
     placed = place(np.stack([first, second], axis=1))
     found = placed >= 0
+    lexical = model.lexical.config
     values = rng.integers(-127, 128, (found.sum(), 2)).astype(np.int8)
-    kernel = rng.normal(0, 0.02, (2, model.num_classes)).astype(np.float32)
-    model.lexical.set_table(LexicalTable(LexicalConfig(ROWS, 2), placed[found], tags[found], values, kernel))
-    return dict(zip(keys[found].tolist(), values @ kernel, strict=True))
+    where = (lexical, placed[found], tags[found], values)
+    if lexical.coded:
+        kernel = rng.normal(0, 2e-4, (1, model.num_classes)).astype(np.float32)
+        codes, book = (rng.integers(-128, 128, size).astype(np.int8) for size in (values.shape, (256, kernel.size)))
+        weights = (values[..., None] * book[codes.astype(int) + 128].astype(np.float32)).sum(axis=1) * kernel
+        model.lexical.set_table(LexicalTable(*where, kernel, codes, book))
+    else:
+        kernel = rng.normal(0, 0.02, (2, model.num_classes)).astype(np.float32)
+        weights = values @ kernel
+        model.lexical.set_table(LexicalTable(*where, kernel))
+    return dict(zip(keys[found].tolist(), weights, strict=True))
 
 
-@pytest.mark.parametrize(("name", "options"), [("small", {"quantize": "int8"}), ("pair", {"target": "micro"})])
-def test_in_keras_and_in_files(name: str, options: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "coded", "options"),
+    [
+        ("small", False, {"quantize": "int8"}),
+        ("pair", False, {"target": "micro"}),
+        ("small", True, {"target": "micro"}),
+        ("pair", True, {"quantize": "int8"}),
+    ],
+)
+def test_in_keras_and_in_files(name: str, coded: bool, options: dict[str, str], tmp_path: Path) -> None:
     """Logits are the sum that the specification says; folders, Keras's files and devices give the same."""
     keras.utils.set_random_seed(2)
     config, pair = CONFIGS[name], name == "pair"
-    model = EelbertClassifier(EelbertBackbone(config, pair=pair), 3, lexical=LexicalConfig(ROWS, 2))
+    model = EelbertClassifier(EelbertBackbone(config, pair=pair), 3, lexical=LexicalConfig(ROWS, 2, coded))
     for weight in (*model.backbone.weights, *model.classifier.weights):
         spread = 0.2 if len(weight.shape) < 2 else weight.shape[0] ** -0.5
         weight.assign(np.asarray(weight) + np.random.default_rng(1).normal(0, spread, weight.shape))

@@ -13,7 +13,7 @@ from eelbert_tf.config import HashConfig, LexicalConfig
 from .features import ScaledFeatures, TextFeatures
 from .solver import Problem
 from .strengths import Choice, choose_strength, penalties
-from .tables import LexicalTable, max_rank, max_rows, place_ngrams, to_bytes
+from .tables import LexicalTable, largest_table, max_ngrams, place_ngrams, to_bytes
 
 _FOLDS = 4  # parts of which each is once left out
 
@@ -44,7 +44,7 @@ class _Fit:
     scaled: ScaledFeatures
     problem: Problem
     choice: Choice
-    rank: int
+    largest: LexicalConfig
 
     def solve(self, problem: Problem, start: np.ndarray | None = None) -> np.ndarray:
         """The weights for all texts, before they are scaled."""
@@ -70,7 +70,7 @@ class _Fit:
             return Heads(*self.scaled.dense_weights(solution * self.choice.scale), None)
         # The n-grams that matter most and have a row; all is fitted to these again.
         order = np.argsort(-np.linalg.norm(solution[: len(keys)], axis=1) * np.sqrt(frequency), kind="stable")
-        rows = min(max_rows(self.rank), 1 << max(1, (len(keys) - 1).bit_length()))
+        rows = min(self.largest.rows, 1 << max(1, (len(keys) - 1).bit_length()))
         found, placed, tags = place_ngrams(keys[order], rows, hash)
         kept = order[found]
         solution = solution[[*kept, *range(len(keys), len(solution))]]
@@ -79,8 +79,9 @@ class _Fit:
             solution = self.solve(problem, solution)
         said = None if held_out is None else self.held_out_words(problem, held_out)
         solution *= self.choice.scale
-        values, kernel = to_bytes(self.scaled.word_weights(solution, kept), frequency[kept], self.rank)
-        table = LexicalTable(LexicalConfig(rows, values.shape[1]), placed, tags, values, kernel)
+        config = dataclasses.replace(self.largest, rows=rows)
+        weights = to_bytes(self.scaled.word_weights(solution, kept), frequency[kept], config)
+        table = LexicalTable(config, placed, tags, *weights)
         return Heads(*self.scaled.dense_weights(solution), table, said)
 
 
@@ -110,19 +111,19 @@ def fit_heads(
     Returns:
         The weights, and what `EelbertClassifier.fit_head` reports.
     """
-    rank = max_rank(targets.shape[1], loss == "softmax")
+    largest = largest_table(targets.shape[1], loss == "softmax")
     weights = np.ones(len(targets), np.float32) if sample_weight is None else sample_weight
 
     def choose(chosen: TextFeatures) -> _Fit:
         scaled = ScaledFeatures(chosen)
         problem = Problem(scaled.words, scaled.dense, targets, weights / weights.sum(), loss)
         classes = targets.argmax(axis=1) if targets.shape[1] > 1 else targets[:, 0]
-        return _Fit(chosen, scaled, problem, choose_strength(problem, classes, seed), rank)
+        return _Fit(chosen, scaled, problem, choose_strength(problem, classes, seed), largest)
 
     report: dict[str, Any] = {}
     best = None
     if lexical is not False and hash is not None:
-        best = choose(features.choose_ngrams(targets, 4 * max_rows(rank)))
+        best = choose(features.choose_ngrams(targets, max_ngrams(largest, targets.shape[1])))
         report["held_out_loss_with_words"] = _rounded(best.choice.loss)
     if lexical is not True or best is None:
         alone = choose(features.without_ngrams())

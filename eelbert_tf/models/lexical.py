@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from eelbert_tf.config import PACKAGE, HashConfig, LexicalConfig
+from eelbert_tf.config import BOOK_ENTRIES, PACKAGE, HashConfig, LexicalConfig
 from eelbert_tf.linear.tables import LexicalTable
 from eelbert_tf.text import ngrams
 
@@ -56,7 +56,10 @@ class LexicalHead(keras.layers.Layer):
 
         self.tags = add("tags", (rows, 2), "int8")
         self.table = add("table", (rows, rank), "int8")
-        self.kernel = add("kernel", (rank, self.num_outputs), "float32")
+        if self.config.coded:
+            self.codes = add("codes", (rows, rank), "int8")
+            self.book = add("book", (BOOK_ENTRIES, self.num_outputs), "int8")
+        self.kernel = add("kernel", (1 if self.config.coded else rank, self.num_outputs), "float32")
         self.built = True
 
     def call(self, found: ngrams.Ngrams, padding_mask: Tensor) -> Tensor:
@@ -66,9 +69,21 @@ class LexicalHead(keras.layers.Layer):
         high, low = ops.unstack(pair, axis=-1)
         match = ops.cast(ops.equal(high * _BYTE + low - _LEAST * (_BYTE + 1), tags), "int32") * counts
         values = ops.cast(ops.take(ops.convert_to_tensor(self.table), rows, axis=0), "float32")  # [B, 2 N, rank]
-        total = ops.sum(values * ops.cast(ops.expand_dims(match, -1), "float32"), axis=1)
+        values = values * ops.cast(ops.expand_dims(match, -1), "float32")
         filled = ops.sum(ops.cast(padding_mask, "float32"), axis=1, keepdims=True)
-        return ops.matmul(total * ops.rsqrt(filled), self.kernel)
+        if self.config.coded:
+            return self._of_book(values, rows) * self.kernel * ops.rsqrt(filled)
+        return ops.matmul(ops.sum(values, axis=1) * ops.rsqrt(filled), self.kernel)
+
+    def _of_book(self, values: Tensor, rows: Tensor) -> Tensor:
+        """Sums of the entries that codes name, times numbers: float32 `[B, 2 N, rank]` to `[B, num_outputs]`."""
+        codes = ops.cast(ops.take(ops.convert_to_tensor(self.codes), rows, axis=0), "int32") - _LEAST
+        total = None
+        for i in range(self.config.rank):  # one after another: devices have little memory
+            entries = ops.cast(ops.take(ops.convert_to_tensor(self.book), codes[..., i], axis=0), "float32")
+            part = ops.matmul(values[:, None, :, i], entries)[:, 0]
+            total = part if total is None else total + part
+        return total
 
     def set_table(self, table: LexicalTable) -> None:
         """Takes over the n-grams that were fitted.
@@ -82,6 +97,11 @@ class LexicalHead(keras.layers.Layer):
         self.tags.assign(tags)
         self.table.assign(values)
         self.kernel.assign(table.kernel)
+        if table.codes is not None:
+            codes = np.zeros(self.codes.shape, np.int8)
+            codes[table.rows] = table.codes
+            self.codes.assign(codes)
+            self.book.assign(table.book)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -33,7 +33,10 @@ TRAINING_FILE = "training.safetensors"  # while a model is being fine-tuned: wha
 REPORT_FILES = ("report.html", "report.json")  # how it was trained, and what it reached
 VOCABULARY_SHA256 = "vocabulary_sha256"
 # Weights that are bytes, by the end of their names; all others are floating point.
-BYTE_WEIGHTS = {"lexicon/codes": "uint8", "lexical/tags": "int8", "lexical/table": "int8"}
+BYTE_WEIGHTS = {
+    "lexicon/codes": "uint8",
+    **dict.fromkeys(("lexical/tags", "lexical/table", "lexical/codes", "lexical/book"), "int8"),
+}
 
 PRESETS = Path(__file__).parent / "presets"
 DRAFT = ".model"  # in a folder that holds more than a model: the one that takes its place, its configuration last

@@ -123,6 +123,9 @@ def _check_sizes(model: StoredModel) -> None:
         shapes["classifier/kernel"] = (config.pooled_size(info.pair), info.num_classes)
     if info.lexical is not None:
         shapes["lexical/table"] = (info.lexical.rows, info.lexical.rank)
+        if info.lexical.coded:
+            shapes["lexical/codes"] = (info.lexical.rows, info.lexical.rank)
+            shapes["lexical/book"] = (BOOK_ENTRIES, info.num_classes)
     for name, shape in shapes.items():
         check_shape(name, shape, arrays, path)
     for i in range(config.num_blocks):
