@@ -54,7 +54,10 @@ def cuts(graph: Graph, layers: int, pooling: str = "cls") -> list[tuple[str, int
     Raises:
         InputError: the file has another order of operators than `eelbert convert --target mobile` gives it.
     """
-    dense = [operator for operator in graph.operators if graph.name(operator) == "FULLY_CONNECTED"]
+    # Those of a lexicon and of words beside the encoder have no bias.
+    dense = [
+        o for o in graph.operators if graph.name(o) == "FULLY_CONNECTED" and len(o.inputs) > 2 and o.inputs[2] >= 0
+    ]
     count = layers * _DENSE_PER_BLOCK + _DENSE_OF_HEAD[pooling]
     dense = dense[len(dense) - count :]
     consumers = graph.consumers()
