@@ -39,7 +39,7 @@ def _directions(rows: np.ndarray, importance: np.ndarray, count: int, seed: int)
     """Entries of one part: float32 `[count, C]`, zeros where there are fewer rows."""
     length = np.linalg.norm(rows, axis=1)
     share = importance * np.square(length.astype(np.float64))
-    able = np.count_nonzero(share)
+    able = int(np.count_nonzero(share))
     if not able:
         return np.zeros((count, rows.shape[1]), np.float32)
     rng = np.random.default_rng(seed)
