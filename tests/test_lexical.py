@@ -133,6 +133,8 @@ def test_book() -> None:
 
     def kept(rows: np.ndarray, importance: np.ndarray) -> np.ndarray:
         values, kernel, codes, book = to_bytes(rows, importance, config)
+        assert codes is not None
+        assert book is not None
         entries = book[codes.astype(int) + 128].astype(np.float32)
         return (values[..., None] * entries).sum(axis=1) * kernel
 

@@ -92,7 +92,7 @@ def place_ngrams(keys: np.ndarray, rows: int, hash: HashConfig) -> tuple[np.ndar
 
 def to_bytes(
     weights: np.ndarray, frequency: np.ndarray, config: LexicalConfig
-) -> tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Weights of n-grams as bytes: exact up to rounding without codes.
 
     Args:
@@ -101,7 +101,7 @@ def to_bytes(
         config: of the table.
 
     Returns:
-        Values and kernel of a `LexicalTable`, and its codes and book where it has them.
+        Values, kernel, codes and book of a `LexicalTable`.
     """
     if config.coded:
         codes, gains, book = learn_book(weights, frequency, config.rank)
@@ -115,4 +115,4 @@ def to_bytes(
     kernel = directions.T[::-1][: config.rank].astype(np.float32)  # the largest first
     values = weights @ kernel.T
     unit = np.maximum(np.abs(values).max(axis=0, initial=0), 1e-12) / 127
-    return np.round(values / unit).astype(np.int8), (kernel * unit[:, None]).astype(np.float32)
+    return np.round(values / unit).astype(np.int8), (kernel * unit[:, None]).astype(np.float32), None, None
