@@ -20,9 +20,10 @@ from eelbert_tf.models.classifier import EelbertClassifier
 from eelbert_tf.saving.folders import TRAINING_FILE, weights_digest
 from eelbert_tf.saving.info import read_info
 from eelbert_tf.training.finetune import experiment
+from eelbert_tf.training.finetune.beside import set_suited_heads
 from eelbert_tf.training.finetune.calibrate import LEAST_TEXTS
-from eelbert_tf.training.finetune.experiment import Validation, run_experiment, search, variants
-from eelbert_tf.training.finetune.heads import in_words
+from eelbert_tf.training.finetune.experiment import Validation, run_convex, run_experiment, search, variants
+from eelbert_tf.training.finetune.heads import fit_heads, in_words
 from eelbert_tf.training.finetune.labelled import Labelled
 from eelbert_tf.training.finetune.passes import Passes
 from eelbert_tf.training.finetune.recipe import Recipe
@@ -129,12 +130,33 @@ def test_start_may_be_best(tiny: EelbertConfig, monkeypatch: pytest.MonkeyPatch,
     assert (report["validation"]["how"], report["method"], report["best_epoch"]) == (how, "convex", 0)
     assert report["dev"]["accuracy"] > 0.8
     assert "no pass was better" in in_words(None, found.trained, "accuracy")
-    judged = found.judged.texts
     if how == "split":
-        np.testing.assert_allclose(model.predict(list(judged), verbose=0), found.outputs, atol=1e-5)
+        assert len(found.judged) < 20
+        assert report["train_texts"] == 26  # the heads that are kept learn all in the end
+        whole = fresh(tiny)
+        set_suited_heads(whole, DATA, recipe)
+        texts = list(DATA.texts)
+        np.testing.assert_allclose(model.predict(texts, verbose=0), whole.predict(texts, verbose=0), atol=1e-5)
     else:
         assert found.outputs.shape == (26, 2)
         assert len(found.curve) == 3
+
+
+def test_heads_alone_learn_all(tiny: EelbertConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A split judges heads that have learned the rest; what is saved has learned the held-out texts too."""
+    monkeypatch.setattr(experiment, "SMALL", 20)
+    validation = Validation.choose(DATA, None, 0.3)
+    model, output = fresh(tiny), tmp_path / "model"
+    found = run_convex(model, validation, RECIPE, None, Options(output, quiet=True))
+    assert found.report()["train_texts"] == len(DATA) > len(validation.train)
+    part, whole = fresh(tiny), fresh(tiny)
+    fit_heads(part, validation.train)
+    fit_heads(whole, DATA)
+    judged = list(validation.dev.texts)
+    np.testing.assert_allclose(found.outputs, part.predict(judged, verbose=0), atol=1e-5)
+    kept = EelbertClassifier.from_preset(output).predict(judged, verbose=0)
+    np.testing.assert_allclose(kept, whole.predict(judged, verbose=0), atol=1e-5)
+    assert np.abs(kept - found.outputs).max() > 1e-3
 
 
 @pytest.mark.usefixtures("untraced")
@@ -267,6 +289,7 @@ def test_command_splits_by_itself(
     assert captured.err == ""
     assert report["classes"] == {"off": 13, "on": 13}
     assert report["validation"]["how"] == "split"
-    assert len(report["validation"]["rows"]) == report["dev_texts"] == 26 - report["train_texts"]
+    assert len(report["validation"]["rows"]) == report["dev_texts"] < 20
+    assert report["train_texts"] == (26 if report["method"] == "convex" else 26 - report["dev_texts"])
     assert main([*words, "--validation-split", "1"]) == 2
     assert "--validation-split: must be from 0 to below 1" in capsys.readouterr().err

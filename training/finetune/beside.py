@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from eelbert_tf.linear.heads import Heads
 from eelbert_tf.models.classifier import LEXICAL_LOGITS, EelbertClassifier
 from eelbert_tf.preprocessing.base import EncodedTexts
 from eelbert_tf.preprocessing.batches import OrderedBatches
@@ -64,16 +65,31 @@ def start_beside_words(
     Raises:
         ValueError: there are no texts.
     """
-    heads, report = model.find_heads(
-        list(train.texts), train.labels, recipe.lexical, recipe.class_weight, None, recipe.seed, for_training=True
-    )
-    model.set_heads(heads)
+    heads, report = set_suited_heads(model, train, recipe)
     if heads.held_out is None:
         return train, dev, report
     train = replace(train, ready=BesideWords(train.ready, heads.held_out))
     if dev is not None:
         dev = replace(dev, ready=BesideWords(dev.ready, word_logits(model, list(dev.texts))))
     return train, dev, report
+
+
+def set_suited_heads(model: EelbertClassifier, train: Labelled, recipe: Recipe) -> tuple[Heads, dict[str, Any]]:
+    """Gives a model the heads that suit its encoder as it is.
+
+    Args:
+        model: as in `start_beside_words`.
+        train: likewise.
+        recipe: likewise.
+
+    Returns:
+        The heads, with what words say of texts that they have not learned; and what `fit_head` reports.
+    """
+    heads, report = model.find_heads(
+        list(train.texts), train.labels, recipe.lexical, recipe.class_weight, None, recipe.seed, for_training=True
+    )
+    model.set_heads(heads)
+    return heads, report
 
 
 def word_logits(model: EelbertClassifier, texts: list[Any]) -> np.ndarray:

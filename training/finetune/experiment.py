@@ -11,6 +11,7 @@ import numpy as np
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.classifier import EelbertClassifier
 
+from .beside import set_suited_heads
 from .calibrate import Unknown, calibrate, calibrate_tags
 from .heads import fit_heads
 from .labelled import Labelled, Tagged
@@ -33,6 +34,7 @@ class Validation:
         parts: int64 `[n]`, of cross-validation the part of each text.
         facts: for the report.
         unknown: texts of no class, which are learned beside those of `train`.
+        whole: the texts of both sides of a split: heads that are kept learn all of them, once they are judged.
     """
 
     how: str
@@ -41,6 +43,7 @@ class Validation:
     parts: np.ndarray | None = None
     facts: dict[str, Any] | None = None
     unknown: Unknown | None = None
+    whole: Labelled | None = None
 
     def learned(self, train: Labelled) -> Labelled:
         """Some of the texts to learn from, with those of no class."""
@@ -75,7 +78,7 @@ class Validation:
         left, held_out = split(train.texts, labels, max(share, LEAST / len(train)), seed)
         dev = train.part(held_out)
         facts = {"texts": len(dev), "seed": seed, "rows": list(map(int, dev.rows or held_out + 1))}
-        return cls("split", train.part(left), dev, None, facts, unknown)
+        return cls("split", train.part(left), dev, None, facts, unknown, train)
 
     def describe(self) -> dict[str, Any]:
         """How, for the report."""
@@ -144,6 +147,10 @@ def run_experiment(model: Learner, validation: Validation, recipe: Recipe, trial
     trained = finetune(model, validation.learned(validation.train), validation.dev, recipe, options)
     if validation.how != "cross-validation":
         outputs, curve = trained.passes.outputs, trained.passes.done
+    if validation.whole is not None and trained.method == "convex":
+        learned = validation.learned(validation.whole)
+        _, found_again = set_suited_heads(model, learned, recipe)
+        trained = replace(trained, texts=len(learned), heads=found_again)
     if judged is None or outputs is None:
         return Experiment(trained, validation, None, None, curve, tried, {}, {})
     calibration, outputs, found = _judge(model, judged, outputs, validation.unknown)
@@ -176,6 +183,9 @@ def run_convex(
     fitted = fit_heads(model, validation.learned(train), lexical, recipe.seed, recipe.class_weight)
     if outputs is None and judged is not None:
         outputs = model.predict(list(judged.texts), verbose=0)
+    if validation.whole is not None:
+        train = validation.whole
+        fitted = fit_heads(model, validation.learned(train), lexical, recipe.seed, recipe.class_weight)
     if options.output is not None:
         heads = {name: value for name, value in fitted.items() if name not in ("method", "seconds")}
         model.save_to_preset(options.output, {"heads": heads, **(options.notes or {})})
