@@ -9,6 +9,7 @@ from keras import ops
 from eelbert_tf import EelbertClassifier, encode_texts
 from eelbert_tf.tflite.checks.hard_texts import hard_inputs
 from eelbert_tf.tflite.conversion import micro, quantize_int8
+from eelbert_tf.tflite.conversion.calibrate import Calibration
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.runtimes.interpreter import LiteRT
 from tests.small_models import saved
@@ -55,7 +56,7 @@ def test_equalizing_changes_no_result(monkeypatch):
     monkeypatch.setattr(micro, "sums_as_products", lambda graph: None)
     graph = Graph(micro.to_micro(with_outliers(), "none", TEXTS)[0].to_bytes())
     before, operators = logits(graph.to_bytes()), len(graph.operators)
-    quantize_int8.equalize_residuals(graph, TEXTS)
+    quantize_int8.equalize_residuals(graph, Calibration([(row[None],) for row in TEXTS]))
     after = logits(graph.to_bytes())
     assert len(graph.operators) == operators + 2
     np.testing.assert_allclose(after, before, rtol=0, atol=2e-5 * np.abs(before).max())

@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 
-from .calibrate import measure_channels
+from .calibrate import Calibration
 
 # A channel that is larger than the median one by more than this is brought down to it.
 _OUTLIER = 4.0
@@ -34,12 +34,12 @@ def residual_sums(graph: Graph) -> list[Any]:
     return found
 
 
-def equalize_residuals(graph: Graph, rows: np.ndarray) -> None:
+def equalize_residuals(graph: Graph, calibration: Calibration) -> None:
     """Divides large channels of the dense layers before residual connections, and multiplies them behind.
 
     Args:
         graph: a float32 one; it is changed.
-        rows: int32 `[n, L]`, bytes of texts to measure ranges on.
+        calibration: ranges on some texts.
     """
     data = graph.to_bytes()
     producers = graph.producers()
@@ -49,7 +49,7 @@ def equalize_residuals(graph: Graph, rows: np.ndarray) -> None:
         for dense in (producers.get(int(i)) for i in add.inputs)
         if dense is not None and graph.name(dense) == "FULLY_CONNECTED"
     ]
-    measured = measure_channels(data, rows, [int(dense.outputs[0]) for dense, _ in found])
+    measured = calibration.channels(graph, data, [int(dense.outputs[0]) for dense, _ in found])
     sizes: dict[int, np.ndarray] = {}  # of all uses of the same weights, which stay the same
     for dense, _ in found:
         weights, size = int(dense.inputs[1]), measured[int(dense.outputs[0])]

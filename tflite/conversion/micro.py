@@ -15,6 +15,7 @@ from keras import ops
 
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 
+from .calibrate import Calibration
 from .comparisons import merge_comparisons
 from .export import (
     check_exportable,
@@ -63,7 +64,24 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> tuple[Graph, list[d
     """
     check_exportable(model)
     prepare(model, quantize)
-    graph = Graph(translate(model, to_concrete_function(model), fuse_scales=False))
+    graph = to_micro_float(model, to_concrete_function(model))
+    graph.schedule()
+    errors: list[dict[str, Any]] = []
+    if quantize == "int8":
+        calibration = Calibration([(row[None],) for row in rows])
+        errors = to_int8(graph, calibration, [layer.name for layer in model._flatten_layers()])
+    use_products(graph)
+    return graph, errors
+
+
+def to_micro_float(model: Any, function: Any) -> Graph:
+    """A float32 graph in operators that suit TFLite Micro.
+
+    Args:
+        model: what `prepare` has prepared.
+        function: a TensorFlow graph of the model, or of a part.
+    """
+    graph = Graph(translate(model, function, fuse_scales=False))
     order_outputs(graph)
     merge_added_constants(graph)
     transpose_right_sides(graph)
@@ -72,14 +90,14 @@ def to_micro(model: Any, quantize: str, rows: np.ndarray) -> tuple[Graph, list[d
     drop_selects(graph)
     keep_rows(graph)
     merge_comparisons(graph)
-    graph.schedule()
-    errors: list[dict[str, Any]] = []
-    if quantize == "int8":
-        errors = to_int8(graph, rows, [layer.name for layer in model._flatten_layers()])
+    return graph
+
+
+def use_products(graph: Graph) -> None:
+    """The last step: what dense layers compute fast, and the order that takes least memory."""
     sums_as_products(graph)
     convolutions_as_products(graph)
     graph.schedule()
-    return graph, errors
 
 
 def prepare(model: Any, quantize: str) -> None:

@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.flatbuffer.versions import set_versions
 
-from .calibrate import ROWS_MEASURED, Range, measure_errors, measure_ranges
+from .calibrate import ROWS_MEASURED, Calibration, Range, measure_errors
 from .equalize import equalize_residuals, residual_sums
 from .quantize import SMALLEST, quantize_rows
 
@@ -52,26 +52,32 @@ class Scale:
         return np.clip(np.round(values / self.scale) + self.zero_point, -128, 127).astype(np.int8)
 
 
-def to_int8(graph: Graph, rows: np.ndarray, layers: Sequence[str]) -> list[dict[str, Any]]:
+def to_int8(
+    graph: Graph, calibration: Calibration, layers: Sequence[str], inputs: Sequence[Scale | None] = ()
+) -> list[dict[str, Any]]:
     """Quantizes the encoder.
 
     Args:
         graph: a float32 one for the target "micro"; it is changed.
-        rows: int32 `[n, L]`, bytes of texts to calibrate on.
-        layers: names of the Keras model's layers.
+        calibration: ranges on some texts.
+        layers: names of the Keras model's layers; none where errors are not wanted.
+        inputs: scales of its inputs, for those that will be int8.
 
     Returns:
         For each quantized operator that computes, in order: its `layer`, its `operator`, and its `error`, the RMS of
         the change by int8 divided by the RMS of the result.
     """
-    equalize_residuals(graph, rows)
-    quantizer = _Quantizer(graph, rows)
+    texts = calibration.texts
+    equalize_residuals(graph, calibration)
+    quantizer = _Quantizer(graph, calibration, inputs)
     results = quantizer.results(layers)
     quantizer.run()
     set_versions(graph)
     numbers = graph.prune()
+    if not layers:
+        return []
     twins = {tensor: numbers[quantizer.ready[tensor]] for tensor, _ in results if tensor in quantizer.ready}
-    errors = measure_errors(quantizer.data, graph.to_bytes(), twins, rows[:: max(1, len(rows) // ROWS_MEASURED)])
+    errors = measure_errors(quantizer.data, graph.to_bytes(), twins, texts[:: max(1, len(texts) // ROWS_MEASURED)])
     return [{**names, "error": round(errors[tensor], 5)} for tensor, names in results if tensor in errors]
 
 
@@ -95,7 +101,7 @@ def layer_of(name: bytes | str | None, layers: Sequence[str]) -> str:
 class _Quantizer:
     """Rewrites operator by operator; `ready` holds the int8 twin of each float tensor."""
 
-    def __init__(self, graph: Graph, rows: np.ndarray) -> None:
+    def __init__(self, graph: Graph, calibration: Calibration, inputs: Sequence[Scale | None]) -> None:
         self.graph = graph
         self.data = graph.to_bytes()  # first: it gives tensors the numbers that they have in the file
         self.readers = graph.consumers()
@@ -108,7 +114,8 @@ class _Quantizer:
             for i in (*operator.inputs, *operator.outputs)
             if graph.is_float(int(i)) and graph.constant(int(i)) is None
         }
-        self.ranges = measure_ranges(self.data, rows, computed)
+        self.ranges = calibration.ranges(graph, self.data, computed)
+        self.inputs = {number: scale for number, scale in zip(graph.inputs, inputs, strict=False) if scale}
         self.scales: dict[int, Scale] = {}
         self.ready: dict[int, int] = {}
         self.tables: dict[int, int] = {}  # int8 twins of tables
@@ -204,16 +211,14 @@ class _Quantizer:
         if tensor not in self.ready:
             values = self.graph.constant(tensor)
             if values is None:
-                self.result.append(self._quantize_operator(tensor))
+                scale = self.inputs.get(tensor) or Scale.of(*self.ranges[tensor])
+                self.result.append(self.graph.operator("QUANTIZE", [tensor], [self._twin(tensor, scale)]))
             else:
                 scale = Scale.of(float(values.min()), float(values.max()))
                 number = self.graph.add_constant(scale.integers(values))
                 self.graph.set_scale(number, np.array(scale.scale), np.array(scale.zero_point))
                 self.scales[tensor], self.ready[tensor] = scale, number
         return self.ready[tensor]
-
-    def _quantize_operator(self, tensor: int) -> Any:
-        return self.graph.operator("QUANTIZE", [tensor], [self._twin(tensor, Scale.of(*self.ranges[tensor]))])
 
     def _quantize(self, operator: Any) -> None:
         """Appends the int8 form of an operator to the result."""
@@ -244,7 +249,7 @@ class _Quantizer:
             product: Any = self.producers.get(source)
             if self._is_equalized(product):
                 source, factor = int(product.inputs[0]), graph.constant(int(product.inputs[1]))
-            if source in self.ready or graph.constant(source) is not None:
+            if source in self.ready or source in self.inputs or graph.constant(source) is not None:
                 twin = self._input(source)
                 terms.append((twin, factor * self.scales[source].scale))
             else:  # nothing before it is int8

@@ -30,7 +30,7 @@ def finish(graph: Graph, metadata: Metadata, shorter: Sequence[Graph] = ()) -> b
     for one in graphs:
         set_versions(one)
         one.prune()
-        _strip(one)
+        strip(one)
     for one in shorter:
         align(one, graph)
     model = merge(graphs, [metadata.signature(length) for length in metadata.shorter])
@@ -49,7 +49,7 @@ def finish(graph: Graph, metadata: Metadata, shorter: Sequence[Graph] = ()) -> b
     return add_checksum(pack(model))
 
 
-def _strip(graph: Graph) -> None:
+def strip(graph: Graph) -> None:
     """Drops the names of inner tensors, and quantization parameters without a scale."""
     keep = {*graph.inputs, *graph.outputs}
     for number, tensor in enumerate(graph.tensors):

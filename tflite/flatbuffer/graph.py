@@ -64,6 +64,13 @@ class Graph:
         self._subgraph.outputs = np.array(tensors, np.int32)
         self.model.signatureDefs = []
 
+    def set_inputs(self, tensors: Sequence[int]) -> None:
+        """Makes other tensors the inputs, without a signature; what has computed them is not needed then."""
+        self.model.signatureDefs = []
+        self._subgraph.inputs = np.array(tensors, np.int32)
+        for operator in [operator for operator in self.operators if int(operator.outputs[0]) in tensors]:
+            self.operators.remove(operator)
+
     def reorder_outputs(self, tensors: Sequence[int]) -> None:
         """Gives the output tensors another order; a signature names them as before."""
         self._subgraph.outputs = np.array(tensors, np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +15,12 @@ from .graph import Graph
 _SMALLEST_TABLE = 256
 
 
-def merge(graphs: Sequence[Graph], names: Sequence[str]) -> Any:
+def merge(graphs: Sequence[Graph], names: Sequence[str] = ()) -> Any:
     """A model with all graphs, in which equal constants are stored once.
 
     Args:
         graphs: pruned ones; the first stays subgraph 0 and keeps its signature. All are changed.
-        names: of the signatures of the others.
+        names: of the signatures of the others; none where there are no signatures.
 
     Returns:
         `schema.ModelT`.
@@ -27,7 +28,7 @@ def merge(graphs: Sequence[Graph], names: Sequence[str]) -> Any:
     model = graphs[0].model
     buffers = {_content(buffer): number for number, buffer in reversed(list(enumerate(model.buffers)))}
     codes = {_code(code): number for number, code in enumerate(model.operatorCodes)}
-    for graph, name in zip(graphs[1:], names, strict=True):
+    for graph, name in itertools.zip_longest(graphs[1:], names):
         for tensor in graph.tensors:
             buffer = graph.model.buffers[tensor.buffer]
             tensor.buffer = buffers.setdefault(_content(buffer), len(model.buffers))
@@ -38,9 +39,9 @@ def merge(graphs: Sequence[Graph], names: Sequence[str]) -> Any:
             operator.opcodeIndex = codes.setdefault(_code(code), len(model.operatorCodes))
             if operator.opcodeIndex == len(model.operatorCodes):
                 model.operatorCodes.append(code)
-        (signature,) = graph.model.signatureDefs
-        signature.signatureKey, signature.subgraphIndex = name.encode(), len(model.subgraphs)
-        model.signatureDefs.append(signature)
+        for signature in graph.model.signatureDefs:
+            signature.signatureKey, signature.subgraphIndex = name.encode(), len(model.subgraphs)
+            model.signatureDefs.append(signature)
         model.subgraphs += graph.model.subgraphs
     return model
 

@@ -64,6 +64,17 @@ class Table:
         place = self._place(field, 4)
         return None if place is None else place + self._number("I", place)
 
+    def place(self, field: int) -> int:
+        """Where what a field points to begins.
+
+        Raises:
+            DamagedFileError: the field is missing.
+        """
+        place = self._target(field)
+        if place is None:
+            raise DamagedFileError(f"field {field} of the table at byte {self._position} is missing")
+        return place
+
     def vector(self, field: int, dtype: Any) -> np.ndarray:
         """Numbers, read in place; none where the field is missing.
 
@@ -89,13 +100,20 @@ class Table:
         Raises:
             DamagedFileError: they do not lie within the file, or are more than any of ours has.
         """
+        return [Table(self._data, place) for place in self.places(field)]
+
+    def places(self, field: int) -> list[int]:
+        """Where the tables of a list begin; none where the field is missing.
+
+        Raises:
+            DamagedFileError: the list does not lie within the file, or is longer than any of ours.
+        """
         start, count = self._target(field), self.vector(field, np.uint32).size
         if start is None:
             return []
         if count > _MAX_TABLES:
             raise DamagedFileError(f"a list of {count} tables")
-        places = range(start + 4, start + 4 + 4 * count, 4)
-        return [Table(self._data, place + self._number("I", place)) for place in places]
+        return [place + self._number("I", place) for place in range(start + 4, start + 4 + 4 * count, 4)]
 
     def string(self, field: int) -> bytes:
         """A text; runtimes also need the zero behind it.

@@ -1,4 +1,4 @@
-"""LiteRT's interpreter, set up for files with one input."""
+"""LiteRT's interpreter, set up for what this library asks of it."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ class LiteRT:
     def __init__(self, data: bytes, threads: int = 1, keep_tensors: bool = False) -> None:
         self._data = data  # the interpreter reads it in place
         self._interpreter = _interpreter(data, threads, keep_tensors)
-        (self._input,) = (entry["index"] for entry in self._interpreter.get_input_details())
+        self._inputs = [entry["index"] for entry in self._interpreter.get_input_details()]
         self._scales = {d["index"]: d["quantization"] for d in self._interpreter.get_tensor_details()}
         self.outputs = [entry["index"] for entry in self._interpreter.get_output_details()]
 
-    def __call__(self, row: np.ndarray) -> np.ndarray:
+    def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         """Runs the file once.
 
         Args:
-            row: the input, of the type and shape that the file says.
+            *inputs: of the types and shapes that the file says; most files have one.
 
         Returns:
             Its first output.
         """
-        self._interpreter.set_tensor(self._input, row)
+        for number, values in zip(self._inputs, inputs, strict=True):
+            self._interpreter.set_tensor(number, values)
         self._interpreter.invoke()
         return self.tensor(self.outputs[0])
 
