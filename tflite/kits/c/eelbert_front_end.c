@@ -491,47 +491,51 @@ static uint32_t word_signature(const eelbert_config *config, const eelbert_token
     return s;
 }
 
-/* Dimensions `first` to `last` of an embedding, from the n-grams of one order; order 0 is the whole token. */
-static void embed_block(const eelbert_config *config, const eelbert_token *token, size_t count, size_t order,
-                        size_t first, size_t last, float *out)
+/* What one order of n-grams gives to an embedding; order 0 is the whole token. */
+typedef struct {
+    const eelbert_config *config;
+    const eelbert_token *token;
+    size_t count; /* bytes of the token */
+    size_t order, grams;
+    uint32_t whole; /* signature of the token */
+} block;
+
+static void block_begin(block *b, size_t order)
 {
-    size_t span = order ? order : count, grams = 0, lanes, p, i, j;
-    uint32_t whole = order ? 0 : word_signature(config, token, count);
-    float divisor = 1.0f;
+    size_t span = order ? order : b->count;
 
-    if (span && span <= count)
-        grams = count - span + 1;
-    if (grams > 1)
-        divisor = config->pooling == EELBERT_SQRTN ? square_root((uint32_t)grams) : (float)grams;
-    for (; first < last; first += lanes) {
-        uint32_t h[LANES], units[EELBERT_MAX_ORDERS] = {0}; /* the latest ones */
-        int64_t sum[LANES];
-        walk w;
+    b->order = order;
+    b->whole = order ? 0 : word_signature(b->config, b->token, b->count);
+    b->grams = span && span <= b->count ? b->count - span + 1 : 0;
+}
 
-        lanes = last - first < LANES ? last - first : LANES;
-        for (j = 0; j < lanes; j++) {
-            h[j] = multiplier(config->seed, first + j);
-            sum[j] = 0;
-        }
-        walk_begin(&w, config, token);
-        for (p = 0; p < (order ? count : grams); p++) {
-            uint32_t s = order ? FNV_OFFSET : whole;
+/* Adds up dimensions `first` to `first + lanes`, at most LANES. */
+static void block_sum(const block *b, size_t first, size_t lanes, int64_t *sum)
+{
+    uint32_t h[LANES], units[EELBERT_MAX_ORDERS] = {0}; /* the latest ones */
+    size_t p, i, j;
+    walk w;
 
-            if (order) {
-                for (i = 1; i < order; i++) {
-                    units[i - 1] = units[i];
-                    s = s * FNV_PRIME + units[i];
-                }
-                units[i - 1] = unit(config, walk_next(&w), p, count);
-                s = s * FNV_PRIME + units[i - 1];
-                if (p + 1 < order)
-                    continue;
+    for (j = 0; j < lanes; j++) {
+        h[j] = multiplier(b->config->seed, first + j);
+        sum[j] = 0;
+    }
+    walk_begin(&w, b->config, b->token);
+    for (p = 0; p < (b->order ? b->count : b->grams); p++) {
+        uint32_t s = b->order ? FNV_OFFSET : b->whole;
+
+        if (b->order) {
+            for (i = 1; i < b->order; i++) {
+                units[i - 1] = units[i];
+                s = s * FNV_PRIME + units[i];
             }
-            for (j = 0; j < lanes; j++)
-                sum[j] += (int32_t)(s * h[j]); /* "modulo B, centred", for B = 2 to the 32 */
+            units[i - 1] = unit(b->config, walk_next(&w), p, b->count);
+            s = s * FNV_PRIME + units[i - 1];
+            if (p + 1 < b->order)
+                continue;
         }
         for (j = 0; j < lanes; j++)
-            out[first + j] = (float)sum[j] / divisor * 0x1p-31f;
+            sum[j] += (int32_t)(s * h[j]); /* "modulo B, centred", for B = 2 to the 32 */
     }
 }
 
@@ -544,23 +548,65 @@ size_t eelbert_embedding_size(const eelbert_config *config)
     return size;
 }
 
-void eelbert_embed_token(const eelbert_config *config, const eelbert_token *token, float *out)
+/* Dimensions of an embedding up to `last`, in float32 or, where `out` is NULL, in steps of 1/128. */
+static size_t embed_block(const block *b, size_t first, size_t last, float *out, int8_t *small)
 {
-    size_t count = eelbert_token_bytes(config, token, NULL, 0), first = 0, order;
+    size_t lanes, j;
+    int64_t sum[LANES];
+    float divisor = 1.0f;
+    int32_t share = b->grams ? (int32_t)(0x1000000 / b->grams) : 0;
+
+    if (out && b->grams > 1)
+        divisor = b->config->pooling == EELBERT_SQRTN ? square_root((uint32_t)b->grams) : (float)b->grams;
+    for (; first < last; first += lanes) {
+        lanes = last - first < LANES ? last - first : LANES;
+        block_sum(b, first, lanes, sum);
+        for (j = 0; j < lanes; j++) {
+            if (out) {
+                out[first + j] = (float)sum[j] / divisor * 0x1p-31f;
+            } else {
+                int64_t steps = ((sum[j] >> 16) * share + 0x80000000) >> 32;
+
+                small[first + j] = (int8_t)(steps > 127 ? 127 : steps);
+            }
+        }
+    }
+    return last;
+}
+
+static void embed(const eelbert_config *config, const eelbert_token *token, float *out, int8_t *small)
+{
+    block b = {config, token, eelbert_token_bytes(config, token, NULL, 0), 0, 0, 0};
+    size_t first = 0, order;
 
     for (order = 1; order <= EELBERT_MAX_ORDERS && config->widths[order - 1]; order++) {
-        embed_block(config, token, count, order, first, first + config->widths[order - 1], out);
-        first += config->widths[order - 1];
+        block_begin(&b, order);
+        first = embed_block(&b, first, first + config->widths[order - 1], out, small);
     }
-    embed_block(config, token, count, 0, first, first + config->word_width, out);
+    block_begin(&b, 0);
+    embed_block(&b, first, first + config->word_width, out, small);
+}
+
+void eelbert_embed_token(const eelbert_config *config, const eelbert_token *token, float *out)
+{
+    embed(config, token, out, NULL);
+}
+
+void eelbert_hash_token(const eelbert_config *config, const eelbert_token *token, int8_t *out)
+{
+    embed(config, token, NULL, out);
+}
+
+uint32_t eelbert_word_code(const eelbert_config *config, const eelbert_token *token)
+{
+    uint32_t h = multiplier(config->seed, eelbert_embedding_size(config));
+
+    return word_signature(config, token, eelbert_token_bytes(config, token, NULL, 0)) * h;
 }
 
 uint32_t eelbert_lexicon_row(const eelbert_config *config, const eelbert_token *token)
 {
-    uint32_t h = multiplier(config->seed, eelbert_embedding_size(config));
-    uint32_t product = word_signature(config, token, eelbert_token_bytes(config, token, NULL, 0)) * h;
-
-    return (uint32_t)((uint64_t)product * config->lexicon_size >> 32); /* its top bits */
+    return (uint32_t)((uint64_t)eelbert_word_code(config, token) * config->lexicon_size >> 32); /* its top bits */
 }
 
 size_t eelbert_embed_text(const eelbert_config *config, const void *text, size_t length, float *embeddings,

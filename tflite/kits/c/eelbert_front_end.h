@@ -83,6 +83,15 @@ size_t eelbert_embedding_size(const eelbert_config *config);
 void eelbert_embed_token(const eelbert_config *config, const eelbert_token *token, float *out);
 
 /*
+ * The same in integers alone: in steps of 1/128, rounded, for an encoder with 8-bit inputs. `pooling` must be
+ * EELBERT_MEAN, whose numbers are from -1 to 1.
+ */
+void eelbert_hash_token(const eelbert_config *config, const eelbert_token *token, int8_t *out);
+
+/* The code of one token: its top bits are its row in a lexicon, and a lexical head knows words by it. */
+uint32_t eelbert_word_code(const eelbert_config *config, const eelbert_token *token);
+
+/*
  * The row of one token in the model's lexicon, below `lexicon_size`. With two lookups that is the first row times the
  * number of rows, plus the second.
  */
