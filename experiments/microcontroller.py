@@ -172,8 +172,10 @@ def run(program: Path, texts: Sequence[str], target: Target) -> dict[str, Any]:
     """Runs the program on some texts.
 
     Returns:
-        `arena_bytes`, the smallest arena; `arena_used`, what the interpreter reports; `instructions` of a text, by
-        operator and step by step too; and for each text the number of its class.
+        `arena_bytes`, the smallest arena; `arena_used`, what the interpreter reports; `differ`, the kit's self test;
+        `instructions` of the longest text, of the shortest, and the mean, from bytes to class; `setup`, the most that a
+        kit with several graphs takes to make another one ready, and the mean; of the last text, instructions by
+        operator and step by step; and for each text its `counts` and the number of its class.
 
     Raises:
         RuntimeError: the program failed.
@@ -194,15 +196,21 @@ def run(program: Path, texts: Sequence[str], target: Target) -> dict[str, Any]:
     for _, name, ticks in (line for line in lines if line[0] == "operator"):
         operators[name] += round(int(ticks) * scale)
     (arena,) = (line for line in lines if line[0] == "arena")
-    counts = [round(int(line[1]) * scale) for line in of_texts]
+    (differ,) = (line for line in lines if line[0] == "differ")
+    counts, setups = ([round(int(line[place]) * scale) for line in of_texts] for place in (1, 2))
     return {
         "arena_bytes": int(arena[1]),
         "arena_used": int(arena[2]),
+        "differ": int(differ[1]),
         "instructions": max(counts),
         "instructions_least": min(counts),
+        "instructions_mean": round(sum(counts) / len(counts)),
+        "setup": max(setups),
+        "setup_mean": round(sum(setups) / len(setups)),
         "operators": dict(operators.most_common()),
         "steps": [[line[1], round(int(line[2]) * scale)] for line in lines if line[0] == "operator"],
-        "classes": [int(line[-1]) for line in of_texts if len(line) > 2],
+        "counts": counts,
+        "classes": [int(line[3]) for line in of_texts],
     }
 
 

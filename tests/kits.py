@@ -13,6 +13,7 @@ from eelbert_tf.tflite.conversion.self_test import TEXTS
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 from eelbert_tf.tflite.kits.c_sources import Arena, Expected
 from eelbert_tf.tflite.kits.firmware import PREFIX, write_kit
+from eelbert_tf.tflite.kits.front_end import Encoder
 
 STAND_IN = Path(__file__).parent / "c" / "stand_in"
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
@@ -22,10 +23,12 @@ STAND_IN_CODE = """\
 #include <cstdio>
 #include <cstdlib>
 #include "eelbert_classifier.h"
+#include "eelbert_input.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 
 static EELBERT_ARENA(arena);
+static int graph; // of a kit with a front end in C
 static std::int32_t bytes[EELBERT_MAX_BYTES];
 static float logits[EELBERT_OUTPUTS + EELBERT_WIDTH];
 #if EELBERT_SPAN_NAMES
@@ -53,7 +56,12 @@ const OperatorCode *const *OperatorCodes::begin() const { return codes; }
 const OperatorCode *const *OperatorCodes::end() const { return codes + 1; }
 const OperatorCodes *Model::operator_codes() const { static OperatorCodes all; return &all; }
 std::uint32_t Model::version() const { return schema; }
-const Model *GetModel(const void *) { return &model; }
+const Model *GetModel(const void *data)
+{
+    const std::ptrdiff_t place = static_cast<const unsigned char *>(data) - eelbert_model;
+    graph = static_cast<int>(EELBERT_FRONT_END ? place / (EELBERT_ROOT_BYTES + !EELBERT_FRONT_END) : 0);
+    return &model;
+}
 
 SingleArenaBufferAllocator::SingleArenaBufferAllocator(std::uint8_t *b, std::size_t s) { ::begin = b; given = s; }
 SingleArenaBufferAllocator::~SingleArenaBufferAllocator() {}
@@ -85,7 +93,18 @@ TfLiteStatus MicroInterpreter::Invoke()
 INVOKE
     return kTfLiteOk;
 }
+#if EELBERT_FRONT_END
+static unsigned char room[EELBERT_INPUTS][EELBERT_MAX_TOKENS * 256];
+static TfLiteTensor inputs[EELBERT_INPUTS];
+TfLiteTensor *MicroInterpreter::input(std::size_t number)
+{
+    inputs[number].data.data = room[number];
+    inputs[number].bytes = eelbert_model_slots[graph] * eelbert_input_bytes(static_cast<int>(number));
+    return &inputs[number];
+}
+#else
 TfLiteTensor *MicroInterpreter::input(std::size_t) { return tensors; }
+#endif
 TfLiteTensor *MicroInterpreter::output(std::size_t number)
 {
 #if EELBERT_SPAN_NAMES
@@ -123,12 +142,13 @@ def write(
     data: bytes = b"model",
     tests: Sequence[Expected] | None = None,
     prefix: str = PREFIX,
+    encoder: Encoder | None = None,
 ) -> None:
     """Writes the kit of a model that has one operator, ADD, and needs 1,000 bytes."""
     if tests is None:
         values = [0.0] * (metadata.num_classes if metadata.task == "embedding" else len(metadata.outputs.names))
         tests = [Expected(str(text).encode(), values, []) for text in TEXTS]
-    write_kit(folder, data, metadata, ["ADD"], Arena(1000, 944), tests, "0.dev0", prefix)
+    write_kit(folder, data, metadata, ["ADD"], Arena(1000, 944), tests, "0.dev0", prefix, encoder)
 
 
 def compile_kit(folder: Path, main_code: str, prefixes: Sequence[str] = (PREFIX,), standard: str = "c++17") -> Path:
@@ -138,7 +158,7 @@ def compile_kit(folder: Path, main_code: str, prefixes: Sequence[str] = (PREFIX,
     sources = [folder / "main.cc"]
     for prefix in prefixes:
         sources.append(folder / f"{prefix}_classifier.cc")
-        for name in ("model", "front_end", "windows", "index", "truncation", "self_test", "spans"):
+        for name in ("model", "front_end", "input", "windows", "index", "truncation", "self_test", "spans"):
             sources.append(folder / f"{prefix}_{name}.o")
             source = sources[-1].with_suffix(".c")
             compile_with("gcc", "-std=c99", *STRICT, *include, "-c", source, "-o", sources[-1])

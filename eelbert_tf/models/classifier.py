@@ -148,6 +148,10 @@ class EelbertClassifier(Task):
             self._tracker.lock()
             self.train_function = self.test_function = self.predict_function = None
 
+    def remove_lexical(self) -> None:
+        """Takes away the lexical head, for an export of what else there is."""
+        self._set_lexical(None)
+
     def build(self, input_shape: Any = None) -> None:
         """Creates the head."""
         if not self.built:

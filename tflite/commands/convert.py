@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="token slots of shorter graphs in the file, for short texts (16, 24, 32, 64, 128 and 256, those below "
-        "--max-tokens); the number of --max-tokens for none; mobile only",
+        "--max-tokens); the number of --max-tokens for none; for mobile, and for --front-end c",
     )
     parser.add_argument("--kit", metavar="DIR", help="folder that gets C sources of the model, for --target micro")
     parser.add_argument(
@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=PREFIX,
         metavar="NAME",
         help=f"what all names in the kit begin with, for several models in one firmware ({PREFIX})",
+    )
+    parser.add_argument(
+        "--front-end",
+        default="model",
+        metavar="F",
+        help="c: the kit makes numbers of a text in C and its model is the encoder alone: fewer instructions and less "
+        "memory; for int8 (model: the model does all)",
     )
     parser.add_argument(
         "--compatible",
@@ -104,6 +111,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.task,
         args.kit_prefix,
         args.lengths,
+        args.front_end,
     )
     if args.test is not None:
         report["test"] = measure_both(args)

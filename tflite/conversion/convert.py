@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -19,17 +20,19 @@ from eelbert_tf.tflite.flatbuffer.finish import finish
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata, runtime_name
 from eelbert_tf.tflite.flatbuffer.versions import min_runtime
-from eelbert_tf.tflite.kits.c_sources import Arena, arena_on_32_bits, with_margin
+from eelbert_tf.tflite.kits.c_sources import arena_of
 from eelbert_tf.tflite.kits.firmware import PREFIX, write_kit
 from eelbert_tf.tflite.runtimes.copies import check_finite, copy_of, is_float32
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime, Runtime
 from eelbert_tf.tflite.runtimes.models import check_model, load_keras, metadata_of
 from eelbert_tf.tflite.runtimes.onnx_file import OnnxRuntime
-from eelbert_tf.tflite.runtimes.tflm import TflmRuntime
+from eelbert_tf.tflite.runtimes.tflm import EncoderRuntime, TflmRuntime
 
 from .calibrate import MOST_CALIBRATION_TEXTS
 from .compare import CALIBRATED, TOLERANCES, compare, compare_embeddings, compare_tags
+from .encoder import check_front_end, describe_encoder, to_encoder
 from .export import check_exportable
+from .instructions import predict_instructions
 from .lengths import shorter_lengths, to_graphs
 from .micro import to_micro
 from .options import check_options, check_output, check_replaceable, check_runtime
@@ -73,6 +76,7 @@ def convert(
     task: str | None = None,
     kit_prefix: str = PREFIX,
     lengths: Sequence[int] | None = None,
+    front_end: str = "model",
 ) -> dict[str, Any]:
     """Writes a model as a TFLite or ONNX file and checks it; a file that fails the check is not written.
 
@@ -96,26 +100,32 @@ def convert(
             model of a firmware that has several.
         lengths: token slots of shorter graphs beside the whole, for the target "mobile": a text goes through the
             shortest that holds it. By default 16, 24, 32, 64, 128 and 256, those below `max_tokens`; `[max_tokens]` for
-            none.
+            none. Likewise of the encoder of a kit with a front end in C.
+        front_end: "c" for a kit that makes numbers of a text in C, in integers, and whose model is the encoder alone;
+            for int8 on "micro". The file is the whole model all the same.
 
     Returns:
         The report: size, operators, `min_runtime`, the oldest TensorFlow Lite that has them, or `opset`, the version of
         ONNX's, and how far the file is from the Keras model. For "micro" also `arena_bytes`, the
         memory that TFLite Micro needed on this 64-bit machine, `arena_with_margin`, what to reserve, and
         `arena_bytes_32_bit`, what it needs with shorter pointers, predicted. For int8 on
-        "micro" also how far it is from the model on the texts for calibration, and the error of each layer there, as a
-        share of the layer's own size (both as root mean squares).
+        "micro" also the `instructions` of a run on Cortex-M cores, predicted, how far it is from the model on the texts
+        for calibration, and the error of each layer there, as a
+        share of the layer's own size (both as root mean squares). With a front end in C also `encoder`: the same of
+        what is in the kit.
 
     Raises:
         InputError: the model or an option does not allow it, or the file written is not as good as the model.
     """
-    check_options(target, quantize, calibration, kit, compatible, task, kit_prefix, lengths)
+    check_options(target, quantize, calibration, kit, compatible, task, kit_prefix, lengths, front_end)
     check_output(output)
     check_model(model, max_tokens, max_bytes, task)
     with replace_file(output) as temporary:
         keras_model = load_keras(model, max_tokens, max_bytes, task)
         check_exportable(keras_model)
         check_finite(keras_model)
+        if front_end == "c":
+            check_front_end(keras_model)
         if not is_float32(keras_model):
             keras_model = copy_of(keras_model)
         metadata = metadata_of(keras_model, "micro" if target == "micro" else "mobile", quantize)
@@ -125,9 +135,7 @@ def convert(
             check_mediapipe(metadata)
         calibration = calibration_texts(calibration, metadata)
         report: dict[str, Any] = {}
-        to_export = copy_of(keras_model)  # exporting changes layers
-        if metadata.task == "regression":
-            to_export.fold_unit()
+        to_export = _to_export(keras_model)
         if target != "micro":
             graph, *shorter = to_graphs(to_export, metadata.shorter)
             for one in (graph, *shorter):
@@ -150,20 +158,27 @@ def convert(
             in_tflm = compared(keras_model, tflm, texts[:TEXTS_CHECKED_IN_TFLM], TOLERANCES[quantize])
             report |= {f"tflm_{key}": value for key, value in in_tflm.items()}
             if quantize == "int8":
+                report["instructions"] = predict_instructions(graph)
                 own = calibration[:: max(1, len(calibration) // CALIBRATION_TEXTS_CHECKED)]
                 on_own = compared(keras_model, runtime, own, CALIBRATED, "calibration texts")
                 report |= {f"calibration_{key}": value for key, value in on_own.items()}
-            report["arena_bytes"] = tflm.arena_bytes()
-            report["arena_with_margin"] = with_margin(report["arena_bytes"])
-            report["arena_bytes_32_bit"] = arena_on_32_bits(report["arena_bytes"], len(graph.operators))
+            arena = arena_of(tflm.arena_bytes(), len(graph.operators))
+            report |= arena.report()
             TflmRuntime(temporary, report["arena_with_margin"])  # it does suffice
         if target == "mediapipe":
             data = to_mediapipe(data, metadata)
             temporary.write_bytes(data)
             report["max_abs_diff_probabilities"] = check_probabilities(data, runtime, texts)
         if kit is not None:
-            arena = Arena(report["arena_bytes"], report["arena_bytes_32_bit"])
-            write_kit(kit, data, metadata, ops, arena, expected(tflm), version("tflite-micro"), kit_prefix)
+            parts, encoder = ops, None
+            in_kit: TflmRuntime | EncoderRuntime = tflm
+            if front_end == "c":
+                encoder = to_encoder(_to_export(keras_model), calibration, shorter_lengths(lengths, metadata.whole))
+                in_kit, parts = EncoderRuntime(encoder, metadata, zlib.crc32(data)), encoder.ops
+                on_own = compared(keras_model, in_kit, own, CALIBRATED, "calibration texts")
+                arena = arena_of(in_kit.arena_bytes(), encoder.operators)
+                report["encoder"] = describe_encoder(encoder, arena) | on_own
+            write_kit(kit, data, metadata, parts, arena, expected(in_kit), version("tflite-micro"), kit_prefix, encoder)
             report["kit"] = os.fspath(kit)
         check_replaceable(output)  # it may have come in the meantime
     return {
@@ -185,6 +200,14 @@ def convert(
         "flex_ops": [],
         **report,
     }
+
+
+def _to_export(model: Any) -> Any:
+    """A copy of a model, since exporting changes layers; a regression's has the unit of its targets in its weights."""
+    copied = copy_of(model)
+    if copied.task == "regression":
+        copied.fold_unit()
+    return copied
 
 
 def calibration_texts(calibration: Sequence[TextOrPair] | None, metadata: Metadata) -> list[TextOrPair]:

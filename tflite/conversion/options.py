@@ -20,6 +20,8 @@ COMPATIBLE = {"tflite-2.14": (2, 14)}
 MICRO_QUANTIZE = ("none", "int8")
 # For LiteRT and TFLite Micro, and for programs of others.
 TARGETS_OF_FILES = (*TARGETS, "onnx", "mediapipe")
+# What makes numbers of a text in a kit: operators of the model, or C.
+FRONT_ENDS = ("model", "c")
 
 
 def check_options(
@@ -31,6 +33,7 @@ def check_options(
     task: str | None = None,
     kit_prefix: str = PREFIX,
     lengths: Sequence[int] | None = None,
+    front_end: str = "model",
 ) -> None:
     """Checks the options of a conversion.
 
@@ -49,8 +52,11 @@ def check_options(
         check_choice("compatible", compatible, tuple(COMPATIBLE))
         if target not in ("mobile", "mediapipe"):
             raise InputError(f"--compatible is for --target mobile and mediapipe. Received: --target {target}")
-    if lengths is not None and target != "mobile":
-        raise InputError(f"--lengths is for --target mobile. Received: --target {target}")
+    check_choice("front-end", front_end, FRONT_ENDS)
+    if front_end == "c" and (kit is None or (target, quantize) != ("micro", "int8")):
+        raise InputError("--front-end c writes a kit in 8 bits: it needs --target micro, --quantize int8 and --kit")
+    if lengths is not None and target != "mobile" and front_end != "c":
+        raise InputError(f"--lengths is for --target mobile, and for --front-end c. Received: --target {target}")
     if kit is not None:
         if target != "micro":
             raise InputError(

@@ -10,6 +10,9 @@ from eelbert_tf import __version__
 from eelbert_tf.scores import EMBEDDING
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
+from .encoder_sources import front_end_arrays, front_end_header
+from .front_end import Encoder
+
 HEADER = "eelbert_model.h"
 DATA = "eelbert_model.c"
 OPERATORS = "eelbert_model_ops.inc"
@@ -33,11 +36,19 @@ class Arena(NamedTuple):
 
     Args:
         measured: on a 64-bit machine.
-        on_32_bits: where pointers have 32 bits, as `arena_on_32_bits` predicts it.
+        on_32_bits: where pointers have 32 bits, as `arena_of` predicts it.
     """
 
     measured: int
     on_32_bits: int
+
+    def report(self) -> dict[str, int]:
+        """The same with the margin, as `convert` says it."""
+        return {
+            "arena_bytes": self.measured,
+            "arena_with_margin": with_margin(self.measured),
+            "arena_bytes_32_bit": self.on_32_bits,
+        }
 
 
 class Expected(NamedTuple):
@@ -54,14 +65,14 @@ class Expected(NamedTuple):
     spans: list[tuple[int, int, int]]
 
 
-def arena_on_32_bits(arena_bytes: int, operators: int) -> int:
-    """The arena that a model needs where pointers have 32 bits, predicted from that of a 64-bit machine.
+def arena_of(measured: int, operators: int) -> Arena:
+    """The arena that a model needs, that of a target with shorter pointers predicted.
 
     Args:
-        arena_bytes: the smallest arena on a 64-bit machine.
+        measured: the smallest arena on a 64-bit machine.
         operators: how many the model has.
     """
-    return arena_bytes - _SHORTER_POINTERS * operators
+    return Arena(measured, measured - _SHORTER_POINTERS * operators)
 
 
 def with_margin(arena_bytes: int) -> int:
@@ -86,7 +97,13 @@ def expected_lines(tests: Sequence[Expected]) -> list[str]:
 
 
 def header(
-    data: bytes, metadata: Metadata, ops: Sequence[str], arena: Arena, tests: Sequence[Expected], tflm: str
+    data: bytes,
+    metadata: Metadata,
+    ops: Sequence[str],
+    arena: Arena,
+    tests: Sequence[Expected],
+    tflm: str,
+    encoder: Encoder | None = None,
 ) -> str:
     """The text of `eelbert_model.h`: see `write_kit` for the arguments."""
     width = metadata.num_classes if metadata.task == EMBEDDING else 0
@@ -99,7 +116,7 @@ def header(
 
 #define EELBERT_KIT_VERSION "{__version__}" /* of eelbert-tf, which wrote this */
 #define EELBERT_TFLM_VERSION "{tflm}" /* of TFLite Micro, in which the model was run when it was converted */
-#define EELBERT_MODEL_BYTES {len(data)} /* of flash */
+#define EELBERT_MODEL_BYTES {len(encoder.data if encoder else data)} /* of flash */
 #define EELBERT_MODEL_CRC32 {_crc32(data)}
 #define EELBERT_MAX_TOKENS {metadata.max_tokens} /* slots, [CLS] and [SEP] included */
 #define EELBERT_MAX_BYTES {metadata.max_bytes} /* read of a text */
@@ -114,6 +131,7 @@ def header(
 #define EELBERT_SPAN_NAMES {len(metadata.names)} /* of parts of a text */
 #define EELBERT_REGRESSION {int(metadata.task == "regression")}
 #define EELBERT_PAIR {int(metadata.pair)} /* two texts with the byte 0x1F between them */
+{front_end_header(encoder)}\
 #define EELBERT_OPERATORS {len(ops)}
 #define EELBERT_TESTS {len(tests)} /* texts of eelbert_self_test */
 #define EELBERT_TEST_SPANS {max([1, *(len(test.spans) for test in tests)])}
@@ -137,7 +155,7 @@ extern const unsigned char eelbert_model[EELBERT_MODEL_BYTES];
 extern const char *const eelbert_model_labels[];
 extern const float eelbert_model_thresholds[];
 extern const char *const eelbert_model_span_names[];
-
+{front_end_arrays(encoder, declared=True)}
 #ifdef __cplusplus
 }}
 #endif
@@ -146,8 +164,11 @@ extern const char *const eelbert_model_span_names[];
 """
 
 
-def source(data: bytes, metadata: Metadata, prefix: str) -> str:
+def source(data: bytes, metadata: Metadata, prefix: str, encoder: Encoder | None = None) -> str:
     """The text of `eelbert_model.c`: see `write_kit` for the arguments. Names of classes may look like the kit's."""
+    crc32 = _crc32(data)
+    data = encoder.data if encoder else data
+    tables = front_end_arrays(encoder, declared=False).replace("eelbert_", f"{prefix}_")
     capitals = prefix.upper()
     model_h, model_c = (f"{prefix}_{name.partition('_')[2]}" for name in (HEADER, DATA))
     rows = (data[start : start + 24] for start in range(0, len(data), 24))
@@ -159,7 +180,7 @@ def source(data: bytes, metadata: Metadata, prefix: str) -> str:
 /* The bytes of a .tflite file, the names of its classes and spans, and from which probability on classes are given. */
 #include "{model_h}"
 
-#if {capitals}_MODEL_CRC32 != {_crc32(data)}
+#if {capitals}_MODEL_CRC32 != {crc32}
 #error "{model_h} and {model_c} are of different conversions: convert the model again"
 #endif
 
@@ -185,7 +206,7 @@ const char *const {prefix}_model_span_names[] = {{
 }};
 
 const float {prefix}_model_thresholds[] = {{ {thresholds} }};
-"""
+{tables}"""
 
 
 def _strings(names: Sequence[str | None]) -> str:

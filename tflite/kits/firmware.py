@@ -25,6 +25,7 @@ from .c_sources import (
     resolver_lines,
     source,
 )
+from .front_end import Encoder
 
 PREFIX = "eelbert"
 SOURCES = Path(__file__).parent / "c"
@@ -33,7 +34,18 @@ COPIED = tuple(
     f"eelbert_{name}"
     for name in (
         *("classifier.h", "classifier.cc", "arena.h", "self_test.h", "self_test.c", "truncation.h", "truncation.c"),
-        *("front_end.h", "front_end.c", "windows.h", "windows.c", "spans.h", "spans.c", "index.h", "index.c"),
+        *(
+            "front_end.h",
+            "front_end.c",
+            "input.h",
+            "input.c",
+            "windows.h",
+            "windows.c",
+            "spans.h",
+            "spans.c",
+            "index.h",
+            "index.c",
+        ),
     )
 )
 WRITTEN = (HEADER, DATA, OPERATORS, TESTS)
@@ -133,6 +145,7 @@ def write_kit(
     tests: Sequence[Expected],
     tflm: str,
     prefix: str = PREFIX,
+    encoder: Encoder | None = None,
 ) -> None:
     """Fills a folder with the sources that firmware compiles; other files in it stay as they are.
 
@@ -145,6 +158,8 @@ def write_kit(
         tests: texts, at least one, and what the file gives for them.
         tflm: version of TFLite Micro in which it does.
         prefix: what all names of files, functions and constants begin with.
+        encoder: stands in the kit in place of the file where the front end is to be C; `ops`, `arena` and `tests` are
+            then its own.
 
     Raises:
         InputError: the folder cannot be written, holds files of these names that are not of a kit, or the prefix makes
@@ -154,8 +169,8 @@ def write_kit(
     files = {name: renamed((SOURCES / name).read_text("utf-8"), prefix) for name in COPIED}
     files[OPERATORS] = "\n".join((*resolver_lines(ops), ""))
     files[TESTS] = "\n".join((*expected_lines(tests), ""))
-    files[DATA] = source(data, metadata, prefix)
-    files[HEADER] = renamed(header(data, metadata, ops, arena, tests, tflm), prefix)
+    files[DATA] = source(data, metadata, prefix, encoder)
+    files[HEADER] = renamed(header(data, metadata, ops, arena, tests, tflm, encoder), prefix)
     project = {name: (SOURCES / "project" / name).read_text("utf-8") for name in PROJECT}
     files |= {name: renamed(text, prefix).replace("@VERSION@", __version__) for name, text in project.items()}
     contents = {renamed(name, prefix): text.encode("utf-8") for name, text in files.items()}

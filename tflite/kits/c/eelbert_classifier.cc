@@ -8,6 +8,7 @@
 #include <new>
 
 #include "eelbert_arena.h"
+#include "eelbert_input.h"
 #include "eelbert_windows.h"
 #include "tensorflow/lite/micro/memory_planner/greedy_memory_planner.h"
 #include "tensorflow/lite/micro/micro_allocator.h"
@@ -67,6 +68,9 @@ struct Runner {
 alignas(Runner) unsigned char runner_memory[sizeof(Runner)];
 Runner *runner = nullptr;
 tflite::MicroInterpreter *interpreter = nullptr; // once it is ready
+std::uint8_t *memory = nullptr;                  // the caller's, with the graph of this number in it
+std::size_t memory_size = 0;
+int graph = 0;
 std::size_t arena_missing = 0;
 
 #if EELBERT_SPAN_NAMES
@@ -85,8 +89,14 @@ bool is(const TfLiteTensor *tensor, TfLiteType type, std::size_t count)
 // Whether the interpreter's tensors are what eelbert_model.h says. The file's are: others are read with another layout.
 bool has_expected_tensors(tflite::MicroInterpreter &found)
 {
+#if EELBERT_FRONT_END
+    for (int i = 0; i < EELBERT_INPUTS; i++)
+        if (!found.input(i) || found.input(i)->bytes != eelbert_model_slots[graph] * eelbert_input_bytes(i))
+            return false;
+#else
     if (!is(found.input(0), kTfLiteInt32, EELBERT_MAX_BYTES))
         return false;
+#endif
 #if EELBERT_SPAN_NAMES
     if (!is(found.output(0), kTfLiteFloat32, EELBERT_MAX_TOKENS * kTags) ||
         !is(found.output(1), kTfLiteInt32, EELBERT_MAX_TOKENS * 2))
@@ -105,28 +115,75 @@ bool has_operators(const tflite::Model *model, const Resolver &resolver)
     return true;
 }
 
-// Makes the interpreter ready. Returns 0, or an error.
-int prepare(const tflite::Model *model)
+const tflite::Model *model_of(int number)
 {
+    return tflite::GetModel(eelbert_model + number * EELBERT_ROOT_BYTES);
+}
+
+// Makes the interpreter of a graph ready. Returns 0, or an error.
+int start(int number)
+{
+    const tflite::Model *model = model_of(number);
+    graph = number;
+    runner = new (runner_memory) Runner(model, memory, memory_size);
     if (!has_operators(model, runner->resolver))
         return EELBERT_NO_OPERATOR;
     const TfLiteStatus status = runner->interpreter.AllocateTensors();
     arena_missing = runner->arena.missing();
     if (status != kTfLiteOk)
         return arena_missing ? EELBERT_NO_MEMORY : EELBERT_FAILED;
-    return has_expected_tensors(runner->interpreter) ? 0 : EELBERT_BAD_BUILD;
+    if (!has_expected_tensors(runner->interpreter))
+        return EELBERT_BAD_BUILD;
+    interpreter = &runner->interpreter;
+    return 0;
 }
+
+#if EELBERT_FRONT_END
+// Fills the inputs of the shortest graph that holds the text's tokens, which is made ready where another one is.
+int fill(const void *text, size_t length)
+{
+    const size_t tokens = eelbert_input_tokens(text, length);
+    void *inputs[EELBERT_INPUTS];
+    int number = 0;
+
+    while (eelbert_model_slots[number] < tokens)
+        number++;
+    if (number != graph) {
+        eelbert_deinit();
+        const int error = start(number);
+        if (error)
+            return error;
+    }
+    for (int i = 0; i < EELBERT_INPUTS; i++)
+        inputs[i] = interpreter->input(i)->data.data;
+    eelbert_input_fill(text, length, eelbert_model_slots[number], inputs);
+    return 0;
+}
+#else
+int fill(const void *text, size_t length)
+{
+    const unsigned char *bytes = static_cast<const unsigned char *>(text);
+    std::int32_t *input = interpreter->input(0)->data.i32;
+    for (size_t i = 0; i < EELBERT_MAX_BYTES; i++)
+        input[i] = i < length ? bytes[i] : 0;
+    return 0;
+}
+#endif
 
 // Runs the model on a text.
 int run(const void *text, size_t length)
 {
     if (!interpreter)
         return EELBERT_NOT_READY;
-    const unsigned char *bytes = static_cast<const unsigned char *>(text);
-    std::int32_t *input = interpreter->input(0)->data.i32;
-    for (size_t i = 0; i < EELBERT_MAX_BYTES; i++)
-        input[i] = i < length ? bytes[i] : 0;
-    return interpreter->Invoke() == kTfLiteOk ? 0 : EELBERT_FAILED;
+    const int error = fill(text, length);
+    if (error)
+        return error;
+    if (interpreter->Invoke() != kTfLiteOk)
+        return EELBERT_FAILED;
+#if EELBERT_FRONT_END && EELBERT_CLASSES
+    eelbert_input_add_words(text, length, interpreter->output(kClassesOutput)->data.f);
+#endif
+    return 0;
 }
 
 #if EELBERT_CLASSES
@@ -207,8 +264,7 @@ extern "C" int eelbert_init(void *arena, size_t size)
     if (interpreter)
         return 0;
     arena_missing = 0;
-    const tflite::Model *model = tflite::GetModel(eelbert_model);
-    if (model->version() != TFLITE_SCHEMA_VERSION)
+    if (model_of(EELBERT_GRAPHS - 1)->version() != TFLITE_SCHEMA_VERSION)
         return EELBERT_BAD_SCHEMA;
     if (reinterpret_cast<std::uintptr_t>(arena) % EELBERT_ALIGNMENT)
         return EELBERT_NOT_ALIGNED;
@@ -216,11 +272,9 @@ extern "C" int eelbert_init(void *arena, size_t size)
         arena_missing = EELBERT_ARENA_BYTES - (arena ? size : 0);
         return EELBERT_NO_MEMORY;
     }
-    runner = new (runner_memory) Runner(model, static_cast<std::uint8_t *>(arena), size);
-    const int error = prepare(model);
-    if (!error)
-        interpreter = &runner->interpreter;
-    return error;
+    memory = static_cast<std::uint8_t *>(arena);
+    memory_size = size;
+    return start(EELBERT_GRAPHS - 1); // the longest needs most
 }
 
 extern "C" void eelbert_deinit(void)

@@ -11,6 +11,7 @@ enum TfLiteType { kTfLiteFloat32 = 1, kTfLiteInt32 = 2 };
 union TfLitePtrUnion {
     std::int32_t *i32;
     float *f;
+    void *data;
 };
 struct TfLiteTensor {
     TfLiteType type;
