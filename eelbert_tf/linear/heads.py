@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,7 @@ def fit_heads(
     lexical: bool | None = None,
     seed: int = 0,
     held_out: bool = False,
+    on_step: Callable[[], Any] | None = None,
 ) -> tuple[Heads, dict[str, Any]]:
     """Fits both heads at once.
 
@@ -107,6 +109,7 @@ def fit_heads(
         seed: fixes these.
         held_out: whether what words say of each text, learned from others, is wanted: for an encoder that is trained
             beside them. With their own answers on texts they have learned there would be nothing left to learn.
+        on_step: called after each step.
 
     Returns:
         The weights, and what `EelbertClassifier.fit_head` reports.
@@ -116,7 +119,7 @@ def fit_heads(
 
     def choose(chosen: TextFeatures) -> _Fit:
         scaled = ScaledFeatures(chosen)
-        problem = Problem(scaled.words, scaled.dense, targets, weights / weights.sum(), loss)
+        problem = Problem(scaled.words, scaled.dense, targets, weights / weights.sum(), loss, on_step)
         classes = targets.argmax(axis=1) if targets.shape[1] > 1 else targets[:, 0]
         return _Fit(chosen, scaled, problem, choose_strength(problem, classes, seed), largest)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Problem:
         targets: float32 `[n, C]`: probabilities of classes, or numbers.
         weights: float32 `[n]`, of the texts in the loss; their sum is 1.
         loss: "softmax", "sigmoid" or "squares".
+        on_step: called after each step of a solution.
     """
 
     words: Any
@@ -30,12 +32,17 @@ class Problem:
     targets: np.ndarray
     weights: np.ndarray
     loss: str = "softmax"
+    on_step: Callable[[], Any] | None = None
 
     def part(self, rows: np.ndarray) -> Problem:
         """The same of some texts."""
         weights = self.weights[rows]
-        return Problem(
-            self.words[rows], self.dense[rows], self.targets[rows], weights / max(weights.sum(), 1e-9), self.loss
+        return replace(
+            self,
+            words=self.words[rows],
+            dense=self.dense[rows],
+            targets=self.targets[rows],
+            weights=weights / max(weights.sum(), 1e-9),
         )
 
     def logits(self, solution: np.ndarray) -> np.ndarray:
@@ -85,5 +92,7 @@ class Problem:
 
         first = np.zeros((width + depth + 1, outputs)) if start is None else start.astype(np.float64)
         options = {"maxiter": _MOST_STEPS, "ftol": _TOLERANCE, "gtol": 1e-8}
-        found = minimize(value, first.ravel(), jac=True, method="L-BFGS-B", options=options)
+        on_step = self.on_step
+        after = None if on_step is None else lambda _: on_step()
+        found = minimize(value, first.ravel(), jac=True, method="L-BFGS-B", options=options, callback=after)
         return found.x.reshape(-1, outputs).astype(np.float32)

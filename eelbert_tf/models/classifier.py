@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from eelbert_tf.config import PACKAGE, LexicalConfig
+from eelbert_tf.disk.progress import Progress
 from eelbert_tf.errors import InputError, InputWarning
 from eelbert_tf.linear.heads import Heads, fit_heads
 from eelbert_tf.preprocessing.base import Preprocessor
@@ -320,6 +321,7 @@ class EelbertClassifier(Task):
         class_weight: Any = None,
         sample_weight: Any = None,
         seed: int = 0,
+        verbose: int = 1,
     ) -> dict[str, Any]:
         """Fits the dense layer and a lexical head beside it, on the encoder as it is: convex, in seconds.
 
@@ -333,6 +335,7 @@ class EelbertClassifier(Task):
             class_weight: as in `fit`.
             sample_weight: as in `fit`.
             seed: fixes the held-out parts.
+            verbose: 0 to show no progress.
 
         Returns:
             Whether there is a `lexical` head, its number of `ngrams`, the `strength` of the encoder beside the words,
@@ -341,7 +344,7 @@ class EelbertClassifier(Task):
         Raises:
             ValueError: texts, labels and weights do not fit one another, or there are no texts.
         """
-        heads, report = self.find_heads(x, y, lexical, class_weight, sample_weight, seed)
+        heads, report = self.find_heads(x, y, lexical, class_weight, sample_weight, seed, quiet=not verbose)
         self.set_heads(heads)
         return report
 
@@ -354,6 +357,7 @@ class EelbertClassifier(Task):
         sample_weight: Any = None,
         seed: int = 0,
         for_training: bool = False,
+        quiet: bool = False,
     ) -> tuple[Heads, dict[str, Any]]:
         """What `fit_head` would set; a regression learns the unit of its targets.
 
@@ -367,6 +371,7 @@ class EelbertClassifier(Task):
             for_training: whether the encoder is to be trained from these heads. They then hold what words say of each
                 text, learned from others; and the dense layer is zero for an encoder that has learned nothing yet,
                 whose outputs differ so little that large weights would be put on them.
+            quiet: whether to show no progress.
 
         Returns:
             The weights, and what `fit_head` reports.
@@ -388,10 +393,13 @@ class EelbertClassifier(Task):
             mean, scale = self.target_unit.values()
             targets = (targets - mean) / scale
         loss = {"regression": "squares", "classification": "softmax"}.get(self.task, "sigmoid")
-        features = text_features(self.backbone, texts)
+        features = text_features(self.backbone, texts, quiet)
         if for_training and features.are_alike():
             features = features.without_encoder()
-        return fit_heads(features, targets, self.backbone.config.hash, loss, weights, lexical, seed, for_training)
+        config = self.backbone.config
+        with Progress("fitting heads", None, "step", quiet=quiet) as progress:
+            how = (loss, weights, lexical, seed, for_training, progress.update)
+            return fit_heads(features, targets, config.hash, *how)
 
     def set_heads(self, heads: Heads) -> None:
         """Takes over the weights of heads that were fitted.

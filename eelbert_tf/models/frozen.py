@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from eelbert_tf.disk.progress import Progress
 from eelbert_tf.linear.heads import TextFeatures
 from eelbert_tf.preprocessing.base import EncodedTexts
 from eelbert_tf.preprocessing.batches import OrderedBatches
@@ -17,7 +17,7 @@ from eelbert_tf.text.ngrams import NEIGHBOURS
 _BATCH_SIZE = 128
 
 
-def text_features(backbone: Any, texts: EncodedTexts, on_batch: Callable[[int], Any] | None = None) -> TextFeatures:
+def text_features(backbone: Any, texts: EncodedTexts, quiet: bool = True) -> TextFeatures:
     """The encoder's output and the n-grams of texts, in one pass.
 
     Of a text of several windows it is their mean, by the number of their tokens: what its logits are made of.
@@ -25,18 +25,19 @@ def text_features(backbone: Any, texts: EncodedTexts, on_batch: Callable[[int], 
     Args:
         backbone: an `EelbertBackbone`.
         texts: at least one, encoded.
-        on_batch: called with the number of texts of each batch, after it.
+        quiet: whether to show no progress.
 
     Returns:
         The features, in the order of the texts.
     """
     from scipy.sparse import csr_matrix
 
-    windows = texts.windows() if isinstance(texts, WindowedTexts) else texts
+    windows, unit = (texts.windows(), "window") if isinstance(texts, WindowedTexts) else (texts, "text")
     batches = OrderedBatches(windows, None, _BATCH_SIZE)
     order = np.argsort(batches.restore(np.arange(len(windows))))
     with_ngrams = backbone.config.hash is not None
     pooled, keys, are_pairs, rows, counts, begin = [], [], [], [], [], 0
+    progress = Progress("reading", len(windows), unit, quiet=quiet)
     for i in range(len(batches)):
         found = backbone(batches[i][0], training=False, pooled_only=True, with_ngrams=with_ngrams)
         pooled.append(ops.convert_to_numpy(ops.cast(found["pooled_output"], "float32")))
@@ -48,8 +49,8 @@ def text_features(backbone: Any, texts: EncodedTexts, on_batch: Callable[[int], 
             counts.append(1 / np.sqrt(filled[row], dtype=np.float32))
             rows.append(order[begin + row])
         begin += len(pooled[-1])
-        if on_batch is not None:
-            on_batch(len(pooled[-1]))
+        progress.update(len(pooled[-1]))
+    progress.close()
     empty = [np.zeros(0, np.uint32)]
     known, first, columns = np.unique(np.concatenate(keys or empty), return_index=True, return_inverse=True)
     values, texts_of = np.concatenate(counts or empty), np.concatenate(rows or empty)

@@ -46,7 +46,7 @@ class BesideWords:
 
 
 def start_beside_words(
-    model: EelbertClassifier, train: Labelled, dev: Labelled | None, recipe: Recipe
+    model: EelbertClassifier, train: Labelled, dev: Labelled | None, recipe: Recipe, quiet: bool = False
 ) -> tuple[Labelled, Labelled | None, dict[str, Any]]:
     """Gives a model the heads that suit its encoder as it is, before the encoder is trained.
 
@@ -58,6 +58,7 @@ def start_beside_words(
         train: texts to learn from, and the same ready for batching.
         dev: held-out texts, likewise.
         recipe: of which `lexical`, the seed and the weights of classes count.
+        quiet: whether to show no progress.
 
     Returns:
         The texts, beside what words say of them where words help; and what `EelbertClassifier.fit_head` reports.
@@ -65,7 +66,7 @@ def start_beside_words(
     Raises:
         ValueError: there are no texts.
     """
-    heads, report = set_suited_heads(model, train, recipe)
+    heads, report = set_suited_heads(model, train, recipe, quiet)
     if heads.held_out is None:
         return train, dev, report
     train = replace(train, ready=BesideWords(train.ready, heads.held_out))
@@ -74,20 +75,22 @@ def start_beside_words(
     return train, dev, report
 
 
-def set_suited_heads(model: EelbertClassifier, train: Labelled, recipe: Recipe) -> tuple[Heads, dict[str, Any]]:
+def set_suited_heads(
+    model: EelbertClassifier, train: Labelled, recipe: Recipe, quiet: bool = False
+) -> tuple[Heads, dict[str, Any]]:
     """Gives a model the heads that suit its encoder as it is.
 
     Args:
         model: as in `start_beside_words`.
         train: likewise.
         recipe: likewise.
+        quiet: likewise.
 
     Returns:
         The heads, with what words say of texts that they have not learned; and what `fit_head` reports.
     """
-    heads, report = model.find_heads(
-        list(train.texts), train.labels, recipe.lexical, recipe.class_weight, None, recipe.seed, for_training=True
-    )
+    how = (recipe.lexical, recipe.class_weight, None, recipe.seed)
+    heads, report = model.find_heads(list(train.texts), train.labels, *how, for_training=True, quiet=quiet)
     model.set_heads(heads)
     return heads, report
 

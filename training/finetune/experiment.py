@@ -149,7 +149,7 @@ def run_experiment(model: Learner, validation: Validation, recipe: Recipe, trial
         outputs, curve = trained.passes.outputs, trained.passes.done
     if validation.whole is not None and trained.method == "convex":
         learned = validation.learned(validation.whole)
-        _, found_again = set_suited_heads(model, learned, recipe)
+        _, found_again = set_suited_heads(model, learned, recipe, options.quiet)
         trained = replace(trained, texts=len(learned), heads=found_again)
     if judged is None or outputs is None:
         return Experiment(trained, validation, None, None, curve, tried, {}, {})
@@ -173,19 +173,20 @@ def run_convex(
         InputError: the output cannot be written.
     """
     train, judged, outputs = validation.train, validation.dev, None
+    how = (lexical, recipe.seed, recipe.class_weight, options.quiet)
     if validation.parts is not None:
         judged, outputs = train, np.zeros((len(train), model.num_outputs), np.float32)
         for part in np.unique(validation.parts):
             here = validation.parts == part
             learned = validation.learned(train.part(np.flatnonzero(~here)))
-            fit_heads(model, learned, lexical, recipe.seed, recipe.class_weight)
+            fit_heads(model, learned, *how)
             outputs[here] = model.predict(train.part(np.flatnonzero(here)).texts, verbose=0)
-    fitted = fit_heads(model, validation.learned(train), lexical, recipe.seed, recipe.class_weight)
+    fitted = fit_heads(model, validation.learned(train), *how)
     if outputs is None and judged is not None:
         outputs = model.predict(list(judged.texts), verbose=0)
     if validation.whole is not None:
         train = validation.whole
-        fitted = fit_heads(model, validation.learned(train), lexical, recipe.seed, recipe.class_weight)
+        fitted = fit_heads(model, validation.learned(train), *how)
     if options.output is not None:
         heads = {name: value for name, value in fitted.items() if name not in ("method", "seconds")}
         model.save_to_preset(options.output, {"heads": heads, **(options.notes or {})})

@@ -46,6 +46,7 @@ def fit_heads(
     lexical: bool | None = None,
     seed: int = 0,
     class_weight: str | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Fits the dense layer and the lexical head of a classifier; class names count as an example each.
 
@@ -55,6 +56,7 @@ def fit_heads(
         lexical: whether there is a lexical head; by default where it helps on parts of `train` that are held out.
         seed: fixes these.
         class_weight: as in `Recipe`.
+        quiet: whether to show no progress.
 
     Returns:
         What `eelbert finetune` reports.
@@ -64,7 +66,7 @@ def fit_heads(
     if model.task == "classification" and not isinstance(train.labels, np.ndarray) and isinstance(train.texts[0], str):
         names = names_as_texts(model.labels or ())
     texts, labels = [*train.texts, *names.values()], [*train.labels, *names]
-    found = model.fit_head(texts, labels, lexical=lexical, seed=seed, class_weight=class_weight)
+    found = model.fit_head(texts, labels, lexical=lexical, seed=seed, class_weight=class_weight, verbose=not quiet)
     return {
         "method": "convex",
         "train_texts": len(train.texts),

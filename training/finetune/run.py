@@ -136,7 +136,7 @@ def finetune(
     train, dev = _ready(model, train, hashes, recipe), None if dev is None else _ready(model, dev, hashes, recipe)
     heads, begin = None, time.perf_counter()
     if beside:
-        train, dev, heads = start_beside_words(model, train, dev, recipe)
+        train, dev, heads = start_beside_words(model, train, dev, recipe, options.quiet)
     _compile(model, recipe, recipe.epochs * per_pass, targets)
     model._epochs_seen = 0  # the order of texts depends on the seed and the pass alone
     notes = {"recipe": asdict(recipe), **(options.notes or {})}
