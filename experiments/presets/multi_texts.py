@@ -2,6 +2,7 @@
 
     python experiments/presets/multi_texts.py --data shared/data --held-out held_out --texts texts/texts.txt \
         --output multi
+    python experiments/presets/multi_texts.py --data shared/data --output multi    # held_back alone
 
 Captions of Multi30k, whose licence is non-commercial, are left out: of the three files that hold them, only pairs of at
 most five English words, or with a first or second person, or with Tatoeba's Tom and Mary, are kept. Files of texts
@@ -60,25 +61,36 @@ def is_held_back(english):
     return hashlib.sha256(("translations\n" + key(english)).encode()).digest()[0] < 10
 
 
+def divided(data, output):
+    """Each language with its pairs to learn from and those held back, which are written."""
+    (output / "held_back").mkdir(parents=True, exist_ok=True)
+    for path in sorted((data / "multilingual").glob("en-*.pairs.tsv.xz")):
+        language = path.name[3:5]
+        found = list(dict.fromkeys(pairs(path, language)))
+        back = [pair for pair in found if is_held_back(pair[0])][:1000]
+        (output / "held_back" / f"{language}.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in back), "utf-8")
+        yield language, [pair for pair in found if not is_held_back(pair[0])], back
+
+
 def main():
     """Read, hold back, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--data", type=pathlib.Path, required=True)
-    parser.add_argument("--held-out", type=pathlib.Path, required=True, help="what held_out.py wrote")
-    parser.add_argument("--texts", type=pathlib.Path, required=True, help="English, one text a line")
+    parser.add_argument("--held-out", type=pathlib.Path, help="what held_out.py wrote")
+    parser.add_argument(
+        "--texts", type=pathlib.Path, help="English, one text a line; without it held_back alone is written"
+    )
     parser.add_argument("--english", type=int, default=150_000, help="lines of --texts")
     parser.add_argument("--most", type=int, default=30_000, help="pairs of a language")
     parser.add_argument("--output", type=pathlib.Path, required=True)
     args = parser.parse_args()
+    if args.texts is None:
+        print(json.dumps({language: len(back) for language, _, back in divided(args.data, args.output)}))
+        return
     chance, forbidden = np.random.default_rng(0), Forbidden(args.held_out / "forbidden.npy")
-    (args.output / "held_back").mkdir(parents=True, exist_ok=True)
     english, rows, lines, counts = [], {}, [], {}
-    for path in sorted((args.data / "multilingual").glob("en-*.pairs.tsv.xz")):
-        language = path.name[3:5]
-        found = list(dict.fromkeys(pairs(path, language)))
-        back = [pair for pair in found if is_held_back(pair[0])][:1000]
-        (args.output / "held_back" / f"{language}.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in back), "utf-8")
-        kept = [pair for pair in found if not is_held_back(pair[0]) and not forbidden.has(pair[0])]
+    for language, others, back in divided(args.data, args.output):
+        kept = [pair for pair in others if not forbidden.has(pair[0])]
         kept = [kept[place] for place in chance.permutation(len(kept))[: args.most]]
         for side, _ in kept:
             if side not in rows:
