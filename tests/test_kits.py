@@ -116,6 +116,13 @@ def test_self_test_counts_texts_that_differ(tmp_path):
     assert json.loads(subprocess.run([nothing], capture_output=True, check=True).stdout) == [-4, len(TEXTS)]
 
 
+def test_scores_too_small_for_a_float(tmp_path):
+    """Compilers warn of a constant that becomes zero, which is an error here."""
+    tests = [Expected(b"a", [1.0, 3.3e-46], []), Expected(b"b", [2.0**-126, 8.1e-40], [])]
+    write(tmp_path / "kit", METADATA, tests=tests)
+    compile_kit(tmp_path / "kit", stand_in(COUNT) + SELF_TEST)
+
+
 @pytest.mark.parametrize("name", ["small", "pair", "encoder"])
 def test_expected_results_are_the_models(name):
     runtime = EelbertRuntime(converted(name)[0])

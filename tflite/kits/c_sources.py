@@ -28,6 +28,8 @@ _SHORTER_POINTERS = 56
 # How far a board's scores may be from those of the conversion: kernels for int8 round in ways of their own.
 TOLERANCES = {"none": 0.001, "int8": 0.05}
 
+_LEAST_FLOAT = 2.0**-126  # the smallest normal float32
+
 _SPELLED = {"CONV_2D": "Conv2D", "CUMSUM": "CumSum", "BATCH_MATMUL": "BatchMatMul"}
 
 
@@ -86,11 +88,16 @@ def resolver_lines(ops: Iterable[str]) -> list[str]:
     return [f"resolver.Add{name}();" for name in names]
 
 
+def c_float(value: float) -> str:
+    """A C constant; what a compiler would warn of because a normal float cannot hold it is zero."""
+    return f"{value if abs(value) >= _LEAST_FLOAT else 0.0:.9e}f"
+
+
 def expected_lines(tests: Sequence[Expected]) -> list[str]:
     """The rows of the array of `eelbert_self_test.c`."""
     lines = []
     for text, values, spans in tests:
-        numbers = ", ".join(f"{value:.9e}f" for value in values) or "0"
+        numbers = ", ".join(map(c_float, values)) or "0"
         found = ", ".join(f"{{{name}, {start}, {end}}}" for name, start, end in spans) or "{0, 0, 0}"
         lines.append(f"{{{c_string(text)}, {len(text)}, {{{numbers}}}, {len(spans)}, {{{found}}}}},")
     return lines
@@ -175,7 +182,7 @@ def source(data: bytes, metadata: Metadata, prefix: str, encoder: Encoder | None
     numbers = ",\n".join(",".join(map(str, row)) for row in rows)
     outputs = metadata.outputs
     least = [] if metadata.task == EMBEDDING else outputs.least.tolist()
-    thresholds = ", ".join(f"{value:.9e}f" for value in least) or "0"
+    thresholds = ", ".join(map(c_float, least)) or "0"
     return f"""\
 /* The bytes of a .tflite file, the names of its classes and spans, and from which probability on classes are given. */
 #include "{model_h}"
