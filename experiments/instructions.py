@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.tflite.conversion.instructions import kind, work
 from eelbert_tf.tflite.flatbuffer.graph import Graph
 
