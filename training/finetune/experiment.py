@@ -149,8 +149,9 @@ def run_experiment(model: Learner, validation: Validation, recipe: Recipe, trial
         outputs, curve = trained.passes.outputs, trained.passes.done
     if validation.whole is not None and trained.method == "convex":
         learned = validation.learned(validation.whole)
-        _, found_again = set_suited_heads(model, learned, recipe, options.quiet)
-        trained = replace(trained, texts=len(learned), heads=found_again)
+        judged_heads = trained.heads or {}
+        _, refitted = set_suited_heads(model, learned, replace(recipe, lexical=judged_heads["lexical"]), options.quiet)
+        trained = replace(trained, texts=len(learned), heads=_judged_before(judged_heads, refitted))
     if judged is None or outputs is None:
         return Experiment(trained, validation, None, None, curve, tried, {}, {})
     calibration, outputs, found = _judge(model, judged, outputs, validation.unknown)
@@ -186,7 +187,9 @@ def run_convex(
         outputs = model.predict(list(judged.texts), verbose=0)
     if validation.whole is not None:
         train = validation.whole
-        fitted = fit_heads(model, validation.learned(train), *how)
+        again = fit_heads(model, validation.learned(train), fitted["lexical"], *how[1:])
+        again["seconds"] += fitted["seconds"]
+        fitted = _judged_before(fitted, again)
     if options.output is not None:
         heads = {name: value for name, value in fitted.items() if name not in ("method", "seconds")}
         model.save_to_preset(options.output, {"heads": heads, **(options.notes or {})})
@@ -196,6 +199,11 @@ def run_convex(
     if judged is not None and outputs is not None:
         calibration, outputs, found = _judge(model, judged, outputs, validation.unknown)
     return Experiment(trained, validation, judged, outputs, [], [], calibration, found, fitted)
+
+
+def _judged_before(first: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
+    """What is reported of heads that were fitted again, with words or without as those that held-out texts judged."""
+    return again | {name: value for name, value in first.items() if name.startswith("held_out_loss")}
 
 
 def _judge(
