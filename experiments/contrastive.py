@@ -18,6 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import eelbert_tf.quiet  # noqa: F401, before Keras
+
+# isort: split
 import keras
 import numpy as np
 from keras import ops
