@@ -13,8 +13,9 @@ WORDS = 10.0
 DENSE = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _START = DENSE.index(3.0)
 
-# Texts that are looked at, at most. Of fewer than _FEW each is held out once, of more one part of _FOLDS.
-_MOST = 3000
+# Texts that are looked at, at most: words help the more, the more texts there are. Of fewer than _FEW each is held out
+# once, of more one part of _FOLDS.
+_MOST = 20_000
 _FEW = 500
 _FOLDS = 4
 
