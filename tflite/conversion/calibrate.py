@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from eelbert_tf.tflite.flatbuffer.graph import Graph
 from eelbert_tf.tflite.runtimes.interpreter import LiteRT
+
+if TYPE_CHECKING:
+    from eelbert_tf.tflite.flatbuffer.graph import Graph
 
 Range = tuple[float, float]
 # What a file is given for each of some texts.

@@ -13,10 +13,9 @@ from .file import pack
 from .finish import strip
 from .graph import Graph
 from .merge import align, merge
-from .tables import root
+from .tables import ROOT_BYTES, root
 from .versions import set_versions
 
-ROOT_BYTES = 64  # of each root, which keeps the alignment of what follows
 _VERSION = 3  # of the schema
 _CODES, _GRAPHS, _BUFFERS = 1, 2, 4  # fields of a model
 _TABLE = 24  # where the table of a root begins

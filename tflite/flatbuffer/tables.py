@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+ROOT_BYTES = 64  # of each root that `with_roots` writes, which keeps the alignment of what follows
 _MAX_TABLES = 2**14  # in a list: entries may overlap, and a small file could make much work
 _WIDTHS = {"b": 1, "B": 1, "?": 1, "h": 2, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from eelbert_tf.text.reference import lexical_multipliers
-from eelbert_tf.tflite.flatbuffer.roots import ROOT_BYTES
+from eelbert_tf.tflite.flatbuffer.tables import ROOT_BYTES
 
 from .front_end import Encoder, FrontEnd
 

@@ -22,7 +22,7 @@ from eelbert_tf.text.reference import (
     tokenize,
     word_signature,
 )
-from eelbert_tf.tflite.flatbuffer.roots import ROOT_BYTES
+from eelbert_tf.tflite.flatbuffer.tables import ROOT_BYTES
 
 HASH_SCALE = 2.0**-7  # of hash embeddings in int8, whose values are from -1 to 1
 _HALF = 2**31
