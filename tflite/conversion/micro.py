@@ -128,6 +128,8 @@ def shorten_norms(graph: Graph) -> None:
     """
     producers, consumers = graph.producers(), graph.consumers()
     for root in [operator for operator in graph.operators if graph.name(operator) == "RSQRT"]:
+        if graph.name(producers[int(root.inputs[0])]) != "ADD":  # no epsilon: the root of a number of slots
+            continue
         variance = producers[int(producers[int(root.inputs[0])].inputs[0])]
         centred = int(producers[int(variance.inputs[0])].inputs[0])
         (product,) = consumers[int(root.outputs[0])]

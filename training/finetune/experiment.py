@@ -147,11 +147,10 @@ def run_experiment(model: Learner, validation: Validation, recipe: Recipe, trial
     trained = finetune(model, validation.learned(validation.train), validation.dev, recipe, options)
     if validation.how != "cross-validation":
         outputs, curve = trained.passes.outputs, trained.passes.done
-    if validation.whole is not None and trained.method == "convex":
-        learned = validation.learned(validation.whole)
-        judged_heads = trained.heads or {}
-        _, refitted = set_suited_heads(model, learned, replace(recipe, lexical=judged_heads["lexical"]), options.quiet)
-        trained = replace(trained, texts=len(learned), heads=_judged_before(judged_heads, refitted))
+    if validation.whole is not None and trained.heads is not None and trained.method == "convex":
+        learned, first = validation.learned(validation.whole), trained.heads
+        _, refitted = set_suited_heads(model, learned, replace(recipe, lexical=first["lexical"]), options.quiet)
+        trained = replace(trained, texts=len(learned), heads=_judged_before(first, refitted))
     if judged is None or outputs is None:
         return Experiment(trained, validation, None, None, curve, tried, {}, {})
     calibration, outputs, found = _judge(model, judged, outputs, validation.unknown)
