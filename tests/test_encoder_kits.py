@@ -27,7 +27,7 @@ from eelbert_tf.tflite.flatbuffer.metadata import Length, Metadata
 from eelbert_tf.tflite.kits.front_end import Encoder
 from eelbert_tf.tflite.runtimes.litert import EelbertRuntime
 from eelbert_tf.tflite.runtimes.models import metadata_of
-from eelbert_tf.tflite.runtimes.tflm import EncoderRuntime
+from eelbert_tf.tflite.runtimes.tflm import EncoderRuntime, TflmRuntime
 from tests.kits import compile_kit, stand_in, write
 from tests.small_models import CONFIGS, FOLDER, LABELS, saved
 
@@ -188,6 +188,7 @@ def report() -> dict[str, Any]:
         kit=FOLDER / "encoder-kit",
         lengths=[8],
         front_end="c",
+        measure=lambda runtime: runtime.predict(CALIBRATION),
     )
 
 
@@ -208,6 +209,14 @@ def test_conversion_reports_what_is_in_the_kit() -> None:
     assert f"EELBERT_MODEL_BYTES {inside['bytes']} " in header
     assert f"EELBERT_TESTS {len(TEXTS)} " in header
     assert EelbertRuntime(found["output"]).classify("turn on the lights")
+
+
+def test_both_forms_are_measured() -> None:
+    """The file's model in TFLite Micro, and the kit's encoder, whose answers differ a little."""
+    found = report()["test"]
+    assert set(found) == {"tflm", "kit"}
+    np.testing.assert_array_equal(found["tflm"], TflmRuntime(report()["output"]).predict(CALIBRATION))
+    assert 0 < np.abs(found["kit"] - found["tflm"]).max() < 0.2 * np.abs(found["tflm"]).max()
 
 
 def test_instructions_are_predicted_from_operators() -> None:

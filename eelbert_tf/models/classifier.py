@@ -357,6 +357,7 @@ class EelbertClassifier(Task):
         sample_weight: Any = None,
         seed: int = 0,
         for_training: bool = False,
+        held_out_words: bool = False,
         quiet: bool = False,
     ) -> tuple[Heads, dict[str, Any]]:
         """What `fit_head` would set; a regression learns the unit of its targets.
@@ -368,9 +369,9 @@ class EelbertClassifier(Task):
             class_weight: likewise.
             sample_weight: likewise.
             seed: likewise.
-            for_training: whether the encoder is to be trained from these heads. They then hold what words say of each
-                text, learned from others; and the dense layer is zero for an encoder that has learned nothing yet,
-                whose outputs differ so little that large weights would be put on them.
+            for_training: whether the encoder may be trained from these heads. The dense layer is then zero for one
+                that has learned nothing yet, whose outputs differ so little that large weights would be put on them.
+            held_out_words: whether the heads are to hold what words say of each text, learned from others.
             quiet: whether to show no progress.
 
         Returns:
@@ -398,7 +399,7 @@ class EelbertClassifier(Task):
             features = features.without_encoder()
         config = self.backbone.config
         with Progress("fitting heads", None, "step", quiet=quiet) as progress:
-            how = (loss, weights, lexical, seed, for_training, progress.update)
+            how = (loss, weights, lexical, seed, held_out_words, progress.update)
             return fit_heads(features, targets, config.hash, *how)
 
     def set_heads(self, heads: Heads) -> None:

@@ -14,7 +14,7 @@ from eelbert_tf.tflite.conversion.calibrate import MOST_CALIBRATION_TEXTS
 from eelbert_tf.tflite.conversion.options import TARGETS_OF_FILES, check_choice, check_output
 from eelbert_tf.tflite.flatbuffer.metadata import QUANTIZE, TARGETS
 from eelbert_tf.tflite.kits.firmware import PREFIX
-from eelbert_tf.tflite.runtimes.models import KerasModel, Model, check_model, open_model
+from eelbert_tf.tflite.runtimes.models import KerasModel, Model, check_model
 
 from .evaluate import add_label_arguments, labelled, measure, measure_tags
 
@@ -68,7 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="tflite-2.14: a file that TensorFlow Lite 2.14 runs too; for mobile and mediapipe",
     )
-    parser.add_argument("--test", metavar="F", help="labelled texts (CSV, TSV) to measure the file and the model on")
+    parser.add_argument(
+        "--test", metavar="F", help="labelled texts to measure the file, the model, and a kit's encoder on"
+    )
     parser.add_argument("--text-columns", nargs="+", metavar="NAME", help="of F: one column, or two for pairs (text)")
     add_label_arguments(parser)
 
@@ -98,6 +100,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             calibration = spread_texts(args.calibrate, args.text_columns, MOST_CALIBRATION_TEXTS)
     from eelbert_tf.tflite.conversion.convert import convert
 
+    def score(model: Model) -> dict[str, Any]:
+        if model.metadata.task == "tagging":
+            return measure_tags(model, iter_tagged(args.test))[0]
+        return measure(model, labelled(args, model.metadata, args.test))[0]
+
     report = convert(
         args.model,
         args.output,
@@ -112,19 +119,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.kit_prefix,
         args.lengths,
         args.front_end,
+        score if args.test is not None else None,
     )
     if args.test is not None:
-        report["test"] = measure_both(args)
+        report["test"]["keras"] = score(KerasModel(args.model, args.max_tokens, args.max_bytes))
     return report
-
-
-def measure_both(args: argparse.Namespace) -> dict[str, Any]:
-    """Scores of the file, in the runtime of its target, and of the model with the same limits, on labelled texts."""
-    device = "tflm" if args.target == "micro" else "litert"
-    models: dict[str, Model] = {
-        device: open_model(args.output, device),
-        "keras": KerasModel(args.model, args.max_tokens, args.max_bytes),
-    }
-    if models["keras"].metadata.task == "tagging":
-        return {runtime: measure_tags(model, iter_tagged(args.test))[0] for runtime, model in models.items()}
-    return {name: measure(model, labelled(args, model.metadata, args.test))[0] for name, model in models.items()}

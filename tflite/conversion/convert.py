@@ -77,6 +77,7 @@ def convert(
     kit_prefix: str = PREFIX,
     lengths: Sequence[int] | None = None,
     front_end: str = "model",
+    measure: Callable[[Runtime], Any] | None = None,
 ) -> dict[str, Any]:
     """Writes a model as a TFLite or ONNX file and checks it; a file that fails the check is not written.
 
@@ -103,6 +104,8 @@ def convert(
             none. Likewise of the encoder of a kit with a front end in C.
         front_end: "c" for a kit that makes numbers of a text in C, in integers, and whose model is the encoder alone;
             for int8 on "micro". The file is the whole model all the same.
+        measure: is called with what runs the file on its target, in the end, and with what runs the encoder of a kit
+            with a front end in C; what it returns is in the report, under `test`.
 
     Returns:
         The report: size, operators, `min_runtime`, the oldest TensorFlow Lite that has them, or `opset`, the version of
@@ -181,6 +184,13 @@ def convert(
             write_kit(kit, data, metadata, parts, arena, expected(in_kit), version("tflite-micro"), kit_prefix, encoder)
             report["kit"] = os.fspath(kit)
         check_replaceable(output)  # it may have come in the meantime
+    if measure is not None:
+        made: dict[str, Runtime] = (
+            {"tflm": tflm} if target == "micro" else {"onnx" if target == "onnx" else "litert": runtime}
+        )
+        if front_end == "c":
+            made["kit"] = in_kit
+        report["test"] = {name: measure(one) for name, one in made.items()}
     return {
         "output": os.fspath(output),
         "bytes": len(data),

@@ -66,7 +66,7 @@ def start_beside_words(
     Raises:
         ValueError: there are no texts.
     """
-    heads, report = set_suited_heads(model, train, recipe, quiet)
+    heads, report = set_suited_heads(model, train, recipe, quiet, held_out_words=True)
     if heads.held_out is None:
         return train, dev, report
     train = replace(train, ready=BesideWords(train.ready, heads.held_out))
@@ -76,7 +76,7 @@ def start_beside_words(
 
 
 def set_suited_heads(
-    model: EelbertClassifier, train: Labelled, recipe: Recipe, quiet: bool = False
+    model: EelbertClassifier, train: Labelled, recipe: Recipe, quiet: bool = False, held_out_words: bool = False
 ) -> tuple[Heads, dict[str, Any]]:
     """Gives a model the heads that suit its encoder as it is.
 
@@ -85,12 +85,14 @@ def set_suited_heads(
         train: likewise.
         recipe: likewise.
         quiet: likewise.
+        held_out_words: as in `EelbertClassifier.find_heads`.
 
     Returns:
-        The heads, with what words say of texts that they have not learned; and what `fit_head` reports.
+        The heads, and what `fit_head` reports.
     """
     how = (recipe.lexical, recipe.class_weight, None, recipe.seed)
-    heads, report = model.find_heads(list(train.texts), train.labels, *how, for_training=True, quiet=quiet)
+    texts = list(train.texts)
+    heads, report = model.find_heads(texts, train.labels, *how, True, held_out_words, quiet)
     model.set_heads(heads)
     return heads, report
 
