@@ -105,9 +105,18 @@ def _today(results: Results) -> dict[str, Any]:
 
 
 def _measured(results: Results, measure: str) -> tuple[Sequence[Series], tuple[()], dict[str, float]]:
-    """Today's models, and the baselines as levels: their size depends on the texts."""
-    levels = {name: one["scores"][measure] for name, one in results["baselines"].items() if measure in one["scores"]}
-    return [_ours(results, measure)], (), levels
+    """Today's models and the encoders of others; baselines whose size depends on the texts as levels."""
+    scored = {name: one for name, one in results["baselines"].items() if measure in one["scores"]}
+    sized = [
+        Point(1e6 * one["mb"], one["scores"][measure], _short(name)) for name, one in scored.items() if "mb" in one
+    ]
+    levels = {name: one["scores"][measure] for name, one in scored.items() if "mb" not in one}
+    return [_ours(results, measure), Series("b", sized)], (), levels
+
+
+def _short(name: str) -> str:
+    """A baseline's name without what the plot shows."""
+    return name.partition(",")[0]
 
 
 def _scored(name: str, model: dict[str, Any], score: float | list[float]) -> Point:

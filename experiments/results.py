@@ -15,7 +15,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import eelbert_tf.quiet  # noqa: F401, before Keras
@@ -31,7 +31,7 @@ from plots import drawn
 ROOT = Path(__file__).parents[1]
 MEASURED = "scores, measured alike"  # a row of a preset's card
 SOURCE = ROOT / "experiments" / "results.json"
-BESIDE = ("languages", "lexical", "picture", "transfer", "lengths")
+BESIDE = ("languages", "lexical", "picture", "transfer", "lengths", "teachers/frozen")
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "languages", "ablations", "paper")))
 QUESTIONS = {  # that the paper's text asks of the input, by the rows of `ablation`
     "the paper's hash": "hash, random or learned?",
@@ -70,6 +70,18 @@ LANGUAGES = {
     "vi": "Vietnamese",
     "zh": "Chinese",
 }
+SETS = {  # of the tables `few` and `all`
+    "trec": "TREC",
+    "emotion": "emotion",
+    "snips": "SNIPS",
+    "isear": "ISEAR",
+    "tweet_sentiment": "sentiment of tweets",
+    "pros_cons": "pros and cons",
+    "davidson_hate": "hate speech",
+    "stackoverflow_titles": "Stack Overflow",
+}
+FIRST = "uno_en"  # whose rows of lexical.json hold the baselines too
+MOST = 20_000  # texts that the table `all` is of
 _MARKED = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Results = dict[str, Any]
@@ -127,6 +139,63 @@ def transfer(results: Results) -> str:
     ]
     means = [f"{fmean(column):.1f}" for column in zip(*cells, strict=True)]
     return markdown_table(["language", "intents", *(name for name, *_ in columns)], [*rows, ["mean", "", *means]])
+
+
+def few(results: Results) -> str:
+    """Accuracies from ten examples a class: a row for each set, a column for each model."""
+    found = {name: by_set for name, by_set in accuracies(results, shots=10).items() if "beside" not in name}
+    rows = [[title, *(_spread(_range(by_set[name])) for by_set in found.values())] for name, title in SETS.items()]
+    return markdown_table(["set", *found], [*rows, ["mean", *_means(found)]])
+
+
+def all_texts(results: Results) -> str:
+    """Accuracies from all texts of a set: a row for each set, a column for each model."""
+    found = accuracies(results, shots=None)
+    texts = {row["set"]: f"{row['texts']:,}" for row in _runs(results, None)}
+    rows = [[title, texts[name], *(f"{by[name][0]:.1f}" for by in found.values())] for name, title in SETS.items()]
+    return markdown_table(["set", "texts", *found], [*rows, ["mean", "", *_means(found)]])
+
+
+def accuracies(results: Results, shots: int | None) -> dict[str, dict[str, list[float]]]:
+    """Accuracies of each draw in percent, by model and set: of baselines and presets that were measured on all sets.
+
+    Args:
+        results: of `read_results`.
+        shots: examples of each class; `None` for all texts.
+    """
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in ("TF-IDF", "fastText")}
+    for teacher in ("WordLlama", "MiniLM"):
+        for kind, name in ((teacher, teacher), (f"tfidf+{teacher}", f"{teacher} beside TF-IDF")):
+            kept = {one: results["frozen"][one][kind] for one in SETS}
+            found[name] = {one: row["ten"] if shots else [row["accuracy"]] for one, row in kept.items()}
+    found |= {f"`{name}`": {} for name in results["models"]}
+    for row in _runs(results, shots):
+        columns = {f"`{row['preset']}`": "heads"}
+        if row["preset"] == FIRST:  # draws are the same for all presets, and so what baselines make of them
+            columns |= {"TF-IDF": "tfidf", "fastText": "fasttext"}
+        for name, key in columns.items():
+            if key in row:
+                found[name].setdefault(row["set"], []).append(row[key])
+    return {name: by_set for name, by_set in found.items() if len(by_set) == len(SETS)}
+
+
+def _runs(results: Results, shots: int | None) -> list[Results]:
+    """Rows of experiments/lexical.py with the encoder frozen."""
+    return [
+        row
+        for row in results["lexical"]
+        if (row["shots"], row["most"], row["finetune"]) == (shots, MOST, False) and row["set"] in SETS
+    ]
+
+
+def _means(found: dict[str, dict[str, list[float]]]) -> list[str]:
+    """The mean of all draws of each model, the best in bold."""
+    means = [fmean(value for values in by_set.values() for value in values) for by_set in found.values()]
+    return [f"**{mean:.1f}**" if mean == max(means) else f"{mean:.1f}" for mean in means]
+
+
+def _range(values: list[float]) -> list[float]:
+    return [median(values), min(values), max(values)]
 
 
 def lengths(results: Results) -> str:
@@ -195,6 +264,8 @@ TABLES = {
     "scores": scores,
     "languages": languages,
     "transfer": transfer,
+    "few": few,
+    "all": all_texts,
     "lengths": lengths,
     "ablation": ablation,
     "questions": questions,
@@ -222,7 +293,7 @@ def written(page: str, results: Results) -> str:
 
 def read_results() -> Results:
     """results.json, with what stands in the files beside it under their names."""
-    beside = {name: json.loads((SOURCE.parent / f"{name}.json").read_text("utf-8")) for name in BESIDE}
+    beside = {Path(name).name: json.loads((SOURCE.parent / f"{name}.json").read_text("utf-8")) for name in BESIDE}
     return json.loads(SOURCE.read_text("utf-8")) | beside
 
 

@@ -14,6 +14,7 @@ WIDTH, HEIGHT = 400, 290  # of a panel, in pixels
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 34, 46  # margins of its axes
 _LETTER, _LINE = 6.1, 13  # estimated size of a letter of a label
 _MARKER = 5
+_WIDE = 500  # the largest by the smallest number of an axis
 _STYLE = """\
 text{font:12px system-ui,sans-serif;fill:#24292f}
 .title{font-weight:600;font-size:13px}.small{font-size:11px}
@@ -56,7 +57,7 @@ class Panel:
         title: what is measured.
         x_label, y_label: of the axes.
         series: what is drawn.
-        ticks: values and texts of the x axis; 1, 2 and 5 of each power of ten in bytes by default.
+        ticks: values and texts of the x axis; round numbers of bytes by default.
         levels: heights of dashed lines, for what has no x, with their names.
         from_zero: whether the y axis begins at 0.
     """
@@ -85,10 +86,10 @@ def drawing(panels: Sequence[Panel], description: str, columns: int = 2) -> str:
 
 
 def byte_ticks(least: float, most: float) -> list[tuple[float, str]]:
-    """1, 2 and 5 of each power of ten between two numbers of bytes."""
-    found = []
+    """1, 2 and 5 of each power of ten between two numbers of bytes; of a wide range 1 and 3, which leave room."""
+    found, firsts = [], (1, 2, 5) if most / least < _WIDE else (1, 3)
     for power in range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1):
-        for first in (1, 2, 5):
+        for first in firsts:
             value = first * 10.0**power
             if least <= value <= most:
                 unit = next(pair for pair in ((1e6, "MB"), (1e3, "kB"), (1, "B")) if value >= pair[0])

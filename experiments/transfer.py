@@ -11,7 +11,8 @@ with fewer than four are left out. At most fifty texts of an intent are tested.
 "english" is a linear head on the frozen encoder that has learned English alone, at most 200 texts of an intent; beside
 it TF-IDF of characters that has learned the same. "ten" is what `eelbert finetune` makes of ten texts of each intent in
 the language itself, [median, least, greatest] of the draws; beside it TF-IDF of words and pairs of words, and of 2 to 4
-characters. What the output has already is not repeated.
+characters, and with --fasttext fastText on words and pairs of words, with 769 to 1,000 epochs and otherwise by
+its defaults. What the output has already is not repeated; fastText is added to rows that lack it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from sklearn.pipeline import make_pipeline
 
 import eelbert_tf.quiet  # noqa: F401, before Keras
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.training.finetune.baselines import TfidfLogisticRegression
+from eelbert_tf.training.finetune.baselines import FastText, TfidfLogisticRegression
 from eelbert_tf.training.finetune.heads import fit_heads
 from eelbert_tf.training.finetune.labelled import Labelled
 
@@ -41,6 +42,7 @@ LANGUAGES += ["ro", "ru", "sv", "tr", "uk", "vi", "zh"]
 FOLDERS = {"pt": ("pt", "pt-br"), "zh": ("zh-cn",)}
 SHOTS, MOST_LEARNED, MOST_TESTED, LEAST_TESTED, LEAST_CLASSES = 10, 200, 50, 5, 4
 STRENGTH = 20.0  # C of both baselines, as in experiments/lexical.py
+FASTTEXT = "ten, fastText"
 _TEMPLATE = re.compile(r"[<{\[(|]")
 
 Texts = dict[str, list[str]]  # by intent
@@ -129,6 +131,15 @@ def measure(preset: str, halves: tuple[Texts, Texts], names: list[str], known: A
     return row | {name: [float(f(values)) for f in (np.median, min, max)] for name, values in draws.items()}
 
 
+def fasttext(halves: tuple[Texts, Texts], names: list[str], seeds: int) -> list[float]:
+    """Accuracy in one language of what has learned ten texts of each intent: median, least, greatest of the draws."""
+    learned, tested = halves
+    texts, wanted = pairs(tested, names, MOST_TESTED, 0)
+    draws = ((seed, *pairs(learned, names, SHOTS, seed)) for seed in range(seeds))
+    values = [accuracy(FastText(seed=seed).fit(few, labels).predict(texts), wanted) for seed, few, labels in draws]
+    return [float(f(values)) for f in (np.median, min, max)]
+
+
 def rounded(value: Any) -> Any:
     """Figures with one decimal."""
     if isinstance(value, dict):
@@ -145,6 +156,7 @@ def main() -> None:
     parser.add_argument("--preset", required=True, nargs="+")
     parser.add_argument("--languages", nargs="+", default=LANGUAGES, choices=LANGUAGES, metavar="LANGUAGE")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="draws of ten examples")
+    parser.add_argument("--fasttext", action="store_true")
     parser.add_argument("--output", type=Path, required=True, metavar="F.json")
     args = parser.parse_args()
     found = json.loads(args.output.read_text("utf-8")) if args.output.exists() else {}
@@ -156,10 +168,14 @@ def main() -> None:
             halves = read_commands(args.intents / "tests", language)
             names = shared_intents(*halves, english)
             rows = found.setdefault(preset, {})
-            if language not in rows and len(names) >= LEAST_CLASSES:
+            if len(names) < LEAST_CLASSES:
+                continue
+            if language not in rows:
                 rows[language] = rounded(measure(preset, halves, names, known, args.seeds))
-                args.output.write_text(written(found), "utf-8")
-                print(preset, language, rows[language], flush=True)
+            if args.fasttext and FASTTEXT not in rows[language]:
+                rows[language][FASTTEXT] = rounded(fasttext(halves, names, args.seeds))
+            args.output.write_text(written(found), "utf-8")
+            print(preset, language, rows[language], flush=True)
 
 
 def written(found: dict[str, Any]) -> str:

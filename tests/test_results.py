@@ -6,6 +6,7 @@ import copy
 import math
 import re
 from itertools import combinations
+from statistics import fmean
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -94,6 +95,21 @@ def test_the_readme_names_the_baseline() -> None:
     assert [float(score) for score in found] == [scores[key] for key in ("stsb", "ten", "sst2")]
     (larger,) = re.findall(r"all-MiniLM-L6-v2 of 90 MB: ([0-9.]+)\)", readme)
     assert float(larger) == KEPT["baselines"]["all-MiniLM-L6-v2, frozen, 90 MB"]["scores"]["ten"]
+
+
+def test_means_are_those_of_the_runs() -> None:
+    """From ten examples a class and from all texts: of each preset and baseline that was measured on all sets."""
+    named = {f"`{name}`": model for name, model in KEPT["models"].items()} | KEPT["baselines"]
+    for measure, shots in (("ten", 10), ("all", None)):
+        found = RESULTS.accuracies(KEPT, shots)
+        for column, by_set in found.items():
+            mean = fmean(value for values in by_set.values() for value in values)
+            for model in (model for name, model in named.items() if column in name):
+                assert model["scores"][measure] == pytest.approx(mean, abs=0.0501), (column, measure)
+        assert {"TF-IDF", "fastText", "WordLlama", "MiniLM", "`uno_en`", "`tiny_en`", "`mini_en`"} <= found.keys()
+    for teacher, score in KEPT["frozen"]["STS-B dev, Spearman"].items():
+        (model,) = (model for name, model in named.items() if teacher in name)
+        assert model["scores"]["stsb"] == pytest.approx(score, abs=0.0501)
 
 
 def test_nothing_is_outdated() -> None:

@@ -3,14 +3,18 @@
     python experiments/teachers/teachers_measure.py --data shared/data --held-out held_out \
         --teachers a=all-MiniLM-L6-v2 b=teachers/b --output teachers.json
 
+A teacher is the folder of a BERT, or the word `wordllama` for the package of that name (0.4) and the weights that come
+with it, which needs no torch.
+
 Sets: TREC, emotion, SNIPS, and the eight that held_out.py cut. Training texts: at most 8,000
-(drawn with a seed), C = 10. Ten examples a class: three draws, C = 20. Beside each teacher: TF-IDF of words and
-bigrams, alone and with it; with several teachers also all of them concatenated. Similarity:
-Spearman of the cosine on STS-B's development set.
+(drawn with a seed), C = 10. Ten examples a class: the three draws of experiments/lexical.py, C = 20.
+Beside each teacher: TF-IDF of words and bigrams, alone and with it; with several teachers also all of
+them concatenated. Similarity: Spearman of the cosine on STS-B's development set.
 Results are kept after each set; run it again and it goes on.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 
@@ -24,16 +28,39 @@ from sklearn.metrics import f1_score
 SEEN = ("hwu64", "tweet_sentiment", "trivia_category", "pros_cons")
 
 
-def read(data, held_out, name, most):
-    """Training texts and labels (at most `most`), test texts and labels."""
+def read(data, held_out, name):
+    """Training texts and labels, test texts and labels."""
     folder = held_out / name if name in SETS else data / "classify" / name
     parts = []
     for part in ("train", "test"):
         found = [(row["text"], row["label"]) for row in rows(folder / f"{part}.csv")]
-        if part == "train" and len(found) > most:
-            found = [found[row] for row in np.random.default_rng(0).permutation(len(found))[:most]]
         parts += [[text for text, _ in found], np.array([label for _, label in found])]
     return parts
+
+
+def drawn(labels, most, count=10, seeds=3):
+    """Row numbers: at most `most` of all, and for each seed `count` of each class."""
+    orders = [np.random.default_rng(seed).permutation(len(labels)) for seed in range(seeds)]
+    few = [np.concatenate([order[labels[order] == one][:count] for one in np.unique(labels)]) for order in orders]
+    return orders[0][:most] if len(labels) > most else np.arange(len(labels)), few
+
+
+def teacher(folder):
+    """A function from texts to embeddings of length one, float32."""
+    if folder == "wordllama":
+        import wordllama
+
+        # The wheel's own folder as cache: its tokenizer lies where only a cache is looked for.
+        package = pathlib.Path(wordllama.__file__).parent
+        model = wordllama.WordLlama.load(cache_dir=package, disable_download=True)
+        return functools.partial(model.embed, norm=True)
+    import torch
+    from minilm import load
+    from teachers_answer import embed
+
+    torch.set_num_threads(1)
+    model, tokenizer = load(folder)
+    return functools.partial(embed, model.eval().to(torch.bfloat16), tokenizer)
 
 
 class Regression:
@@ -94,14 +121,10 @@ def full(train, labels, test, truth):
     return 100 * float((guess == truth).mean()), 100 * float(f1_score(truth, guess, average="macro"))
 
 
-def few(train, labels, test, truth, count=10):
-    """Accuracies in percent of three draws of `count` examples a class, C = 20."""
+def few(train, labels, test, truth, draws):
+    """Accuracies in percent of draws of few examples a class, C = 20."""
     found = []
-    for seed in range(3):
-        chance = np.random.default_rng(100 + seed)
-        chosen = np.concatenate(
-            [chance.permutation(np.flatnonzero(labels == label))[:count] for label in np.unique(labels)]
-        )
+    for chosen in draws:
         guess = Regression(*rows_of(train, chosen), labels[chosen], 20).predict(*test)
         found.append(100 * float((guess == truth).mean()))
     return found
@@ -118,23 +141,14 @@ def main():
     parser.add_argument("--most", type=int, default=8000)
     parser.add_argument("--quick", action="store_true", help="the teachers alone, without TF-IDF")
     arguments = parser.parse_args()
-    import torch
-    from minilm import load
-    from teachers_answer import embed
-
-    torch.set_num_threads(1)
-    teachers = {}
-    for pair in arguments.teachers:
-        name, folder = pair.split("=", 1)
-        model, tokenizer = load(folder)
-        teachers[name] = (model.eval().to(torch.bfloat16), tokenizer)
+    teachers = {name: teacher(folder) for name, folder in (pair.split("=", 1) for pair in arguments.teachers)}
     results = json.loads(arguments.output.read_text()) if arguments.output.is_file() else {}
     dev = tsv(arguments.data / "glue" / "STS-B" / "dev.tsv")
     scores = [float(row[9]) for row in dev]
     kept, both = results.setdefault("STS-B dev, Spearman", {}), []
-    for name, teacher in teachers.items():
+    for name, embed in teachers.items():
         if name not in kept or len(teachers) > 1:
-            found = embed(*teacher, [row[7] for row in dev] + [row[8] for row in dev])
+            found = embed([row[7] for row in dev] + [row[8] for row in dev])
             both.append((found[: len(dev)] * found[len(dev) :]).sum(1))
             kept[name] = 100 * float(spearmanr(both[-1], scores)[0])
     if len(both) > 1:
@@ -142,25 +156,26 @@ def main():
     print(kept, flush=True)
     for name in arguments.sets:
         kept = results.setdefault(name, {})
-        wanted = (
-            list(teachers)
-            if arguments.quick
-            else ["tfidf"] + list(teachers) + [f"tfidf+{teacher}" for teacher in teachers]
-        )
+        wanted = [*teachers] if arguments.quick else ["tfidf", *teachers, *(f"tfidf+{one}" for one in teachers)]
         if len(teachers) > 1:
             wanted += ["+".join(teachers)] + ([] if arguments.quick else ["tfidf+" + "+".join(teachers)])
         wanted = [one for one in wanted if one not in kept]
         if not wanted:
             continue
-        train, labels, test, truth = read(arguments.data, arguments.held_out, name, arguments.most)
+        texts, labels, test, truth = read(arguments.data, arguments.held_out, name)
+        chosen, draws = drawn(labels, arguments.most)
+        used = np.unique(np.concatenate([chosen, *draws]))
+        train, labels = [texts[row] for row in used], labels[used]
+        chosen, *draws = (np.searchsorted(used, part) for part in (chosen, *draws))
         dense = {
-            teacher: (embed(*teachers[teacher], train), embed(*teachers[teacher], test))
-            for teacher in teachers
-            if any(teacher in one.split("+") for one in wanted)
+            part: (embed(train), embed(test))
+            for part, embed in teachers.items()
+            if any(part in one.split("+") for one in wanted)
         }
         words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[!?]")
+        words.fit([train[row] for row in chosen])
         sparse = (
-            (words.fit_transform(train).astype(np.float32), words.transform(test).astype(np.float32))
+            tuple(part.astype(np.float32) for part in (words.transform(train), words.transform(test)))
             if not arguments.quick
             else None
         )
@@ -173,10 +188,10 @@ def main():
                 )
                 for side in (0, 1)
             ]
-            accuracy, f1 = full(sides[0], labels, sides[1], truth)
-            draws = few(sides[0], labels, sides[1], truth)
-            kept[one] = {"accuracy": accuracy, "macro_f1": f1, "ten": draws}
-            print(f"{name:22s} {one:14s} {accuracy:5.1f} F1 {f1:5.1f} ten {np.median(draws):5.1f}", flush=True)
+            accuracy, f1 = full(rows_of(sides[0], chosen), labels[chosen], sides[1], truth)
+            ten = few(sides[0], labels, sides[1], truth, draws)
+            kept[one] = {"accuracy": accuracy, "macro_f1": f1, "ten": ten}
+            print(f"{name:22s} {one:14s} {accuracy:5.1f} F1 {f1:5.1f} ten {np.median(ten):5.1f}", flush=True)
             arguments.output.write_text(json.dumps(results, indent=1) + "\n")
     names = list(results[arguments.sets[0]])
     for part, take in (
