@@ -126,7 +126,7 @@ def transfer(results: Results) -> str:
     """Intents in other languages, from English examples and from ten of the language: a row for each."""
     found = {name: rows for name, rows in results["transfer"].items() if name in results["models"]}
     first = next(iter(found.values()))
-    sides = {"english": ("characters",), "ten": ("words", "fastText", "characters")}
+    sides = {"english": ("characters",), "ten": ("words", "characters")}
     columns: list[tuple[str, Results, str]] = []
     for side, baselines in sides.items():
         columns += [(f"{side.capitalize()}: `{name}`", rows, side) for name, rows in found.items()]

@@ -20,7 +20,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.interrupts import uninterrupted
 
 from . import system
-from .refusals import read_error, write_error
+from .refusals import about, read_error, write_error
 from .settled import settled
 from .workspaces import DRAFT, NEW, OLD, clear, is_workspace, left_behind, remove, workspace, workspaces
 
@@ -56,15 +56,13 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         InputError: `path` is a folder or a device, cannot be written, or the disk is full.
-    """  # noqa: DOC501, what is raised here becomes an InputError
+    """
     target = Path(os.path.realpath(path))
     with _beside(target, path), workspace(target) as place:
         if target.is_dir():
             raise InputError(f"{os.fspath(path)}: is a folder; give the name of a file to write")
         if target.exists() and not target.is_file():
             raise InputError(f"{os.fspath(path)}: is not a regular file; give the name of a file to write")
-        if not os.access(target.parent, os.W_OK | os.X_OK):  # say so now, not after an hour's work
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
         recover_directory(target, ())
         temporary = place / target.name
         yield temporary
@@ -209,9 +207,12 @@ def _beside(target: Path, path: str | os.PathLike[str]) -> Iterator[None]:
         with contextlib.suppress(OSError):
             for folder in made:
                 folder.rmdir()
-        known = write_error(error, path) if _is_about(error, target) else None
-        if known is None:
+        if not _is_about(error, target):
             raise
+        known = write_error(error, path)
+        if known is None:
+            with about(path):
+                raise
         raise known from error
 
 

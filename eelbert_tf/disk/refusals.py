@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from eelbert_tf.errors import InputError
 
@@ -24,6 +27,7 @@ _WRITE = {
     errno.EIO: "the disk reported an input/output error",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
     errno.ENFILE: "too many files are open on this machine",
+    errno.ENOMEM: "the system has not enough memory for it",
 }
 _READ = {
     errno.ENOENT: "no such file",
@@ -38,6 +42,7 @@ _READ = {
     errno.ENXIO: "cannot be read: it is a socket or a device without a reader; expected a file",
     errno.EMFILE: "cannot be read: too many files are open; raise the limit (ulimit -n)",
     errno.ENFILE: "cannot be read: too many files are open on this machine",
+    errno.ENOMEM: "cannot be read: the system has not enough memory for it",
 }
 # Errors that only writing gives.
 _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -75,8 +80,39 @@ def read_error(error: OSError, path: str | os.PathLike[str], expected: str = "")
     return InputError(f"{os.fspath(path)}: {cause}{wanted}")
 
 
+def read_if_any(path: Path) -> bytes | None:
+    """The bytes of a file; `None` where no regular file has this name, since a device may never end.
+
+    What is there and cannot be read is neither missing nor something else, and must not be taken for either.
+
+    Raises:
+        InputError: it cannot be read.
+    """  # noqa: DOC501, `read_error` makes an InputError
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except FileNotFoundError:  # removed meanwhile
+        return None
+    except OSError as error:
+        raise read_error(error, path) from None
+
+
+@contextmanager
+def about(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Names a file in refusals of calls on its descriptor, such as `close`, which do not say what they are about.
+
+    Raises:
+        OSError: as the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
 def system_error(error: BaseException, output: str) -> InputError | None:
-    """The user's view of a refusal of which it is not known what it was about.
+    """The user's view of a refusal of which it is not known whether it was to read or to write.
 
     Args:
         error: what a command raised.
@@ -85,8 +121,10 @@ def system_error(error: BaseException, output: str) -> InputError | None:
     Returns:
         The error to show, or `None` where the system refused nothing.
     """
+    name = error.filename if isinstance(error, OSError) else None
+    named = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else ""
     quotes = os.strerror(errno.ENOSPC) in str(error)
     if isinstance(error, OSError) and error.errno not in _OF_WRITING and not quotes:
-        about = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
-        return InputError(f"{about}the system refuses: {error.strerror or error or type(error).__name__}")
-    return write_error(error, output)
+        reason = error.strerror or error or type(error).__name__
+        return InputError(f"{named}{': ' * bool(named)}the system refuses: {reason}")
+    return write_error(error, named or output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import statistics
@@ -12,6 +13,7 @@ from typing import Any
 from eelbert_tf.errors import InputError
 
 from .files import replace_file
+from .refusals import read_if_any
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
@@ -33,9 +35,10 @@ def check_results(path: Path, key: str, beside: Iterable[Path]) -> None:
         InputError: one of them exists and is something else.
     """
     if path.exists():
+        written = read_if_any(path) or b""
         try:
-            content = json.loads(path.read_text("utf-8")) if path.is_file() else None
-        except (OSError, ValueError, RecursionError):
+            content = json.loads(written.decode("utf-8"))
+        except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict) or key not in content:
             raise InputError(f"{path}: exists and holds something else than results; choose another --output")
@@ -62,7 +65,13 @@ def byte_axis(axes: Any, label: str) -> None:
     axes.set_xlabel(label)
 
 
-def save_plot(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Writes a figure of matplotlib, whole or not at all."""
+def save_plot(figure: Any, path: str | os.PathLike[str], dpi: int = 150) -> None:
+    """Writes a figure of matplotlib as PNG, whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    drawn = io.BytesIO()  # errors of the system would come out as others of the library's
+    figure.savefig(drawn, format="png", dpi=dpi)
     with replace_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+        temporary.write_bytes(drawn.getvalue())

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from eelbert_tf.errors import InputError
 
+from .refusals import about
+
 Found = TypeVar("Found")
 
 _TRIES = 200
@@ -33,7 +35,7 @@ def settled(folder: Path, names: Iterable[str], read: Callable[[], Found]) -> Fo
         OSError: likewise.
     """
     for number in range(_TRIES):
-        with _held(folder):
+        with about(folder), _held(folder):
             before = _state(folder, names)
             try:
                 return read()

@@ -43,10 +43,17 @@ class TextStream(io.BufferedReader):
         return self._text.file.taken
 
     def close(self) -> None:
-        """Closes the file too, unless it is standard input."""
+        """Closes the file too, unless it is standard input.
+
+        Raises:
+            InputError: the system refuses.
+        """
         super().close()
-        if self._owned is not None:
-            self._owned.close()
+        try:
+            if self._owned is not None:
+                self._owned.close()
+        except OSError as error:
+            raise read_error(error, self._text.name) from None
 
 
 def open_text(path: str | os.PathLike[str], expected: str = "a text file", unit: str = "line") -> TextStream:
@@ -168,7 +175,7 @@ class _CheckedText(io.RawIOBase):
 
     def __init__(self, file: _File, name: str, unit: str) -> None:
         self.file = file
-        self._name, self._unit = name, unit
+        self.name, self._unit = name, unit
         self._blocks = unpacked(iter(file.read, b""), name)
         self._ready = memoryview(b"")  # checked
         self._tail = b""  # the beginning of a character
@@ -227,7 +234,7 @@ class _CheckedText(io.RawIOBase):
             reason = self._nul_reason(data, nul)
         lines = data.count(b"\n", 0, good)
         if reason:
-            self._error = InputError(f"{self._name}, {self._unit} {self._lines + lines + 1}: {reason}")
+            self._error = InputError(f"{self.name}, {self._unit} {self._lines + lines + 1}: {reason}")
         self._offset += good
         self._lines += lines
         self._wide = self._wide or not data.isascii()

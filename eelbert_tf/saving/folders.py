@@ -19,7 +19,7 @@ import numpy as np
 
 from eelbert_tf.config import CONFIG_NAMES, EelbertConfig, named_config
 from eelbert_tf.disk.files import FolderKind, recover_directory, replace_directory
-from eelbert_tf.disk.refusals import read_error
+from eelbert_tf.disk.refusals import read_error, read_if_any
 from eelbert_tf.disk.settled import settled
 from eelbert_tf.errors import InputError, InputWarning
 
@@ -146,10 +146,15 @@ def finish_draft(directory: Path) -> None:
 
 
 def holds_model(directory: Path) -> bool:
-    """Whether a directory holds a model of this library, which a newer one may replace."""
+    """Whether a directory holds a model of this library, which a newer one may replace.
+
+    Raises:
+        InputError: its configuration cannot be read.
+    """
+    content = read_if_any(directory / CONFIG_FILE) or b""
     try:
-        fields = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        fields = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
         return False
     return isinstance(fields, dict) and fields.get("format") == FORMAT
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.config import EelbertConfig
+from eelbert_tf.disk.refusals import read_if_any
 from eelbert_tf.errors import InputError
 
 from .info import CONFIG_FILE, ModelInfo
@@ -103,10 +104,10 @@ def _own_names(config: EelbertConfig) -> list[str]:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
+    content = read_if_any(folder / CONFIG_FILE) or b"{}"
     try:
-        found = json.loads(path.read_text("utf-8")) if path.is_file() else {}  # a device may never end
-    except (OSError, ValueError, RecursionError):
+        found = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

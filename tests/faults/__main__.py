@@ -42,6 +42,7 @@ CAMPAIGNS = {
     "threads": "threads",
     "together": "together",
     "signals": "signals",
+    "syscalls": "syscalls",
     "foreign": "foreign",
     "bits": "bits",
     "hostile": "hostile",
@@ -60,6 +61,7 @@ SIZES = {
     "threads": (20_000, "texts for the threads"),
     "together": (100_000, "replacements and readings of one folder by many processes"),
     "signals": (1000, "signals to each command"),
+    "calls": (0, "errors at system calls of each command; 0: each of six errors at every call"),
     "bits": (200, "flipped bits in each file"),
 }
 

@@ -9,7 +9,7 @@ import random
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,13 +85,20 @@ class Command:
         arguments: of the command line.
         log: a file that gets stderr.
         out: a file that gets stdout.
+        prepare: is called in the process before the command begins.
     """
 
-    def __init__(self, arguments: Iterable[object], log: Path, out: Path | None = None) -> None:
+    def __init__(
+        self,
+        arguments: Iterable[object],
+        log: Path,
+        out: Path | None = None,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
         self.log, self.out = log, out or log.with_suffix(".out")
-        self.process = context.Process(target=_run, args=([*map(str, arguments)], self.log, self.out))
+        self.process = context.Process(target=_run, args=([*map(str, arguments)], self.log, self.out, prepare))
         self.process.start()
 
     def end(self) -> int | None:
@@ -110,11 +117,13 @@ class Command:
         return status == 2 and self.complaint().startswith("eelbert ") and "Traceback" not in errors
 
 
-def _run(arguments: list[str], log: Path, out: Path) -> None:
+def _run(arguments: list[str], log: Path, out: Path, prepare: Callable[[], None] | None) -> None:
     for number, path in ((1, out), (2, log)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     from eelbert_tf.__main__ import main
 
+    if prepare is not None:
+        prepare()
     try:
         status = main(arguments)
         sys.stdout.flush()

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with replace_file(args.output) as temporary:
         if kind == ".npy":
             with temporary.open("wb") as array:
-                np.save(array, embeddings)
+                _save(array, embeddings)
         else:
             with temporary.open("w", encoding="utf-8") as lines:
                 lines.writelines(map(_line, texts, embeddings))
@@ -105,6 +105,13 @@ def embed(model: Model, texts: Iterable[TextOrPair], width: int | None) -> np.nd
     parts = [np.zeros((0, model.metadata.num_classes), np.float32)]
     parts += [model.predict(chunk) for chunk in chunks(with_progress(texts, "text"), TEXTS_AT_ONCE)]
     return shorten(np.concatenate(parts), width)
+
+
+def _save(file: BinaryIO, array: np.ndarray) -> None:
+    """What `np.save` does, which hides what the system said where it refuses to write."""
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.data)
 
 
 def _line(text: TextOrPair, embedding: np.ndarray) -> str:

@@ -293,7 +293,8 @@ def is_ours(path: Path) -> bool:
         with path.open("rb") as file:
             if file.read(8)[4:] != _TFLITE_IDENTIFIER and path.suffix != ".onnx":
                 return False
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            size = os.fstat(file.fileno()).st_size  # `mmap` would take a refusal for a size
+            with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
                 return data.find(_OURS) >= 0
     except OSError as error:
         raise read_error(error, path) from None

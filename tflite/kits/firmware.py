@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eelbert_tf import __version__
 from eelbert_tf.disk.files import FolderKind, check_directory, check_file, replace_directory, replace_file
+from eelbert_tf.disk.refusals import read_if_any
 from eelbert_tf.errors import InputError
 from eelbert_tf.tflite.flatbuffer.metadata import Metadata
 
@@ -107,20 +108,13 @@ def _is_kit(folder: Path, prefix: str) -> bool:
 
 
 def _begins_with(path: Path, data: bytes) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(data)) == data
-    except OSError:
-        return False
+    return (read_if_any(path) or b"").startswith(data)
 
 
 def _is_project_file(path: Path) -> bool:
     """Whether `eelbert convert` wrote a file whose name others may have, too."""
-    try:
-        with path.open("rb") as file:
-            return _MARK in file.read(200) or _begins_with(path, (SOURCES / "project" / "LICENSE").read_bytes())
-    except OSError:
-        return False
+    content = read_if_any(path) or b""
+    return _MARK in content[:200] or content.startswith((SOURCES / "project" / "LICENSE").read_bytes())
 
 
 def _has_other_files(folder: Path, prefix: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from eelbert_tf.disk.files import replace_file
+from eelbert_tf.disk.refusals import read_error
 from eelbert_tf.errors import InputError
 
 from .counting import BREAK, MAX_WORD_LENGTH, NEWLINE, PASSAGE_WORDS, CountedText, Segment, count_words
@@ -62,16 +64,28 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05d}.npz"
 
 
+# What the system answers to readers of a missing .npz file, and of one whose offsets lead nowhere.
+_MISSING_OR_DAMAGED = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, None)
+
+
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an .npz file; `None` if the file is missing or its checksums do not fit."""
+    """The arrays of an .npz file; `None` if the file is missing or its checksums do not fit.
+
+    Raises:
+        InputError: it cannot be read.
+    """  # noqa: DOC501, `read_error` makes an InputError
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:
                 return None
         with np.load(path) as arrays:
             return dict(arrays)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return None
+    except OSError as error:
+        if error.errno in _MISSING_OR_DAMAGED:
+            return None
+        raise read_error(error, path) from None
 
 
 def read_part(folder: Path, number: int) -> CountedText:

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from eelbert_tf.disk.files import make_folder, only_process, replace_file
+from eelbert_tf.disk.refusals import read_if_any
 from eelbert_tf.disk.workspaces import is_workspace, remove
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving.checksum import has_valid_checksum, with_checksum
@@ -205,15 +206,16 @@ def _finished(folder: Path, wanted: dict[str, Any], overwrite: bool) -> dict[str
     if INDEX not in names:
         return None
     written = list(filter(_is_name, names))
+    content = read_if_any(folder / INDEX) or b""
     try:
-        index: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+        index: dict[str, Any] = json.loads(content.decode("utf-8"))
         found = {"normalization": 0, **index}  # which older ones do not name
         same = index["format_version"] == FORMAT_VERSION and all(found[key] == wanted[key] for key in wanted)
         entries = [*index["shards"], *index["files"]]
         whole = has_valid_checksum(index)
         written = [entry["file"] for entry in entries] if whole else written
         whole = whole and all((folder / e["file"]).stat().st_size == e["bytes"] for e in entries)
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, FileNotFoundError):
         same = whole = False
     if same and whole:
         return index
@@ -234,18 +236,20 @@ def _is_corpus(folder: Path) -> bool:
     if INDEX not in names:  # as a process leaves it that was killed in its first moments
         begun = [*names, *(os.listdir(folder / _PARTS) if (folder / _PARTS).is_dir() else ())]
         return all(name == _PARTS or is_workspace(name) or _PART.fullmatch(name) for name in begun)
+    content = read_if_any(folder / INDEX) or b""
     try:
-        index = json.loads((folder / INDEX).read_text("utf-8"))
+        index = json.loads(content.decode("utf-8"))
         return isinstance(index, dict) and index.get("format") == FORMAT
-    except (OSError, ValueError, RecursionError):  # damaged, where nothing else is there
+    except (ValueError, RecursionError):  # damaged, where nothing else is there
         return {*_FILES} <= {*names} and all(n in (INDEX, _PARTS, _CACHE) or _is_name(n) for n in names)
 
 
 def _written(parts: Path) -> list[str]:
     """Names of the files that earlier runs wrote beside the folder of parts."""
+    content = read_if_any(parts / _WRITTEN) or b"[]"
     try:
-        names = json.loads((parts / _WRITTEN).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        names = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
         return []
     return [name for name in names if isinstance(name, str) and _is_name(name)] if isinstance(names, list) else []
 

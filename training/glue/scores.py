@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from eelbert_tf.disk.files import replace_file
+from eelbert_tf.disk.refusals import read_if_any
 from eelbert_tf.errors import InputError
 
 Result = dict[str, Any]
@@ -45,11 +46,12 @@ class Scores:
         self.path = path
         self.settings = json.loads(json.dumps(settings))
         self.results: dict[str, Result] = {}
-        if path.is_file():
+        written = read_if_any(path)
+        if written is not None:
             try:
-                content = json.loads(path.read_text("utf-8"))
+                content = json.loads(written.decode("utf-8"))
                 before, self.results = content["settings"], content["results"]
-            except (OSError, ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError):
                 raise InputError(f"{path}: holds something else than scores; choose another --output") from None
             for name, value in self.settings.items():
                 if before.setdefault(name, value) != value:

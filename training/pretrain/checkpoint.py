@@ -7,6 +7,7 @@ checkpoints/step-00001200/state.json          step, seconds, backend, SHA-256 of
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import re
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from eelbert_tf.disk.files import FolderKind, recover_directory, replace_directory
+from eelbert_tf.disk.refusals import read_error
 from eelbert_tf.errors import InputError
 from eelbert_tf.saving.checksum import has_valid_checksum, with_checksum
 
@@ -28,6 +30,8 @@ Arrays = dict[str, np.ndarray]
 
 
 _NAME = re.compile(r"step-\d{8,}")
+# What the system answers to readers of a damaged checkpoint; other refusals, too many open files for example, pass.
+_OF_DAMAGE = (errno.ENOENT, errno.EISDIR, errno.EIO)
 _FOLDER = FolderKind(lambda path: (path / STATE_FILE).is_file(), (ARRAYS_FILE, STATE_FILE))
 
 
@@ -70,8 +74,8 @@ def read_checkpoint(folder: Path, warn: Callable[[str], None]) -> tuple[Arrays, 
         warn: called with a message about each damaged checkpoint.
 
     Raises:
-        InputError: all checkpoints are damaged.
-    """
+        InputError: all checkpoints are damaged, or the system refuses to read.
+    """  # noqa: DOC501, `read_error` makes an InputError
     for name in {path.name.rpartition(".tmp-")[0][1:] for path in folder.glob(".step-*.tmp-*")}:
         recover_directory(folder / name, _FOLDER.names)
     paths = _paths(folder)
@@ -79,6 +83,8 @@ def read_checkpoint(folder: Path, warn: Callable[[str], None]) -> tuple[Arrays, 
         try:
             return _read(path)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            if isinstance(error, OSError) and error.errno not in _OF_DAMAGE:  # an older one would lose work
+                raise read_error(error, path) from None
             warn(f"{path}: damaged ({error}); trying the one before it")
     if paths:
         raise InputError(f"{folder}: every checkpoint is damaged; start again in another folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,9 +13,10 @@ from typing import Any
 
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import only_process, replace_file
+from eelbert_tf.disk.refusals import write_error
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.presets import weight_names
-from eelbert_tf.saving.folders import DRAFT, VOCABULARY_FILE, WEIGHTS_FILE, finish_draft
+from eelbert_tf.saving.folders import DRAFT, VOCABULARY_FILE, WEIGHTS_FILE
 from eelbert_tf.saving.info import CONFIG_FILE
 
 from .log import CURVE_FILE, LOG_FILE
@@ -84,6 +86,9 @@ def save_encoder(
         folder: the run's folder.
         notes: saved with the configuration.
         vocabulary: WordPieces by id, for a model with a vocabulary.
+
+    Raises:
+        InputError: the folder cannot be written.
     """
     import keras
 
@@ -102,8 +107,12 @@ def save_encoder(
     # `find_model` completes them.
     draft = folder / DRAFT
     encoder.save_to_preset(draft, notes, vocabulary)
-    if vocabulary is not None:  # first, since it never changes in a run
-        os.replace(draft / VOCABULARY_FILE, folder / VOCABULARY_FILE)
-    os.replace(draft / WEIGHTS_FILE, folder / WEIGHTS_FILE)
-    finish_draft(folder)
+    try:
+        if vocabulary is not None:  # first, since it never changes in a run
+            os.replace(draft / VOCABULARY_FILE, folder / VOCABULARY_FILE)
+        os.replace(draft / WEIGHTS_FILE, folder / WEIGHTS_FILE)
+        with contextlib.suppress(FileNotFoundError):  # a reader was faster (`finish_draft`)
+            os.replace(draft / CONFIG_FILE, folder / CONFIG_FILE)
+    except OSError as error:
+        raise write_error(error, folder) or error from error
     shutil.rmtree(draft, ignore_errors=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.disk.files import replace_file
+from eelbert_tf.disk.reports import save_plot
 
 LOG_FILE = "log.csv"
 CURVE_FILE = "loss.png"
@@ -75,8 +76,7 @@ class RunLog:
         axes.grid(alpha=0.3)
         if self.rows:
             axes.legend()
-        with replace_file(self.path.with_name(CURVE_FILE)) as temporary:
-            figure.savefig(temporary, dpi=120)
+        save_plot(figure, self.path.with_name(CURVE_FILE), dpi=120)
 
 
 def _read_rows(path: Path) -> list[Row]:
