@@ -16,8 +16,9 @@ import tensorflow as tf
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.classifier import EelbertClassifier
-from eelbert_tf.preprocessing.columns import as_texts, class_targets, class_weights, number_targets
+from eelbert_tf.preprocessing.columns import as_texts
 from eelbert_tf.preprocessing.hashed_texts import HashedTexts
+from eelbert_tf.preprocessing.targets import class_targets, class_weights, number_targets
 from tests.conftest import randomize
 
 pd = pytest.importorskip("pandas")

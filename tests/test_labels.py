@@ -12,7 +12,7 @@ from eelbert_tf import metrics
 from eelbert_tf.disk.labels import joined_by
 from eelbert_tf.disk.tables import check_labels, read_table
 from eelbert_tf.errors import InputError
-from eelbert_tf.preprocessing.columns import (
+from eelbert_tf.preprocessing.targets import (
     ClassNames,
     binary_targets,
     class_targets,

@@ -16,15 +16,8 @@ from eelbert_tf.disk.progress import Progress
 from eelbert_tf.errors import InputError, InputWarning
 from eelbert_tf.linear.heads import Heads, fit_heads
 from eelbert_tf.preprocessing.base import Preprocessor
-from eelbert_tf.preprocessing.columns import (
-    as_list,
-    as_texts,
-    binary_targets,
-    class_targets,
-    multilabel_targets,
-    number_targets,
-    one_line,
-)
+from eelbert_tf.preprocessing.columns import as_list, as_texts, one_line
+from eelbert_tf.preprocessing.targets import binary_targets, class_targets, multilabel_targets, number_targets
 from eelbert_tf.reports.evaluation import evaluate
 from eelbert_tf.reports.page import write_report
 from eelbert_tf.saving.info import ModelInfo

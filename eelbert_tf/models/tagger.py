@@ -14,7 +14,8 @@ from eelbert_tf.config import PACKAGE
 from eelbert_tf.errors import InputError
 from eelbert_tf.preprocessing.base import Preprocessor
 from eelbert_tf.preprocessing.batches import OrderedBatches
-from eelbert_tf.preprocessing.columns import as_texts, class_targets, one_line
+from eelbert_tf.preprocessing.columns import as_texts, one_line
+from eelbert_tf.preprocessing.targets import class_targets
 from eelbert_tf.saving.info import ModelInfo
 from eelbert_tf.saving.stored import read_stored
 from eelbert_tf.text import positions, splitting

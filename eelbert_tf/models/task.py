@@ -11,10 +11,11 @@ import numpy as np
 
 from eelbert_tf.preprocessing.base import EncodedTexts, Preprocessor
 from eelbert_tf.preprocessing.batches import FollowEpochs, OrderedBatches, TrainingBatches, for_backend
-from eelbert_tf.preprocessing.columns import as_texts, class_weights
+from eelbert_tf.preprocessing.columns import as_texts
 from eelbert_tf.preprocessing.hashed_texts import HashedTexts
 from eelbert_tf.preprocessing.hashed_words import HashedBatches, WordHashes, hashed_words
 from eelbert_tf.preprocessing.streams import TextStream
+from eelbert_tf.preprocessing.targets import class_weights
 from eelbert_tf.preprocessing.windowed_texts import WindowedTexts
 from eelbert_tf.preprocessing.wordpiece import WordPiece
 from eelbert_tf.saving.stored import StoredModel
