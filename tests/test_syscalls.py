@@ -20,7 +20,7 @@ from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.saving.folders import MODEL_FOLDER, find_model
 from eelbert_tf.saving.info import CONFIG_FILE, read_info
-from eelbert_tf.training.corpus.parts import read_arrays
+from eelbert_tf.training.corpus.parts import part_path, read_arrays, read_part, read_part_words
 from eelbert_tf.training.pretrain.checkpoint import read_checkpoint, write_checkpoint
 from eelbert_tf.training.pretrain.folder import save_encoder
 from tests.configs import TINY
@@ -139,6 +139,42 @@ def test_what_was_computed_is_not_missing(tmp_path: Path, refuse: Any) -> None:
     refuse("step-00000002/state.json")
     with pytest.raises(InputError, match=r"step-00000002: cannot be read: too many files are open"):
         read_checkpoint(tmp_path / "checkpoints", pytest.fail)
+
+
+def test_parts_of_a_corpus(tmp_path: Path, refuse: Any) -> None:
+    """Readers of zip files say of every refusal that the file is no zip file."""
+    np.savez(part_path(tmp_path, 0), words=np.zeros(0, np.uint8))
+    refuse("part-00000.npz", errno.EIO)
+    for read in (read_part, read_part_words):
+        with pytest.raises(
+            InputError, match=r"part-00000.npz: cannot be read: the disk reported an input/output error"
+        ):
+            read(tmp_path, 0)
+
+
+def test_a_first_version_that_is_not_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason is told, also where there is no older version to go back to; the new one is whole, or absent."""
+    failed = 0
+    for number in range(12):
+        calls: list[int] = []
+
+        def refuse(descriptor: int, n: int = number, calls: list[int] = calls) -> None:
+            calls.append(descriptor)
+            if len(calls) == n + 1:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        path = tmp_path / f"{number}" / "model"
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", refuse)
+            try:
+                together._write(path, 1)
+            except InputError as error:
+                assert str(error) == f"{path}: cannot write: the disk reported an input/output error"
+                failed += 1
+        if path.exists():
+            together._work("read", path, 1)
+        assert os.listdir(path.parent) == ["model"] if path.exists() else not path.parent.exists()
+    assert failed > 4
 
 
 def test_weights_keep_their_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

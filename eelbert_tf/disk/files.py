@@ -112,7 +112,8 @@ def replace_directory(path: str | os.PathLike[str], kind: FolderKind) -> Iterato
             try:
                 system.sync(target.parent)  # before the older version is deleted
             except OSError:
-                system.exchange(place / NEW, target)
+                with contextlib.suppress(FileNotFoundError):  # there was no older version: the new one stays
+                    system.exchange(place / NEW, target)
                 raise
             clear(place, target, kind.names)
 

@@ -75,7 +75,7 @@ def read_error(error: OSError, path: str | os.PathLike[str], expected: str = "")
         path: what was to be read.
         expected: what it should be.
     """
-    cause = _READ.get(error.errno or 0, f"cannot be read: {error.strerror or error}")
+    cause = _READ.get(error.errno or 0, f"cannot be read: {_reason(error)}")
     wanted = f"; expected {expected}" if expected and error.errno in (errno.ENOENT, errno.EISDIR) else ""
     return InputError(f"{os.fspath(path)}: {cause}{wanted}")
 
@@ -125,6 +125,10 @@ def system_error(error: BaseException, output: str) -> InputError | None:
     named = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else ""
     quotes = os.strerror(errno.ENOSPC) in str(error)
     if isinstance(error, OSError) and error.errno not in _OF_WRITING and not quotes:
-        reason = error.strerror or error or type(error).__name__
-        return InputError(f"{named}{': ' * bool(named)}the system refuses: {reason}")
+        return InputError(f"{named}{': ' * bool(named)}the system refuses: {_reason(error)}")
     return write_error(error, named or output)
+
+
+def _reason(error: OSError) -> str:
+    """What the system said, or where it was Python or a library that refused, what these said."""
+    return error.strerror or " ".join(map(str, error.args)) or type(error).__name__

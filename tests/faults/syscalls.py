@@ -66,7 +66,10 @@ def trials(inputs: Path) -> list[Trial]:
     distill = "distill --teacher model --train table.csv --config tiny.json --output out --epochs 1 --made-up 1"
     pretrain = "pretrain --corpus corpus --config tiny.json --output out --steps 2 --sequence-length 16 --batch-size 8"
     pretrain += " --no-jit --eval-every 2 --eval-batches 1 --log-every 1 --checkpoint-minutes 1e-9"
+    teach = "distill --teacher encoder --corpus corpus --config tiny.json --output out --epochs 1 --sentences 40"
+    teach += " --sequence-length 16 --batch-size 20"
     measured: dict[str, Any] = {"repeats": False, "stages": True, "look": look_at_json}  # times differ
+    encoder_steps: dict[str, Any] = {"stages": True, "look": work.look_at_encoder}
     classifier: dict[str, Any] = {"stages": True, "look": work.look_at_classifier}
     beside: dict[str, Any] = {"stages": True, "makes": "out.tflite"}  # beside a user's files it is written one by one
     return [
@@ -84,7 +87,10 @@ def trials(inputs: Path) -> list[Trial]:
         trial(f"{finetune} --method convex", "out", "--seed 1", **classifier),
         trial(f"{finetune} --method full --epochs 1", "out", "--seed 1", **classifier),
         trial(distill, "out", "--seed 1", **classifier),
-        trial(pretrain, "out", before=corpus, look=work.look_at_encoder, stages=True, makes="corpus/cache.*"),
+        trial(pretrain, "out", before=corpus, makes="corpus/cache.*", **encoder_steps),
+        trial(pretrain, "out", "", before=corpus, again="--resume", makes="corpus/cache.*", **encoder_steps),
+        trial(f"{finetune} --method full --epochs 1", "out", "", again="--resume", **classifier),
+        trial(teach, "out", before=corpus, makes="corpus/cache.*", **encoder_steps),
         trial("glue --data glue --tasks SST-2 --model tfidf --seeds 1 --output out.json", "out.json", **measured),
         trial("benchmark --suite hash --limit 20 --rounds 1 --output out.json", "out.json", "", **measured),
     ]

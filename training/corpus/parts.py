@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
+import io
 import multiprocessing
 import os
 import signal
@@ -15,11 +15,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from eelbert_tf.disk.files import replace_file
-from eelbert_tf.disk.refusals import read_error
+from eelbert_tf.disk.refusals import read_if_any
 from eelbert_tf.errors import InputError
 
 from .counting import BREAK, MAX_WORD_LENGTH, NEWLINE, PASSAGE_WORDS, CountedText, Segment, count_words
@@ -64,40 +65,47 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05d}.npz"
 
 
-# What the system answers to readers of a missing .npz file, and of one whose offsets lead nowhere.
-_MISSING_OR_DAMAGED = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, None)
-
-
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
     """The arrays of an .npz file; `None` if the file is missing or its checksums do not fit.
 
     Raises:
         InputError: it cannot be read.
-    """  # noqa: DOC501, `read_error` makes an InputError
+    """
+    data = read_if_any(path)  # at once: readers of zip files take what the system refuses for damage
+    if data is None:
+        return None
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if archive.testzip() is not None:
                 return None
-        with np.load(path) as arrays:
+        with np.load(io.BytesIO(data)) as arrays:
             return dict(arrays)
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return None
-    except OSError as error:
-        if error.errno in _MISSING_OR_DAMAGED:
-            return None
-        raise read_error(error, path) from None
+
+
+def _load(path: Path) -> Any:
+    """An .npz file that was whole before.
+
+    Raises:
+        InputError: it is missing by now, or cannot be read.
+    """
+    data = read_if_any(path)
+    if data is None:
+        raise InputError(f"{path}: is missing by now; run the same command again")
+    return np.load(io.BytesIO(data))
 
 
 def read_part(folder: Path, number: int) -> CountedText:
     """Reads a part from the disk."""
-    with np.load(part_path(folder, number)) as part:
+    with _load(part_path(folder, number)) as part:
         words = part["words"].tobytes().split(NEWLINE)[:-1]
         return CountedText(part["ids"], words, part["counts"], part["lengths"])
 
 
 def read_part_words(folder: Path, number: int) -> tuple[list[bytes], list[int]]:
     """The distinct words of a part and how often each occurs."""
-    with np.load(part_path(folder, number)) as part:
+    with _load(part_path(folder, number)) as part:
         return part["words"].tobytes().split(NEWLINE)[:-1], part["counts"].tolist()
 
 

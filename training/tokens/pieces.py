@@ -19,6 +19,7 @@ from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import replace_file
 from eelbert_tf.errors import InputError
 from eelbert_tf.preprocessing.wordpiece import RESERVED, encode_word
+from eelbert_tf.training.corpus.parts import read_arrays
 from eelbert_tf.training.corpus.reader import Corpus
 
 from .masking import PieceMasking, Specials
@@ -58,7 +59,8 @@ def corpus_pieces(corpus: Corpus, vocab_size: int) -> Pieces:
         InputError: tensorflow-text is not installed, or the cache cannot be written.
     """
     path = corpus.directory / "cache" / f"pieces-{corpus.fingerprint}-{vocab_size}.npz"
-    if not path.is_file():
+    arrays = read_arrays(path)
+    if arrays is None:
         counts = corpus.counts
         vocabulary = learn_vocabulary(corpus, vocab_size)
         ids, ends = encode_words(corpus, {piece: i for i, piece in enumerate(vocabulary)})
@@ -69,10 +71,10 @@ def corpus_pieces(corpus: Corpus, vocab_size: int) -> Pieces:
         rank = np.empty(len(order), np.int32)
         rank[order] = np.arange(len(order))
         blob = b"\n".join(vocabulary[i] for i in order)
+        arrays = {"vocabulary": np.frombuffer(blob, np.uint8), "ids": rank[ids], "ends": ends}
         with replace_file(path) as temporary:
-            np.savez(temporary, vocabulary=np.frombuffer(blob, np.uint8), ids=rank[ids], ends=ends)
-    with np.load(path) as file:
-        return Pieces(file["vocabulary"].tobytes().split(b"\n"), file["ids"], file["ends"])
+            np.savez(temporary, vocabulary=arrays["vocabulary"], ids=arrays["ids"], ends=arrays["ends"])
+    return Pieces(arrays["vocabulary"].tobytes().split(b"\n"), arrays["ids"], arrays["ends"])
 
 
 def learn_vocabulary(corpus: Corpus, vocab_size: int) -> list[bytes]:
