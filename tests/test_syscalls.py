@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import errno
+import io
 import os
 import random
 import types
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 from eelbert_tf.disk import workspaces
+from eelbert_tf.disk.refusals import about, system_error
 from eelbert_tf.disk.texts import open_text
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
@@ -107,8 +110,6 @@ class Refusing:
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     """Has the system refuse to open files whose names end in a text."""
-    import builtins
-    import io
 
     def begin(name: str, code: int = errno.EMFILE) -> None:
         for module in (builtins, io):
@@ -199,3 +200,16 @@ def test_refusals_to_close_name_the_file(tmp_path: Path) -> None:
     os.close(file._owned.fileno())
     with pytest.raises(InputError, match=r"texts.txt: cannot be read: Bad file descriptor|it is not open"):
         file.close()
+
+
+def test_errors_of_descriptors_get_a_name() -> None:
+    """Those of the system, and those that Python makes of them, which have no number."""
+    for error, reason in (
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (io.UnsupportedOperation("File or stream is not seekable."), "File or stream is not seekable."),
+    ):
+        with pytest.raises(OSError, match="a/corpus") as caught, about("a/corpus"):
+            raise error
+        assert str(system_error(caught.value, "out")) == f"a/corpus: the system refuses: {reason}"
+    told = system_error(OSError(errno.ENOSPC, "No space left on device", "a/corpus"), "out")
+    assert str(told).startswith("a/corpus: cannot write: the disk is full")
