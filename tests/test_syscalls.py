@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import csv
 import errno
 import io
 import os
 import random
+import shutil
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +23,12 @@ from eelbert_tf.disk.refusals import about, system_error
 from eelbert_tf.disk.texts import open_text
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
-from eelbert_tf.saving.folders import MODEL_FOLDER, find_model
+from eelbert_tf.saving.folders import DRAFT, MODEL_FOLDER, find_model
 from eelbert_tf.saving.info import CONFIG_FILE, read_info
 from eelbert_tf.training.corpus.parts import part_path, read_arrays, read_part, read_part_words
 from eelbert_tf.training.pretrain.checkpoint import read_checkpoint, write_checkpoint
 from eelbert_tf.training.pretrain.folder import save_encoder
+from eelbert_tf.training.pretrain.log import RunLog
 from tests.configs import TINY
 from tests.faults import together
 from tests.faults.bench import Bench, Tally
@@ -188,8 +191,23 @@ def test_weights_keep_their_configuration(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(InputError, match="cannot write: the disk reported an input/output error"):
             save_encoder(model, TINY, tmp_path, {"number": 2})
     assert read_info(find_model(tmp_path))[0].notes == {"number": 2}
+    with monkeypatch.context() as patch:  # `shutil.rmtree(..., ignore_errors=True)` raises it
+        patch.setattr(shutil, "rmtree", Refusing(shutil.rmtree, DRAFT, errno.EACCES))
+        save_encoder(model, TINY, tmp_path, {"number": 2})
     weights = [np.asarray(weight) for weight in EelbertBackbone.from_preset(tmp_path).weights]
     assert all(np.array_equal(one, other) for one, other in zip(weights, model.backbone.weights, strict=True))
+
+
+def test_the_log_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal to write a row comes without the file's name."""
+    log = RunLog(tmp_path, [], 0)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(csv.DictWriter, "writerow", refuse)
+    with pytest.raises(InputError, match=r"log.csv: cannot write: the disk reported an input/output error"):
+        log.add({"step": 1})
 
 
 def test_refusals_to_close_name_the_file(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from eelbert_tf.config import EelbertConfig
 from eelbert_tf.disk.files import only_process, replace_file
 from eelbert_tf.disk.refusals import write_error
+from eelbert_tf.disk.workspaces import remove
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.presets import weight_names
 from eelbert_tf.saving.folders import DRAFT, VOCABULARY_FILE, WEIGHTS_FILE
@@ -115,4 +115,4 @@ def save_encoder(
             os.replace(draft / CONFIG_FILE, folder / CONFIG_FILE)
     except OSError as error:
         raise write_error(error, folder) or error from error
-    shutil.rmtree(draft, ignore_errors=True)
+    remove(draft)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eelbert_tf.disk.files import replace_file
+from eelbert_tf.disk.refusals import read_if_any, write_error
 from eelbert_tf.disk.reports import save_plot
 
 LOG_FILE = "log.csv"
@@ -43,12 +44,19 @@ class RunLog:
             writer.writerows(self.rows)
 
     def add(self, row: Row) -> None:
-        """Appends a row; missing figures stay empty."""
+        """Appends a row; missing figures stay empty.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         self.rows.append(row)
         if not self.writes:
             return
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.columns).writerow(row)
+        try:
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, self.columns).writerow(row)
+        except OSError as error:
+            raise write_error(error, self.path) or error from error
 
     def curve(self, points: int = 100) -> list[list[float]]:
         """Step and loss of at most `points` rows."""
@@ -81,10 +89,8 @@ class RunLog:
 
 def _read_rows(path: Path) -> list[Row]:
     """The rows of a log, without lines that are cut off or damaged."""
-    if not path.is_file():
-        return []
     rows = []
-    lines = path.read_text("utf-8", errors="replace").replace("\0", "?").splitlines()
+    lines = (read_if_any(path) or b"").decode("utf-8", "replace").replace("\0", "?").splitlines()
     for fields in csv.DictReader(lines, quoting=csv.QUOTE_NONE):
         try:
             row = {name: float(value) for name, value in fields.items() if value}
