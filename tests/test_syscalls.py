@@ -7,6 +7,7 @@ import contextlib
 import csv
 import errno
 import io
+import json
 import os
 import random
 import shutil
@@ -19,13 +20,16 @@ import numpy as np
 import pytest
 
 from eelbert_tf.disk import workspaces
+from eelbert_tf.disk.files import only_process
 from eelbert_tf.disk.refusals import about, system_error
 from eelbert_tf.disk.texts import open_text
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
+from eelbert_tf.saving.checksum import with_checksum
 from eelbert_tf.saving.folders import DRAFT, MODEL_FOLDER, find_model
 from eelbert_tf.saving.info import CONFIG_FILE, read_info
 from eelbert_tf.training.corpus.parts import part_path, read_arrays, read_part, read_part_words
+from eelbert_tf.training.corpus.reader import INDEX, Corpus
 from eelbert_tf.training.pretrain.checkpoint import read_checkpoint, write_checkpoint
 from eelbert_tf.training.pretrain.folder import save_encoder
 from eelbert_tf.training.pretrain.log import RunLog
@@ -35,6 +39,7 @@ from tests.faults.bench import Bench, Tally
 from tests.faults.inject import Injection, Trial, inject
 from tests.faults.seccomp import can_inject
 from tests.faults.syscalls import make_inputs, trials
+from tests.small_corpora import build, topical_text
 
 needs_seccomp = pytest.mark.skipif(not can_inject(), reason="needs Linux on x86-64 with seccomp")
 
@@ -108,6 +113,11 @@ class Refusing:
         if isinstance(path, (str, os.PathLike)) and os.fspath(path).endswith(self._name):
             raise OSError(self._code, os.strerror(self._code), os.fspath(path))
         return self._real(path, *arguments, **more)
+
+
+def broken(*_: object) -> None:
+    """A call on a descriptor: the system does not say what it is about."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 @pytest.fixture
@@ -198,14 +208,36 @@ def test_weights_keep_their_configuration(tmp_path: Path, monkeypatch: pytest.Mo
     assert all(np.array_equal(one, other) for one, other in zip(weights, model.backbone.weights, strict=True))
 
 
+def test_who_cannot_look_has_no_rival(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether another process has replaced a file is not known where the system refuses to say."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(os.path, "samestat", broken)
+    with pytest.raises(InputError, match="file: cannot be read: the disk"), only_process(tmp_path / "file", "busy"):
+        pytest.fail("must not run")
+    monkeypatch.undo()
+    answers = iter([broken])  # the first alone
+    samestat = os.path.samestat
+    with monkeypatch.context() as patch:
+        patch.setattr(os.path, "samestat", lambda *both: next(answers, samestat)(*both))
+        with pytest.raises(InputError, match="model: cannot write: the disk reported"):
+            together._write(tmp_path / "model", 1)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_corpus_that_names_no_possible_file(tmp_path: Path) -> None:
+    """The index is whole, and a name in it longer than the system takes."""
+    folder = build(tmp_path, topical_text(5)).directory
+    index = json.loads((folder / INDEX).read_text())
+    index["shards"][0]["file"] = "x" * 300
+    (folder / INDEX).write_text(json.dumps(with_checksum(index)))
+    with pytest.raises(InputError, match="cannot be read: the name is too long"):
+        Corpus(folder)
+
+
 def test_the_log_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal to write a row comes without the file's name."""
     log = RunLog(tmp_path, [], 0)
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(csv.DictWriter, "writerow", refuse)
+    monkeypatch.setattr(csv.DictWriter, "writerow", broken)
     with pytest.raises(InputError, match=r"log.csv: cannot write: the disk reported an input/output error"):
         log.add({"step": 1})
 

@@ -235,7 +235,11 @@ def only_process(path: Path, message: str) -> Iterator[None]:
     except OSError as error:
         raise read_error(error, path) from None
     try:
-        if descriptor is not None and not system.is_open_at(descriptor, path):
+        try:
+            is_same = descriptor is None or system.is_open_at(descriptor, path)
+        except OSError as error:
+            raise read_error(error, path) from None
+        if not is_same:
             raise InputError(message)  # it replaced the file meanwhile
         yield
     finally:

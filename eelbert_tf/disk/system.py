@@ -80,10 +80,14 @@ def lock(path: Path) -> int | None:
 
 
 def is_open_at(descriptor: int, path: Path) -> bool:
-    """Whether a path still names what a descriptor has open."""
+    """Whether a path still names what a descriptor has open.
+
+    Raises:
+        OSError: the system does not say.
+    """
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except OSError:
+    except FileNotFoundError:
         return False
 
 

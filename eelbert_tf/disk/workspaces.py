@@ -67,8 +67,12 @@ def _make(target: Path) -> tuple[Path, int | None]:
         except OSError:
             remove(folder)
             raise
-        if descriptor is None or system.is_open_at(descriptor, folder):
-            return folder, descriptor
+        try:
+            if descriptor is None or system.is_open_at(descriptor, folder):
+                return folder, descriptor
+        except OSError:
+            remove(folder)
+            raise
         os.close(descriptor)
 
 

@@ -229,9 +229,12 @@ def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:
 
     Raises:
         InputError: it is missing or damaged.
-    """
+    """  # noqa: DOC501, `read_error` makes an InputError
     path = directory / entry["file"]
-    size = path.stat().st_size if path.is_file() else None
+    try:
+        size = path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise read_error(error, path) from None
     if size is None:
         raise InputError(f"{path}: missing; build the corpus again")
     if size != entry["bytes"]:
