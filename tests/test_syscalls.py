@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eelbert_tf.config import HashConfig
 from eelbert_tf.disk import workspaces
 from eelbert_tf.disk.files import only_process
 from eelbert_tf.disk.refusals import about, system_error
@@ -33,6 +34,7 @@ from eelbert_tf.training.corpus.reader import INDEX, Corpus
 from eelbert_tf.training.pretrain.checkpoint import read_checkpoint, write_checkpoint
 from eelbert_tf.training.pretrain.folder import save_encoder
 from eelbert_tf.training.pretrain.log import RunLog
+from eelbert_tf.training.tokens.tables import embedding_table
 from tests.configs import TINY
 from tests.faults import together
 from tests.faults.bench import Bench, Tally
@@ -115,7 +117,7 @@ class Refusing:
         return self._real(path, *arguments, **more)
 
 
-def broken(*_: object) -> None:
+def broken(*_: object, **__: object) -> None:
     """A call on a descriptor: the system does not say what it is about."""
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -263,3 +265,16 @@ def test_errors_of_descriptors_get_a_name() -> None:
         assert str(system_error(caught.value, "out")) == f"a/corpus: the system refuses: {reason}"
     told = system_error(OSError(errno.ENOSPC, "No space left on device", "a/corpus"), "out")
     assert str(told).startswith("a/corpus: cannot write: the disk is full")
+
+
+def test_locks_and_caches_have_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that cannot be let go, and a table that cannot be mapped."""
+    corpus = build(tmp_path, topical_text(5))
+    patch = pytest.MonkeyPatch()
+    with pytest.raises(OSError, match="corpus") as caught, only_process(corpus.directory, "busy"):
+        patch.setattr(os, "close", broken)
+    patch.undo()
+    assert caught.value.filename == str(corpus.directory)
+    monkeypatch.setattr(np, "memmap", broken)
+    with pytest.raises(InputError, match=r"cache/embeddings-.*: cannot write: the disk reported"):
+        embedding_table(corpus, HashConfig((6, 5, 5)))

@@ -244,7 +244,8 @@ def only_process(path: Path, message: str) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
-            os.close(descriptor)
+            with about(path):
+                os.close(descriptor)
 
 
 def reserve(path: Path, size: int) -> None:

@@ -241,7 +241,7 @@ def _opened(process: int, descriptor: int) -> str:
 
 def _link(path: str) -> str:
     try:
-        return os.readlink(path)
+        return os.readlink(path).removesuffix(" (deleted)")
     except OSError:
         return ""
 

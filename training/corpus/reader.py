@@ -233,13 +233,13 @@ def _map(directory: Path, entry: dict[str, Any], verify: bool) -> np.ndarray:
     path = directory / entry["file"]
     try:
         size = path.stat().st_size if path.is_file() else None
+        data = np.asarray(np.memmap(path, np.uint8, "r")) if size else np.zeros(0, np.uint8)
     except OSError as error:
         raise read_error(error, path) from None
     if size is None:
         raise InputError(f"{path}: missing; build the corpus again")
     if size != entry["bytes"]:
         raise InputError(f"{path}: has {size:,} bytes where {INDEX} says {entry['bytes']:,}; build the corpus again")
-    data = np.asarray(np.memmap(path, np.uint8, "r")) if size else np.zeros(0, np.uint8)
     if verify and crc32(data) != entry["crc32"]:
         raise InputError(f"{path}: its checksum is not the one in {INDEX}: damaged; build the corpus again")
     return data

@@ -17,6 +17,7 @@ import numpy as np
 from eelbert_tf.config import POLICIES
 from eelbert_tf.disk.files import replace_file, reserve
 from eelbert_tf.disk.progress import Progress
+from eelbert_tf.disk.refusals import about
 from eelbert_tf.errors import InputError
 from eelbert_tf.models.backbone import EelbertBackbone
 from eelbert_tf.models.task import stored_preprocessor
@@ -172,7 +173,8 @@ def teacher_targets(folder: str, sentences: Sentences, size: int, precision: str
             basis = _basis(embed(sentences.rows(np.arange(min(_FITTED, len(sentences)))))[:, 0], size)
         if not done:
             reserve(targets, 2 * int(np.prod(shape)))
-        array = np.memmap(targets, np.float16, "r+", shape=shape)
+        with about(targets):
+            array = np.memmap(targets, np.float16, "r+", shape=shape)
         with Progress("teacher", len(sentences), "sentence", initial=done) as progress:
             for start in range(done, len(sentences), _PART):
                 stop = min(start + _PART, len(sentences))
@@ -182,7 +184,8 @@ def teacher_targets(folder: str, sentences: Sentences, size: int, precision: str
                 with replace_file(state) as temporary:
                     np.savez(temporary, done=stop, basis=basis)
                 progress.update(stop - start)
-    return np.memmap(targets, np.float16, "r", shape=shape)
+    with about(targets):
+        return np.memmap(targets, np.float16, "r", shape=shape)
 
 
 def _basis(embeddings: np.ndarray, size: int) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 
 from eelbert_tf.config import EelbertConfig, HashConfig
 from eelbert_tf.disk.files import replace_file, reserve
+from eelbert_tf.disk.refusals import about
 from eelbert_tf.errors import InputError
 from eelbert_tf.text.reference import embed_token, lexicon_index
 from eelbert_tf.text.word_tables import Compute, embeddings_of, fill, lexicon_rows_of
@@ -125,23 +126,24 @@ def _cached(
     path = (Path(directory) if directory else corpus.directory / "cache") / name
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     samples = np.unique(np.linspace(0, shape[0] - 1, _SAMPLES).astype(np.int64))
-    if path.is_file() and path.stat().st_size == size + _CRC_BYTES:
-        table = np.memmap(path, dtype, "r", shape=shape)
-        data = np.memmap(path, np.uint8, "r")
-        if crc32(data[:size]) == int(data[size:].view("<u4")[0]) and check(table, samples):
-            return table
-    with replace_file(path) as temporary:
-        reserve(temporary, size + _CRC_BYTES)
-        table = np.memmap(temporary, dtype, "r+", shape=shape)
-        words = corpus.words
-        fill(table, words.lengths, lambda ids, width: _word_bytes(words, ids, width), compute)
-        if not check(table, samples):
-            raise RuntimeError(f"{name}: this machine's arithmetic does not give the numbers of docs/hash.md")
-        data = np.memmap(temporary, np.uint8, "r+")
-        data[size:].view("<u4")[0] = crc32(data[:size])
-        data.flush()
-        del table, data
-    return np.memmap(path, dtype, "r", shape=shape)
+    with about(path):
+        if path.is_file() and path.stat().st_size == size + _CRC_BYTES:
+            table = np.memmap(path, dtype, "r", shape=shape)
+            data = np.memmap(path, np.uint8, "r")
+            if crc32(data[:size]) == int(data[size:].view("<u4")[0]) and check(table, samples):
+                return table
+        with replace_file(path) as temporary:
+            reserve(temporary, size + _CRC_BYTES)
+            table = np.memmap(temporary, dtype, "r+", shape=shape)
+            words = corpus.words
+            fill(table, words.lengths, lambda ids, width: _word_bytes(words, ids, width), compute)
+            if not check(table, samples):
+                raise RuntimeError(f"{name}: this machine's arithmetic does not give the numbers of docs/hash.md")
+            data = np.memmap(temporary, np.uint8, "r+")
+            data[size:].view("<u4")[0] = crc32(data[:size])
+            data.flush()
+            del table, data
+        return np.memmap(path, dtype, "r", shape=shape)
 
 
 def _word_bytes(words: Words, ids: np.ndarray, width: int) -> np.ndarray:
