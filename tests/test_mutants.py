@@ -95,6 +95,14 @@ def _custom(graph: Graph) -> None:
     graph.model.operatorCodes[0].customCode = "Flex"
 
 
+def _input_name(graph: Graph) -> None:
+    graph.model.signatureDefs[0].inputs[0].name = "byte"
+
+
+def _no_output(graph: Graph) -> None:
+    graph.model.signatureDefs[0].outputs = []
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -106,6 +114,8 @@ def _custom(graph: Graph) -> None:
         (_weights, "weights of shape"),
         (_permutation, "an order"),
         (_custom, "a custom operator"),
+        (_input_name, "inputs .* of a signature"),
+        (_no_output, "outputs .* of a signature"),
     ],
 )
 def test_graphs_that_do_not_fit(tmp_path: Path, change: Callable[[Graph], None], message: str) -> None:

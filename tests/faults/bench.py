@@ -129,7 +129,8 @@ def _run(arguments: list[str], log: Path, out: Path, prepare: Callable[[], None]
         sys.stdout.flush()
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 1
-    sys.exit(status)
+    sys.stderr.flush()
+    os._exit(status)  # a signal that comes now would not meet the command, but what ends the process here
 
 
 def must(bench: Bench, *arguments: object) -> None:

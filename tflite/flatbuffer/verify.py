@@ -18,6 +18,9 @@ from .tables import DamagedFileError, Table, root
 if TYPE_CHECKING:
     from .metadata import Length, Metadata
 
+INPUT = "bytes"
+TAGGER_OUTPUTS = ("tags", "positions", "label")  # the last where it has classes, too
+
 # Bytes of an element by its number in the schema: float32, float16, int32, uint8, int64, bool, int16, int8, uint32.
 _ITEM_BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1, 15: 4}
 _RANGES = {3: (0, 255), 7: (-(2**15), 2**15 - 1), 9: (-128, 127)}
@@ -80,10 +83,18 @@ def verify(data: bytes, metadata: Metadata) -> None:
         _require(signature.number(4, "I") == number, "a signature of another graph")
         name = signature.string(2)
         _require(name == metadata.signature(lengths[number]).encode(), f"a signature {name!r}")
-        for field, tensors in enumerate(ends[number]):
-            for entry in signature.tables(field):
-                entry.string(0)
-                _require(entry.number(1, "I") in tensors, "a signature names another tensor")
+        _check_names(signature, *ends[number], metadata)
+
+
+def _check_names(signature: Table, inputs: list[int], outputs: list[int], metadata: Metadata) -> None:
+    """Inputs and outputs have the names that runtimes ask for; a lone output may have any."""
+    given, made = (
+        [(entry.string(0), int(entry.number(1, "I"))) for entry in signature.tables(field)] for field in (0, 1)
+    )
+    _require(given == [(INPUT.encode(), inputs[0])], f"inputs {given} of a signature")
+    names = [name.encode() for name in TAGGER_OUTPUTS] if metadata.task == "tagging" else [name for name, _ in made]
+    fits = len(made) == len(outputs) and sorted(made) == sorted(zip(names, outputs, strict=False))
+    _require(fits, f"outputs {made} of a signature")
 
 
 def _check_graph(

@@ -23,11 +23,10 @@ from eelbert_tf.scores import EMBEDDING, shorten
 from eelbert_tf.text.spans import answer
 from eelbert_tf.text.strings import Text, TextOrPair, as_data, pad_bytes, to_bytes
 from eelbert_tf.tflite.flatbuffer.metadata import Length, Metadata, read_file, read_metadata
+from eelbert_tf.tflite.flatbuffer.verify import TAGGER_OUTPUTS
 
 from .finite import check_logits
 from .interpreter import Signatures
-
-TAGGER_OUTPUTS = ("tags", "positions", "label")
 
 
 class Runtime:

@@ -12,8 +12,9 @@ import numpy as np
 from eelbert_tf.disk.refusals import read_error
 from eelbert_tf.errors import InputError
 from eelbert_tf.tflite.flatbuffer.metadata import Length, read_description
+from eelbert_tf.tflite.flatbuffer.verify import TAGGER_OUTPUTS
 
-from .litert import TAGGER_OUTPUTS, Runtime
+from .litert import Runtime
 
 
 class OnnxRuntime(Runtime):
