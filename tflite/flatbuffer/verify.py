@@ -91,10 +91,10 @@ def _check_names(signature: Table, inputs: list[int], outputs: list[int], metada
     given, made = (
         [(entry.string(0), int(entry.number(1, "I"))) for entry in signature.tables(field)] for field in (0, 1)
     )
-    _require(given == [(INPUT.encode(), inputs[0])], f"inputs {given} of a signature")
+    _require(given == [(INPUT.encode(), inputs[0])], f"inputs {given!s:.100} of a signature")
     names = [name.encode() for name in TAGGER_OUTPUTS] if metadata.task == "tagging" else [name for name, _ in made]
     fits = len(made) == len(outputs) and sorted(made) == sorted(zip(names, outputs, strict=False))
-    _require(fits, f"outputs {made} of a signature")
+    _require(fits, f"outputs {made!s:.100} of a signature")
 
 
 def _check_graph(
