@@ -80,16 +80,23 @@ def read_error(error: OSError, path: str | os.PathLike[str], expected: str = "")
     return InputError(f"{os.fspath(path)}: {cause}{wanted}")
 
 
-def read_if_any(path: Path) -> bytes | None:
+def read_if_any(path: Path, most: int = -1) -> bytes | None:
     """The bytes of a file; `None` where no regular file has this name, since a device may never end.
 
     What is there and cannot be read is neither missing nor something else, and must not be taken for either.
+
+    Args:
+        path: the file.
+        most: bytes to read; -1 for all.
 
     Raises:
         InputError: it cannot be read.
     """  # noqa: DOC501, `read_error` makes an InputError
     try:
-        return path.read_bytes() if path.is_file() else None
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return file.read(most)
     except FileNotFoundError:  # removed meanwhile
         return None
     except OSError as error:

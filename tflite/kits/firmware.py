@@ -108,13 +108,14 @@ def _is_kit(folder: Path, prefix: str) -> bool:
 
 
 def _begins_with(path: Path, data: bytes) -> bool:
-    return (read_if_any(path) or b"").startswith(data)
+    return read_if_any(path, len(data)) == data
 
 
 def _is_project_file(path: Path) -> bool:
     """Whether `eelbert convert` wrote a file whose name others may have, too."""
-    content = read_if_any(path) or b""
-    return _MARK in content[:200] or content.startswith((SOURCES / "project" / "LICENSE").read_bytes())
+    return _MARK in (read_if_any(path, 200) or b"") or _begins_with(
+        path, (SOURCES / "project" / "LICENSE").read_bytes()
+    )
 
 
 def _has_other_files(folder: Path, prefix: str) -> bool:
